@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: MIT
+// Which table runs: the best ISA that this machine's features allow, or the one LAMELLA_ISA forces.
+#pragma once
+#include <string>
+#include <vector>
+#include "../kernels/kernels.h"
+
+namespace lamella {
+
+struct CpuFeatures { bool v2 = false, v3 = false, v4 = false, dot = false, neon = false; };  // dot: AVX-512 BF16 and VNNI
+CpuFeatures cpu_features();                       // of this machine, by CPUID; the vendor is never asked
+std::vector<std::string> isas_for(CpuFeatures);   // of those built in: the ones that may run, best last
+
+const Kernels& kernels();                         // the active table; resolves LAMELLA_ISA on first use
+void set_isa(const std::string& name);            // "" or "auto": the best; ValueError if built out or not on this machine
+std::vector<std::string> kernel_names();          // from the list
+
+}  // namespace lamella

@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: MIT
+// Included first by every kernel file: the namespace of the ISA this object is compiled for (LAMELLA_ISA, set by the
+// build: v2, v3, v4, v4dot, neon), the declarations of all kernels in it, and parallel loops. Everything a kernel file
+// defines stands inside that namespace, and no kernel file uses std:: containers: a function that two ISA objects both
+// emit is merged by the linker, and an older CPU would then run instructions it lacks (tools/check_symbols.py).
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#include "../core/storage.h"
+#include "../core/threads.h"
+#include "kernels.h"
+
+#define LAMELLA_STRING_(x) #x
+#define LAMELLA_STRING(x) LAMELLA_STRING_(x)
+
+namespace lamella {
+namespace LAMELLA_ISA {
+
+#define K(name, Args) void name(const Args&);
+LAMELLA_KERNELS(K)
+#undef K
+
+// f(i) for every i in [0, count). Below two tasks, or inside another task, on the caller's own thread.
+template <class F> inline void parallel(int64_t count, const F& f) {
+  if (count == 1) { f(int64_t(0)); return; }
+  run_tasks(count, [](void* c, int64_t i) { (*static_cast<const F*>(c))(i); }, const_cast<F*>(&f));
+}
+
+// f(begin, end) over [0, n) in blocks of `grain` (the last may be short). The blocks depend on n and grain alone.
+template <class F> inline void parallel_blocks(int64_t n, int64_t grain, const F& f) {
+  if (n <= 0) return;
+  parallel((n + grain - 1) / grain, [&](int64_t i) {
+    int64_t begin = i * grain, end = begin + grain < n ? begin + grain : n;
+    f(begin, end);
+  });
+}
+
+}  // namespace LAMELLA_ISA
+}  // namespace lamella

@@ -1,0 +1,245 @@
+// SPDX-License-Identifier: MIT
+// THE LIST: every kernel of lamella, its argument struct, and the table that each backend fills.
+//
+// A struct here is the shape contract of its kernel, once, for every backend. Unless it says otherwise: pointers are
+// row-major and contiguous, outputs are overwritten and do not alias inputs, sizes may be zero, strides count elements,
+// arithmetic of float16 and bfloat16 is done in float32, and results do not depend on the number of threads.
+// To add a kernel: a struct, a line in its family's list, and the function in that family's .cpp (a forgotten one is a
+// link error that names it).
+#pragma once
+#include <cstdint>
+#include "../core/dtype.h"
+
+namespace lamella {
+
+constexpr int kLoopDims = 8;
+
+// An N-operand loop over a common shape; operand 0 is the output. Innermost dimension last; stride 0 broadcasts.
+// The caller has merged dimensions that can be one and dropped sizes of 1, so that a contiguous loop has ndim <= 1.
+template <int N> struct Loop {
+  int ndim;
+  int64_t shape[kLoopDims];
+  int64_t stride[N][kLoopDims];
+};
+
+// ---- elementwise ---------------------------------------------------------------------------------------------------
+// Floating only: exp .. gelu_tanh. Any dtype: neg, abs, sign, square. Predicates (isnan ..) write bool.
+#define LAMELLA_UNARY_OPS(U)                                                                                     \
+  U(neg) U(abs) U(sign) U(square) U(exp) U(expm1) U(log) U(log1p) U(sqrt) U(rsqrt) U(reciprocal) U(sin) U(cos)   \
+  U(tanh) U(erf) U(floor) U(ceil) U(round) U(trunc) U(sigmoid) U(logsigmoid) U(softplus) U(relu) U(silu) U(gelu) \
+  U(gelu_tanh) U(leaky_relu) U(elu) U(clamp) U(isnan) U(isinf) U(isfinite) U(logical_not)
+// Comparisons and logic write bool. x_bwd(s, dy) is dy times the derivative of x, where s is the input of x, or its
+// output for relu, tanh, sigmoid (as each says in ops/elementwise.py).
+#define LAMELLA_BINARY_OPS(B)                                                                                       \
+  B(add) B(sub) B(mul) B(div) B(floor_divide) B(remainder) B(pow) B(maximum) B(minimum) B(atan2)                    \
+  B(eq) B(ne) B(lt) B(le) B(gt) B(ge) B(logical_and) B(logical_or) B(logical_xor)                                   \
+  B(bitwise_and) B(bitwise_or) B(bitwise_xor)                                                                       \
+  B(relu_bwd) B(tanh_bwd) B(sigmoid_bwd) B(logsigmoid_bwd) B(softplus_bwd) B(silu_bwd) B(gelu_bwd) B(gelu_tanh_bwd) \
+  B(leaky_relu_bwd) B(elu_bwd) B(clamp_bwd)
+
+#define LAMELLA_ENUM(name) name,
+enum class UnaryOp : int { LAMELLA_UNARY_OPS(LAMELLA_ENUM) count };
+enum class BinaryOp : int { LAMELLA_BINARY_OPS(LAMELLA_ENUM) count };
+#undef LAMELLA_ENUM
+
+// y = op(x). p0, p1 are the op's constants: leaky_relu slope; elu alpha; softplus beta, threshold; clamp min, max.
+struct Unary { UnaryOp op; DType dtype; const void* x; void* y; double p0, p1; Loop<2> loop; };
+// y = op(a, b); a and b have dtype `dtype`. y may be a or b itself (same pointer, same strides).
+struct Binary { BinaryOp op; DType dtype; const void *a, *b; void* y; double p0, p1; Loop<3> loop; };
+// y = cond ? a : b; cond is bool; dtype is that of a, b and y.
+struct Where { DType dtype; const void *cond, *a, *b; void* y; Loop<4> loop; };
+// y = from x's dtype to y's, any strides: copies, transposes, casts. float to int truncates; x != 0 gives bool.
+struct Cast { DType from, to; const void* x; void* y; Loop<2> loop; };
+// y = value everywhere; value is one element of `dtype`.
+struct Fill { DType dtype; const void* value; void* y; Loop<1> loop; };
+
+// ---- reduce --------------------------------------------------------------------------------------------------------
+#define LAMELLA_REDUCE_OPS(R) R(sum) R(mean) R(prod) R(max) R(min) R(argmax) R(argmin) R(any) R(all) R(sum_squares) R(sum_abs)
+#define LAMELLA_ENUM(name) name,
+enum class ReduceOp : int { LAMELLA_REDUCE_OPS(LAMELLA_ENUM) count };
+#undef LAMELLA_ENUM
+// y (contiguous over `kept`) = op over `over` of x. x's element at (i of kept, j of over) lies at i . kept.stride[1] +
+// j . over.stride[1] (row 0 of the strides is unused in `over`; in `kept` it is y's). argmax and argmin write int64:
+// the first row-major position within `over`. Float sums are pairwise over fixed blocks; integer sums and products
+// accumulate in int64 and write `to`; max and min pass NaN on. An empty `over` gives the op's identity (the caller
+// refuses max, min, argmax, argmin of nothing).
+struct Reduce { ReduceOp op; DType from, to; const void* x; void* y; Loop<2> kept, over; };
+// mean and m2 (sum of squared deviations from the mean, two passes per block, merged in fixed order), both contiguous
+// over `kept`, floating; either may be null.
+struct Moments { DType dtype; const void* x; void *mean, *m2; Loop<2> kept, over; };
+// y = running sum along the middle of x (outer, n, inner), contiguous.
+struct Cumsum { DType dtype; const void* x; void* y; int64_t outer, n, inner; };
+
+// ---- gemm ----------------------------------------------------------------------------------------------------------
+enum class Act : int { none, relu, gelu, gelu_tanh, silu, sigmoid, tanh };
+enum class BiasAxis : int { none, column, row };  // bias (n) added to every row, or bias (m) added to every column
+// c (m, n) = act(a (m, k) . b (k, n) + bias), or c += a . b where `accumulate` (then no bias, no act). a and b have any
+// strides; c's columns are adjacent. dtype is that of all operands: float32, float64, bfloat16, float16. Batched over up
+// to six dims, innermost last; stride 0 broadcasts a or b (bias is the same for every batch). k == 0 gives act(bias).
+struct Gemm {
+  DType dtype;
+  int64_t m, n, k;
+  const void *a, *b; void* c;
+  int64_t a_row, a_col, b_row, b_col, c_row;
+  int batch_ndim; int64_t batch[6], a_batch[6], b_batch[6], c_batch[6];
+  bool accumulate;
+  BiasAxis bias_axis; const void* bias;
+  Act act;
+};
+
+// ---- conv ----------------------------------------------------------------------------------------------------------
+// One geometry for convolution and pooling: three spatial dims (depth, height, width; 1 where absent).
+// x (n, c, in...), y (n, k, out...): any strides, in elements, over n, c, d, h, w. w (k, c / groups, kernel...) is
+// contiguous. Input position of output o and tap t: o * stride + t * dilation - pad; outside is zero.
+struct ConvGeometry {
+  DType dtype;
+  int64_t n, c, k, groups;
+  int64_t in[3], out[3], kernel[3], stride[3], pad[3], dilation[3];
+  int64_t x_stride[5], y_stride[5];
+};
+struct ConvFwd { ConvGeometry g; const void *x, *w, *bias; void* y; Act act; };  // bias (k) or null
+struct ConvBwdInput { ConvGeometry g; const void *w, *dy; void* dx; };           // dx overwritten; y's strides are dy's
+struct ConvBwdWeight { ConvGeometry g; const void *x, *dy; void *dw, *db; };     // overwritten; db (k) or null
+
+// ---- pool ----------------------------------------------------------------------------------------------------------
+// Same geometry with k == c. Windows past the input (ceil_mode) are cut; every window holds at least one input.
+// Max: index (same shape as y, contiguous, int64) is the position within the input's spatial dims, row-major; padding
+// never wins; NaN does. Average: divisor is the window's size within the padded input if count_include_pad, else within
+// the input; divisor_override > 0 replaces it.
+struct MaxPoolFwd { ConvGeometry g; const void* x; void* y; int64_t* index; };   // index may be null
+struct MaxPoolBwd { ConvGeometry g; const void* dy; const int64_t* index; void* dx; };
+struct AvgPoolFwd { ConvGeometry g; const void* x; void* y; bool count_include_pad; int64_t divisor_override; };
+struct AvgPoolBwd { ConvGeometry g; const void* dy; void* dx; bool count_include_pad; int64_t divisor_override; };
+// Window of output o along a dim: [floor(o in / out), ceil((o + 1) in / out)). kernel, stride, pad, dilation unused.
+struct AdaptiveAvgPoolFwd { ConvGeometry g; const void* x; void* y; };
+struct AdaptiveAvgPoolBwd { ConvGeometry g; const void* dy; void* dx; };
+struct AdaptiveMaxPoolFwd { ConvGeometry g; const void* x; void* y; int64_t* index; };  // backward: max_pool_bwd
+
+// ---- batch_norm ----------------------------------------------------------------------------------------------------
+// x (n, c, inner). Statistics, weight, bias and running buffers are (c), of `param` dtype (float32, or float64 with
+// float64 x); weight, bias may be null. Training: mean and rstd = 1 / sqrt(var + eps) of the batch (biased variance) are
+// written, running = (1 - momentum) running + momentum batch (unbiased variance) where running_mean is not null.
+struct BatchNormFwd {
+  DType dtype, param; int64_t n, c, inner;
+  const void *x, *weight, *bias; void *y, *mean, *rstd, *running_mean, *running_var;
+  double eps, momentum; Act act;   // act: none or relu
+};
+// y = (x - mean) * rstd * weight + bias with given statistics (evaluation).
+struct BatchNormApply { DType dtype, param; int64_t n, c, inner; const void *x, *weight, *bias, *mean, *rstd; void* y; Act act; };
+// Gradients of the training form; with `frozen` (statistics were constants) those of the evaluation form.
+// dx, dweight, dbias may be null.
+struct BatchNormBwd {
+  DType dtype, param; int64_t n, c, inner;
+  const void *x, *dy, *weight, *mean, *rstd; void *dx, *dweight, *dbias; bool frozen;
+};
+
+// ---- layer_norm ----------------------------------------------------------------------------------------------------
+// x (rows, cols); weight, bias (cols) or null; mean, rstd (rows), float32 (float64 for float64), may be null.
+// rms: no mean is taken off, rstd = 1 / sqrt(mean(x^2) + eps), mean unused. The variance is that of centred values.
+struct LayerNormFwd {
+  DType dtype; int64_t rows, cols; const void *x, *weight, *bias; void *y, *mean, *rstd; double eps; bool rms;
+};
+// dx, dweight, dbias may be null. dweight, dbias have x's dtype.
+struct LayerNormBwd {
+  DType dtype; int64_t rows, cols; const void *x, *dy, *weight, *mean, *rstd; void *dx, *dweight, *dbias; bool rms;
+};
+
+// ---- softmax -------------------------------------------------------------------------------------------------------
+// Along the middle of x (outer, n, inner). A row of -inf only gives NaN, as in NumPy.
+struct SoftmaxFwd { DType dtype; bool log; int64_t outer, n, inner; const void* x; void* y; };
+struct SoftmaxBwd { DType dtype; bool log; int64_t outer, n, inner; const void *y, *dy; void* dx; };
+// logits (rows, classes), row r at r * row_stride; target int64 (rows). loss (rows) = lse - (1 - s) logits[target]
+// - s mean(logits), times weight[target] as in PyTorch (weight (classes) or null; smoothing s spreads over weighted
+// classes); 0 where target == ignore_index. lse (rows), float32 (float64 for float64). The caller has checked targets.
+struct CrossEntropyFwd {
+  DType dtype; int64_t rows, classes, row_stride; const void* logits; const int64_t* target; const void* weight;
+  void *loss, *lse; int64_t ignore_index; double smoothing;
+};
+// dlogits (rows, classes) contiguous = d(sum of dloss . loss); dloss (rows), or one value for all where dloss_stride is 0.
+struct CrossEntropyBwd {
+  DType dtype; int64_t rows, classes, row_stride; const void* logits; const int64_t* target; const void *weight, *lse;
+  const void* dloss; int64_t dloss_stride; void* dlogits; int64_t ignore_index; double smoothing;
+};
+
+// ---- index ---------------------------------------------------------------------------------------------------------
+// Rows of `row` bytes: y[i] = x[index[i]]. Indices are checked and non-negative in every kernel of this family.
+struct GatherRows { int64_t count, row_bytes; const int64_t* index; const void* x; void* y; };
+// y (rows, width) += dy[i] at row index[i], in the order of i for each row (same bits on any thread count).
+// Rows whose index equals `skip` are left out (-1: none).
+struct ScatterAddRows { DType dtype; int64_t count, rows, width; const int64_t* index; const void* dy; void* y; int64_t skip; };
+// y (outer, m, inner) = x (outer, n, inner) at index (outer, m, inner) along the middle. size: bytes of an element.
+struct GatherAlong { int size; int64_t outer, n, m, inner; const int64_t* index; const void* x; void* y; };
+// x (outer, n, inner) at index along the middle gets y, or y is added to it (`add`), in order of m.
+struct ScatterAlong { DType dtype; bool add; int64_t outer, n, m, inner; const int64_t* index; const void* y; void* x; };
+// Advanced indexing, flattened by the caller: `position` (count) are element offsets of blocks of `block` elements in
+// base. get: y[i] = base[position[i]..]; put: the reverse, in order of i, set or (add) added.
+struct IndexGet { int size; int64_t count, block; const int64_t* position; const void* base; void* y; };
+struct IndexPut { DType dtype; bool add; int64_t count, block; const int64_t* position; const void* y; void* base; };
+// Positions of the true elements of mask (n), in order; returns how many in *found. index may be null (count only).
+struct NonZero { int64_t n; const bool* mask; int64_t* index; int64_t* found; };
+
+// ---- random (and dropout) ------------------------------------------------------------------------------------------
+// y (n) from stream `stream` of `seed`: element i takes word i % 4 of Philox block i / 4 (float64 and normal pairs: two
+// words). uniform: [p0, p1). normal: mean p0, deviation p1 (Box-Muller). integer: [p0, p1) . bernoulli: 1 with chance p0.
+enum class RandomOp : int { uniform, normal, integer, bernoulli };
+struct Random { RandomOp op; DType dtype; int64_t n; void* y; uint64_t seed, stream; double p0, p1; };
+// y = x * keep / (1 - p), keep drawn as bernoulli(1 - p) at the element's position: called again with the same stream on
+// dy it is its own backward. `block`: one draw for each run of `block` elements (channel dropout).
+struct Dropout { DType dtype; int64_t n, block; const void* x; void* y; double p; uint64_t seed, stream; };
+
+// ---- optim ---------------------------------------------------------------------------------------------------------
+// One call for all parameters: `count` tensors, contiguous, each of size[i] elements of dtype[i] (all buffers of i alike).
+struct TensorList { int64_t count; const int64_t* size; const DType* dtype; };
+// g += weight_decay p; v = momentum v + (1 - dampening) g (v = g where `first`); g = nesterov ? g + momentum v : v; p -= lr g.
+// g itself is not written. v may be null (momentum 0). maximize: g is negated first.
+struct SgdStep {
+  TensorList list; void* const* p; const void* const* g; void* const* v;
+  double lr, momentum, dampening, weight_decay; bool nesterov, maximize, first;
+};
+// Adam (Kingma and Ba 2015) and AdamW (Loshchilov and Hutter 2019: decay applied to p itself where `decoupled`).
+// m, v: moments; vmax (amsgrad) may be null. step counts from 1.
+struct AdamStep {
+  TensorList list; void* const* p; const void* const* g; void* const* m; void* const* v; void* const* vmax;
+  double lr, beta1, beta2, eps, weight_decay; int64_t step; bool decoupled, maximize;
+};
+// *norm = sqrt(sum over all elements of |g|^2), in fixed order; float64.
+struct GradNorm { TensorList list; const void* const* g; double* norm; };
+// g *= scale, in place, for all.
+struct ScaleAll { TensorList list; void* const* g; double scale; };
+
+// ---- measure -------------------------------------------------------------------------------------------------------
+// What this machine can do, for benches and `lamella info`. fma: independent register-only multiply-adds, `count`
+// rounds on each of `tasks` tasks; *flops = how many were done. triad: a = b + s c over n floats.
+struct MeasureFma { DType dtype; int64_t count, tasks; double* flops; double* sink; };
+struct MeasureTriad { int64_t n; float* a; const float *b, *c; float s; };
+
+// ---- the list ------------------------------------------------------------------------------------------------------
+#define LAMELLA_KERNELS(K)                                                                                          \
+  K(unary, Unary) K(binary, Binary) K(where, Where) K(cast, Cast) K(fill, Fill)                                     \
+  K(reduce, Reduce) K(moments, Moments) K(cumsum, Cumsum)                                                           \
+  K(gemm, Gemm)                                                                                                     \
+  K(conv_fwd, ConvFwd) K(conv_bwd_input, ConvBwdInput) K(conv_bwd_weight, ConvBwdWeight)                            \
+  K(max_pool_fwd, MaxPoolFwd) K(max_pool_bwd, MaxPoolBwd) K(avg_pool_fwd, AvgPoolFwd) K(avg_pool_bwd, AvgPoolBwd)   \
+  K(adaptive_avg_pool_fwd, AdaptiveAvgPoolFwd) K(adaptive_avg_pool_bwd, AdaptiveAvgPoolBwd)                         \
+  K(adaptive_max_pool_fwd, AdaptiveMaxPoolFwd)                                                                      \
+  K(batch_norm_fwd, BatchNormFwd) K(batch_norm_apply, BatchNormApply) K(batch_norm_bwd, BatchNormBwd)               \
+  K(layer_norm_fwd, LayerNormFwd) K(layer_norm_bwd, LayerNormBwd)                                                   \
+  K(softmax_fwd, SoftmaxFwd) K(softmax_bwd, SoftmaxBwd)                                                             \
+  K(cross_entropy_fwd, CrossEntropyFwd) K(cross_entropy_bwd, CrossEntropyBwd)                                       \
+  K(gather_rows, GatherRows) K(scatter_add_rows, ScatterAddRows) K(gather_along, GatherAlong)                       \
+  K(scatter_along, ScatterAlong) K(index_get, IndexGet) K(index_put, IndexPut) K(nonzero, NonZero)                  \
+  K(random, Random) K(dropout, Dropout)                                                                             \
+  K(sgd_step, SgdStep) K(adam_step, AdamStep) K(grad_norm, GradNorm) K(scale_all, ScaleAll)                         \
+  K(measure_fma, MeasureFma) K(measure_triad, MeasureTriad)
+
+// Those with a form of their own for dot-product instructions (ISA v4dot; every other entry of its table is v4's).
+#define LAMELLA_DOT_KERNELS(K) K(gemm, Gemm)
+
+struct Kernels {  // one per ISA (and, later, one for CUDA)
+  const char* isa;
+#define K(name, Args) void (*name)(const Args&);
+  LAMELLA_KERNELS(K)
+#undef K
+};
+
+}  // namespace lamella

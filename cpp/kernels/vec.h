@@ -1,0 +1,210 @@
+// SPDX-License-Identifier: MIT
+// Vec: the one vector vocabulary of the kernels, on GCC vector extensions. One source serves SSE4.2 (16 bytes), AVX2 (32),
+// AVX-512 (64) and NEON (16). `vec<float>` has kLanes<float> lanes and the usual operators; a comparison gives an integer
+// vector of the same width (0 or -1) that `select` takes. Storage types narrower than float load as float lanes.
+#pragma once
+#include <cstring>
+#include "isa.h"
+#if defined(__x86_64__)
+#include <immintrin.h>
+#elif defined(__aarch64__)
+#include <arm_neon.h>
+#endif
+
+namespace lamella {
+namespace LAMELLA_ISA {
+
+#if defined(__AVX512F__)
+constexpr int kVecBytes = 64;
+#elif defined(__AVX2__)
+constexpr int kVecBytes = 32;
+#else
+constexpr int kVecBytes = 16;
+#endif
+
+template <class T> struct VecOf { typedef T type __attribute__((vector_size(kVecBytes))); };
+template <class T> using vec = typename VecOf<T>::type;
+template <class T> constexpr int kLanes = kVecBytes / int(sizeof(T));
+
+// The type arithmetic is done in.
+template <class T> struct Acc { using type = T; };
+template <> struct Acc<bf16> { using type = float; };
+template <> struct Acc<f16> { using type = float; };
+template <class T> using acc_t = typename Acc<T>::type;
+
+template <class T> struct IntOf;
+template <> struct IntOf<float> { using type = int32_t; };
+template <> struct IntOf<double> { using type = int64_t; };
+template <class T> using int_of = typename IntOf<T>::type;
+
+template <class V> using elem_t = __typeof__(V{}[0] + V{}[0]);  // float of vec<float>, ...
+
+// ---- scalar conversion: one element from and to its arithmetic type -------------------------------------------------
+template <class T> LAMELLA_INLINE T up(T x) { return x; }
+LAMELLA_INLINE float up(bf16 x) { return x.to(); }
+LAMELLA_INLINE float up(f16 x) { return x.to(); }
+template <class T> LAMELLA_INLINE T down(acc_t<T> x) {
+  if constexpr (__is_same(T, bf16)) return bf16::from(x);
+  else if constexpr (__is_same(T, f16)) return f16::from(x);
+  else return x;
+}
+
+// ---- load and store --------------------------------------------------------------------------------------------------
+template <class T> LAMELLA_INLINE vec<T> splat(T x) { vec<T> v; return (v = vec<T>{} + x); }
+
+template <class T> LAMELLA_INLINE vec<acc_t<T>> vload(const T* p) {
+  using A = acc_t<T>;
+  vec<A> v;
+  if constexpr (__is_same(T, A)) { std::memcpy(&v, p, sizeof v); }
+  else if constexpr (__is_same(T, bf16)) {
+#if defined(__AVX512F__)
+    v = (vec<A>)_mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i*)p)), 16);
+#elif defined(__AVX2__)
+    v = (vec<A>)_mm256_slli_epi32(_mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i*)p)), 16);
+#else
+    for (int i = 0; i < kLanes<A>; ++i) v[i] = p[i].to();
+#endif
+  } else {
+#if defined(__AVX512F__)
+    v = (vec<A>)_mm512_cvtph_ps(_mm256_loadu_si256((const __m256i*)p));
+#elif defined(__F16C__)
+    v = (vec<A>)_mm256_cvtph_ps(_mm_loadu_si128((const __m128i*)p));
+#else
+    for (int i = 0; i < kLanes<A>; ++i) v[i] = p[i].to();
+#endif
+  }
+  return v;
+}
+
+template <class T> LAMELLA_INLINE void vstore(T* p, vec<acc_t<T>> v) {
+  using A = acc_t<T>;
+  if constexpr (__is_same(T, A)) { std::memcpy(p, &v, sizeof v); }
+  else if constexpr (__is_same(T, bf16)) {  // round to nearest even, NaN kept quiet: as bf16::from
+    typedef uint32_t vu __attribute__((vector_size(kVecBytes)));
+    vu u = (vu)v;
+    vu r = (u + 0x7fffu + ((u >> 16) & 1)) >> 16;
+    vu q = (u >> 16) | 0x40;
+    vu nan = (vu)(v != v);
+    r = (nan & q) | (~nan & r);
+#if defined(__AVX512F__)
+    _mm256_storeu_si256((__m256i*)p, _mm512_cvtepi32_epi16((__m512i)r));
+#else
+    for (int i = 0; i < kLanes<A>; ++i) p[i].bits = uint16_t(r[i]);
+#endif
+  } else {
+#if defined(__AVX512F__)
+    _mm256_storeu_si256((__m256i*)p, _mm512_cvtps_ph((__m512)v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
+#elif defined(__F16C__)
+    _mm_storeu_si128((__m128i*)p, _mm256_cvtps_ph((__m256)v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
+#else
+    for (int i = 0; i < kLanes<A>; ++i) p[i] = f16::from(v[i]);
+#endif
+  }
+}
+
+// The first n lanes (0 <= n <= lanes); the others load as zero and are not stored. Touches no byte past p + n.
+template <class T> LAMELLA_INLINE vec<acc_t<T>> vload(const T* p, int64_t n) {
+  using A = acc_t<T>;
+#if defined(__AVX512F__)
+  if constexpr (__is_same(T, float)) return (vec<A>)_mm512_maskz_loadu_ps(__mmask16((1u << n) - 1), p);
+  else if constexpr (__is_same(T, double)) return (vec<A>)_mm512_maskz_loadu_pd(__mmask8((1u << n) - 1), p);
+  else
+#endif
+  {
+    T tail[kLanes<A>] = {};
+    for (int64_t i = 0; i < n; ++i) tail[i] = p[i];
+    return vload(tail);
+  }
+}
+
+template <class T> LAMELLA_INLINE void vstore(T* p, vec<acc_t<T>> v, int64_t n) {
+#if defined(__AVX512F__)
+  if constexpr (__is_same(T, float)) { _mm512_mask_storeu_ps(p, __mmask16((1u << n) - 1), (__m512)v); return; }
+  else if constexpr (__is_same(T, double)) { _mm512_mask_storeu_pd(p, __mmask8((1u << n) - 1), (__m512d)v); return; }
+  else
+#endif
+  {
+    T tail[kLanes<acc_t<T>>];
+    vstore(tail, v);
+    for (int64_t i = 0; i < n; ++i) p[i] = tail[i];
+  }
+}
+
+// ---- lanes -----------------------------------------------------------------------------------------------------------
+template <class V, class M> LAMELLA_INLINE V select(M mask, V a, V b) { return mask ? a : b; }
+template <class V> LAMELLA_INLINE V fma(V a, V b, V c) { return a * b + c; }  // contracted where the ISA has it
+
+// As the x86 instruction: b where either is NaN.
+template <class V> LAMELLA_INLINE V vmax(V a, V b) {
+#if defined(__AVX512F__)
+  if constexpr (sizeof(elem_t<V>) == 4) return (V)_mm512_max_ps((__m512)a, (__m512)b);
+  else return (V)_mm512_max_pd((__m512d)a, (__m512d)b);
+#elif defined(__AVX2__)
+  if constexpr (sizeof(elem_t<V>) == 4) return (V)_mm256_max_ps((__m256)a, (__m256)b);
+  else return (V)_mm256_max_pd((__m256d)a, (__m256d)b);
+#elif defined(__x86_64__)
+  if constexpr (sizeof(elem_t<V>) == 4) return (V)_mm_max_ps((__m128)a, (__m128)b);
+  else return (V)_mm_max_pd((__m128d)a, (__m128d)b);
+#else
+  return a > b ? a : b;
+#endif
+}
+template <class V> LAMELLA_INLINE V vmin(V a, V b) {
+#if defined(__AVX512F__)
+  if constexpr (sizeof(elem_t<V>) == 4) return (V)_mm512_min_ps((__m512)a, (__m512)b);
+  else return (V)_mm512_min_pd((__m512d)a, (__m512d)b);
+#elif defined(__AVX2__)
+  if constexpr (sizeof(elem_t<V>) == 4) return (V)_mm256_min_ps((__m256)a, (__m256)b);
+  else return (V)_mm256_min_pd((__m256d)a, (__m256d)b);
+#elif defined(__x86_64__)
+  if constexpr (sizeof(elem_t<V>) == 4) return (V)_mm_min_ps((__m128)a, (__m128)b);
+  else return (V)_mm_min_pd((__m128d)a, (__m128d)b);
+#else
+  return a < b ? a : b;
+#endif
+}
+template <class V> LAMELLA_INLINE V vmax_nan(V a, V b) { return select(a != a, a, vmax(a, b)); }  // NaN of either side
+template <class V> LAMELLA_INLINE V vmin_nan(V a, V b) { return select(a != a, a, vmin(a, b)); }
+
+template <class V> LAMELLA_INLINE V vabs(V a) {
+  using I = vec<int_of<elem_t<V>>>;
+  return (V)((I)a & ~((I)(V{} - elem_t<V>(0.0))));  // clears the sign: -0.0 is the sign bit alone
+}
+
+template <class V> LAMELLA_INLINE V vsqrt(V a) {
+#if defined(__AVX512F__)
+  if constexpr (sizeof(elem_t<V>) == 4) return (V)_mm512_sqrt_ps((__m512)a);
+  else return (V)_mm512_sqrt_pd((__m512d)a);
+#elif defined(__AVX2__)
+  if constexpr (sizeof(elem_t<V>) == 4) return (V)_mm256_sqrt_ps((__m256)a);
+  else return (V)_mm256_sqrt_pd((__m256d)a);
+#elif defined(__x86_64__)
+  if constexpr (sizeof(elem_t<V>) == 4) return (V)_mm_sqrt_ps((__m128)a);
+  else return (V)_mm_sqrt_pd((__m128d)a);
+#else
+  if constexpr (sizeof(elem_t<V>) == 4) return (V)vsqrtq_f32((float32x4_t)a);
+  else return (V)vsqrtq_f64((float64x2_t)a);
+#endif
+}
+
+// Fold the lanes by halves: a fixed tree, the same for every call.
+template <class V> LAMELLA_INLINE elem_t<V> hsum(V v) {
+  constexpr int n = kLanes<elem_t<V>>;
+  elem_t<V> t[n];
+  std::memcpy(t, &v, sizeof v);
+  for (int h = n / 2; h; h /= 2) for (int i = 0; i < h; ++i) t[i] += t[i + h];
+  return t[0];
+}
+template <class V> LAMELLA_INLINE elem_t<V> hmax(V v) {  // NaN passes
+  elem_t<V> m = v[0];
+  for (int i = 1; i < kLanes<elem_t<V>>; ++i) { elem_t<V> x = v[i]; m = (x > m || x != x) ? x : m; }
+  return m;
+}
+template <class V> LAMELLA_INLINE elem_t<V> hmin(V v) {
+  elem_t<V> m = v[0];
+  for (int i = 1; i < kLanes<elem_t<V>>; ++i) { elem_t<V> x = v[i]; m = (x < m || x != x) ? x : m; }
+  return m;
+}
+
+}  // namespace LAMELLA_ISA
+}  // namespace lamella
