@@ -37,7 +37,7 @@ template <> struct IntOf<float> { using type = int32_t; };
 template <> struct IntOf<double> { using type = int64_t; };
 template <class T> using int_of = typename IntOf<T>::type;
 
-template <class V> using elem_t = __typeof__(V{}[0] + V{}[0]);  // float of vec<float>, ...
+template <class V> using elem_t = decltype(V{}[0] + V{}[0]);  // float of vec<float>, ...
 
 // ---- scalar conversion: one element from and to its arithmetic type -------------------------------------------------
 template <class T> LAMELLA_INLINE T up(T x) { return x; }
@@ -50,7 +50,7 @@ template <class T> LAMELLA_INLINE T down(acc_t<T> x) {
 }
 
 // ---- load and store --------------------------------------------------------------------------------------------------
-template <class T> LAMELLA_INLINE vec<T> splat(T x) { vec<T> v; return (v = vec<T>{} + x); }
+template <class T> LAMELLA_INLINE vec<T> splat(T x) { return x - vec<T>{}; }  // x - 0 is x, -0 too: folds to a broadcast
 
 template <class T> LAMELLA_INLINE vec<acc_t<T>> vload(const T* p) {
   using A = acc_t<T>;
