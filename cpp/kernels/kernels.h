@@ -209,7 +209,7 @@ struct ScaleAll { TensorList list; void* const* g; double scale; };
 
 // ---- measure -------------------------------------------------------------------------------------------------------
 // What this machine can do, for benches and `lamella info`. fma: independent register-only multiply-adds, `count`
-// rounds on each of `tasks` tasks; *flops = how many were done. triad: a = b + s c over n floats.
+// rounds on each of `tasks` tasks (sink: a double for each); *flops = how many were done. triad: a = b + s c over n floats.
 struct MeasureFma { DType dtype; int64_t count, tasks; double* flops; double* sink; };
 struct MeasureTriad { int64_t n; float* a; const float *b, *c; float s; };
 
