@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: MIT
+"""An op must not care how its arguments lie in memory: every layout gives what a contiguous copy gives, both ways."""
+
+import numpy as np
+import pytest
+
+import lamella
+from harness import CASES, Call, check_close, to_numpy, to_tensor, tolerance
+
+
+def transposed(x: np.ndarray) -> lamella.Tensor:
+    """Dimensions laid out in reverse order."""
+    order = tuple(reversed(range(x.ndim)))
+    return to_tensor(x.transpose(order), DTYPE).permute(order)
+
+
+def stepped(x: np.ndarray) -> lamella.Tensor:
+    """Every other element of the last dimension of something larger."""
+    wide = np.full((*x.shape[:-1], 2 * x.shape[-1] + 1), 7, x.dtype)
+    wide[..., 1::2] = x
+    return to_tensor(wide, DTYPE)[..., 1::2]
+
+
+def offset(x: np.ndarray) -> lamella.Tensor:
+    """One element past the start of its storage: contiguous, but not aligned."""
+    flat = np.concatenate([np.zeros(1, x.dtype), x.reshape(-1)])
+    return to_tensor(flat, DTYPE)[1:].reshape(x.shape)
+
+
+def expanded(x: np.ndarray) -> lamella.Tensor:
+    """The first row of the first dimension, stretched over all of it (stride 0)."""
+    return to_tensor(x[:1], DTYPE).expand(x.shape)
+
+
+DTYPE = "float32"
+LAYOUTS = {"transposed": transposed, "stepped": stepped, "offset": offset, "expanded": expanded}
+
+
+def fits(name: str, x: np.ndarray) -> bool:
+    if x.size == 0 or x.ndim == 0 or (name == "expanded" and x.dtype.kind != "f"):
+        return False
+    return x.ndim > 1 if name in ("transposed", "expanded") else True
+
+
+def points():
+    for case in CASES:
+        if case.layouts and DTYPE in case.dtypes:
+            for index in range(len(case.samples)):
+                for layout in LAYOUTS:
+                    if any(fits(layout, x) for x in Call(case, index, DTYPE).leaves):
+                        yield pytest.param(case, index, layout, id=f"{case.op}-{index}-{DTYPE}-{layout}-cpu")
+
+
+@pytest.mark.parametrize(("case", "index", "layout"), list(points()))
+def test_layouts(case, index, layout):
+    call = Call(case, index, DTYPE)
+    if layout == "expanded":  # the values themselves are repeated
+        call.leaves = [np.repeat(x[:1], x.shape[0], 0) if fits(layout, x) else x for x in call.leaves]
+
+    def laid_out(x: np.ndarray) -> lamella.Tensor:
+        return LAYOUTS[layout](x) if fits(layout, x) else to_tensor(x, DTYPE)
+
+    tol = tolerance(case, DTYPE)
+    for got, want in zip(call.forward([laid_out(x) for x in call.leaves]), call.forward(), strict=True):
+        if isinstance(want, lamella.Tensor):
+            check_close(to_numpy(got), to_numpy(want), DTYPE, tol)
+        else:
+            assert got == want
+
+    if case.grad and any(call.differentiable):
+        odd = [laid_out(x) for x in call.leaves]
+        for t, differentiable in zip(odd, call.differentiable, strict=True):
+            t.requires_grad_(differentiable)
+        skewed = transposed if layout == "transposed" else None
+        got = call.gradients(odd, layout=(lambda t: skewed(t.numpy())) if skewed else (lambda t: t))
+        want = call.gradients(call.tensors(grad=True))
+        for g, w in zip(got, want, strict=True):
+            assert (g is None) == (w is None)
+            if w is not None:
+                check_close(to_numpy(g), to_numpy(w), DTYPE, 4 * tol, "gradient")
