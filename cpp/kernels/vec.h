@@ -166,9 +166,9 @@ template <class V> LAMELLA_INLINE V vmin(V a, V b) {
 template <class V> LAMELLA_INLINE V vmax_nan(V a, V b) { return select(a != a, a, vmax(a, b)); }  // NaN of either side
 template <class V> LAMELLA_INLINE V vmin_nan(V a, V b) { return select(a != a, a, vmin(a, b)); }
 
-template <class V> LAMELLA_INLINE V vabs(V a) {
-  using I = vec<int_of<elem_t<V>>>;
-  return (V)((I)a & ~((I)(V{} - elem_t<V>(0.0))));  // clears the sign: -0.0 is the sign bit alone
+template <class V> LAMELLA_INLINE V vabs(V a) {  // clears the sign bit
+  using I = int_of<elem_t<V>>;
+  return (V)((vec<I>)a & ~(I(1) << (sizeof(I) * 8 - 1)));
 }
 
 template <class V> LAMELLA_INLINE V vsqrt(V a) {

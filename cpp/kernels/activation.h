@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: MIT
+// Activations and their derivatives on the lanes of V, one formula for each: elementwise ops, GEMM and convolution
+// epilogues and backward kernels all use these. `d_x` is the derivative at the function's input; for relu, tanh and
+// sigmoid it is in terms of the output y.
+#pragma once
+#include "vecmath.h"
+
+namespace lamella {
+namespace LAMELLA_ISA {
+
+template <class V> LAMELLA_INLINE V relu(V x) { return vmax(V{}, x); }  // NaN passes
+template <class V> LAMELLA_INLINE V d_relu(V y) { return select(y <= elem_t<V>(0), V{}, constant<V>(1)); }
+template <class V> LAMELLA_INLINE V d_tanh(V y) { return elem_t<V>(1) - y * y; }
+template <class V> LAMELLA_INLINE V d_sigmoid(V y) { return y * (elem_t<V>(1) - y); }
+
+// gelu(x) = x Phi(x), Phi the normal distribution: erfc(|x| / sqrt 2) / 2 on the left, 1 minus that on the right, so
+// that the left tail keeps its relative accuracy.
+template <class V> LAMELLA_INLINE V normal_cdf(V x) {
+  V h = elem_t<V>(0.5) * vexp(-minus_log_erfc(vabs(x) * elem_t<V>(kSqrtHalf)));
+  return select(x < elem_t<V>(0), h, elem_t<V>(1) - h);
+}
+template <class V> LAMELLA_INLINE V gelu(V x) { return x * normal_cdf(x); }
+template <class V> LAMELLA_INLINE V d_gelu(V x) {  // Phi(x) + x phi(x)
+  V density = elem_t<V>(0.39894228040143267794) * vexp(elem_t<V>(-0.5) * x * x);
+  return fma(x, density, normal_cdf(x));
+}
+
+// gelu_tanh(x) = x (1 + tanh u) / 2 = x sigmoid(2u), u = sqrt(2 / pi) (x + 0.044715 x^3)
+constexpr double kGeluTanh = 2 * 0.79788456080286535588, kGeluCube = 0.044715;
+template <class V> LAMELLA_INLINE V gelu_tanh_gate(V x) {
+  using T = elem_t<V>;
+  return vsigmoid(T(kGeluTanh) * x * fma(T(kGeluCube) * x, x, constant<V>(1)));
+}
+template <class V> LAMELLA_INLINE V gelu_tanh(V x) { return x * gelu_tanh_gate(x); }
+template <class V> LAMELLA_INLINE V d_gelu_tanh(V x) {
+  using T = elem_t<V>;
+  V s = gelu_tanh_gate(x), slope = T(kGeluTanh) * fma(T(3 * kGeluCube) * x, x, constant<V>(1));
+  return s + s * (T(1) - s) * x * slope;
+}
+
+template <class V> LAMELLA_INLINE V silu(V x) { return x * vsigmoid(x); }
+template <class V> LAMELLA_INLINE V d_silu(V x) {
+  V s = vsigmoid(x);
+  return s * fma(x, elem_t<V>(1) - s, constant<V>(1));
+}
+
+template <class V> LAMELLA_INLINE V logsigmoid(V x) { return vmin(V{}, x) - vlog1p(vexp(-vabs(x))); }
+template <class V> LAMELLA_INLINE V d_logsigmoid(V x) { return vsigmoid(-x); }
+
+// log(1 + e^(beta x)) / beta, x itself where beta x > threshold
+template <class V> LAMELLA_INLINE V softplus(V x, elem_t<V> beta, elem_t<V> threshold) {
+  V z = beta * x;
+  return select(z > threshold, x, -logsigmoid(-z) / beta);
+}
+template <class V> LAMELLA_INLINE V d_softplus(V x, elem_t<V> beta, elem_t<V> threshold) {
+  V z = beta * x;
+  return select(z > threshold, constant<V>(1), vsigmoid(z));
+}
+
+template <class V> LAMELLA_INLINE V elu(V x, elem_t<V> alpha) {
+  return select(x > elem_t<V>(0), x, alpha * vexpm1(x));
+}
+template <class V> LAMELLA_INLINE V d_elu(V x, elem_t<V> alpha) {
+  return select(x > elem_t<V>(0), constant<V>(1), alpha * vexp(x));
+}
+
+template <class V> LAMELLA_INLINE V leaky_relu(V x, elem_t<V> slope) { return select(x > elem_t<V>(0), x, slope * x); }
+template <class V> LAMELLA_INLINE V d_leaky_relu(V x, elem_t<V> slope) {
+  return select(x > elem_t<V>(0), constant<V>(1), V{} + slope);
+}
+
+// An epilogue's activation; the switch is to be hoisted by the caller or left to the branch predictor.
+template <class V> LAMELLA_INLINE V apply_act(Act act, V x) {
+  switch (act) {
+    case Act::relu: return relu(x);
+    case Act::gelu: return gelu(x);
+    case Act::gelu_tanh: return gelu_tanh(x);
+    case Act::silu: return silu(x);
+    case Act::sigmoid: return vsigmoid(x);
+    case Act::tanh: return vtanh(x);
+    case Act::none: break;
+  }
+  return x;
+}
+
+}  // namespace LAMELLA_ISA
+}  // namespace lamella

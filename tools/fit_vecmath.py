@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: MIT
+"""Prints the polynomial coefficients of cpp/kernels/vecmath.h: minimax fits by Remez exchange in 60 digits (mpmath)."""
+
+from mpmath import cos, erfc, exp, expm1, log, matrix, mp, mpf, pi, sin, sqrt
+
+mp.dps = 60
+
+
+def remez(f, weight, degree, low, high, rounds=12, grid=1200):
+    """Coefficients c of p(x) = sum c_k x^k with the least largest |weight(x) (p(x) - f(x))|, and that error."""
+    low, high, count = mpf(low), mpf(high), degree + 2
+    point = lambda u: (low + high) / 2 + (high - low) / 2 * u  # noqa: E731
+    nodes = [point(-cos(pi * k / (count - 1))) for k in range(count)]
+    dense = [point(-cos(pi * (k + mpf("0.5")) / grid)) for k in range(grid)]
+    samples = [(x, f(x), weight(x)) for x in dense]
+    for _ in range(rounds):
+        a = matrix(count, count)
+        b = matrix(count, 1)
+        for i, x in enumerate(nodes):
+            for k in range(degree + 1):
+                a[i, k] = x**k
+            a[i, degree + 1] = (-1) ** i / weight(x)
+            b[i] = f(x)
+        solved = mp.lu_solve(a, b)
+        c = [solved[k] for k in range(degree + 1)]
+        error = [w * (mp.polyval(c[::-1], x) - y) for x, y, w in samples]
+        runs, start = [], 0  # the extremum of each run of one sign is a new node
+        for i in range(1, grid + 1):
+            if i == grid or (error[i] > 0) != (error[start] > 0):
+                runs.append(max(range(start, i), key=lambda j: abs(error[j])))
+                start = i
+        while len(runs) > count:
+            runs.pop(0 if abs(error[runs[0]]) < abs(error[runs[-1]]) else -1)
+        if len(runs) < count:
+            break
+        nodes = [dense[i] for i in runs]
+    return c, max(abs(e) for e in error)
+
+
+def show(name, f, weight, low, high, degrees):
+    for suffix, degree, digits in zip(("f", "d"), degrees, (9, 17), strict=True):
+        c, error = remez(f, weight, degree, low, high)
+        print(f"// {name} {suffix}: largest weighted error 2^{float(log(error, 2)):.1f}")
+        print("  " + ", ".join(mp.nstr(x, digits, min_fixed=-2, max_fixed=3) for x in c) + "\n")
+
+
+def main():
+    tiny, half, quarter = mpf("1e-12"), log(2) / 2, pi / 4
+    show("exp: (e^r - 1 - r) / r^2", lambda r: (expm1(r) - r) / r**2, lambda r: r**2 / exp(r), -half * 1.0001, half * 1.0003, (4, 9))
+    limit = ((sqrt(2) - 1) / (sqrt(2) + 1)) ** 2
+    show("log: (log((1 + s) / (1 - s)) / s - 2) / z, z = s^2",
+         lambda z: (log((1 + sqrt(z)) / (1 - sqrt(z))) / sqrt(z) - 2) / z, lambda z: z, tiny, limit, (3, 7))
+    show("sin: (sin(r) / r - 1) / t, t = r^2",
+         lambda t: (sin(sqrt(t)) / sqrt(t) - 1) / t, lambda t: t, tiny, quarter**2, (2, 6))
+    show("cos: (cos(r) - 1 + t / 2) / t^2",
+         lambda t: (cos(sqrt(t)) - 1 + t / 2) / t**2, lambda t: t**2, tiny, quarter**2, (2, 6))
+    k = 3  # t = (a - k) / (a + k) maps [0, 9.5] evenly; erfc(a) = exp(-a (a + k) p(t))
+    back = lambda t: k * (1 + t) / (1 - t)  # noqa: E731
+    tail = lambda t: -log(erfc(back(t))) / back(t) / (back(t) + k)  # noqa: E731
+    show("erfc: -log(erfc(a)) / (a (a + 3)) in t = (a - 3) / (a + 3)",
+         tail, lambda t: 1 / tail(t), tiny - 1, (mpf("9.5") - k) / (mpf("9.5") + k), (10, 24))
+    show("atan: (atan(a) / a - 1) / t, t = a^2",
+         lambda t: (mp.atan(sqrt(t)) / sqrt(t) - 1) / t, lambda t: t, tiny, 1, (8, 20))
+
+
+if __name__ == "__main__":
+    main()
