@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: MIT
+// Elementwise ops with NumPy's broadcasting and PyTorch's type promotion: Python numbers and 0-d arrays change the
+// result's dtype only where their category (bool < integer < float) is higher. A result has its operand's memory layout
+// where that is dense (channels-last stays channels-last), else it is contiguous.
+#pragma once
+#include <concepts>
+#include "core/array.h"
+#include "kernels/kernels.h"
+
+namespace lamella::ops {
+
+// What an operator takes: an array (not owned), or a Python number.
+struct Operand {
+  enum Kind : uint8_t { array_kind, bool_kind, int_kind, float_kind };
+  Kind kind;
+  union { const Array* array; int64_t i; double f; };
+  Operand(const Array& a) : kind(array_kind), array(&a) {}
+  Operand(bool v) : kind(bool_kind), i(v) {}
+  template <std::integral T> Operand(T v) : kind(int_kind), i(int64_t(v)) {}
+  template <std::floating_point T> Operand(T v) : kind(float_kind), f(double(v)) {}
+  bool is_array() const { return kind == array_kind; }
+};
+
+const char* name_of(UnaryOp);
+const char* name_of(BinaryOp);
+UnaryOp unary_op(const std::string& name);    // ValueError where there is none
+BinaryOp binary_op(const std::string& name);
+
+DType result_type(const Operand& a, const Operand& b);
+
+// div and atan2 of integers give float32; comparisons and logic give bool. x_bwd ops take (s, dy): see kernels.h.
+Array unary(UnaryOp op, const Array& x, double p0 = 0, double p1 = 0);
+Array binary(BinaryOp op, const Operand& a, const Operand& b, double p0 = 0, double p1 = 0);
+Array where(const Array& condition, const Operand& a, const Operand& b);
+
+// In place. The result must fit `out`: its shape, and a category no higher than its dtype's. out may be an operand, or
+// overlap one.
+void unary_(UnaryOp op, Array& x, double p0 = 0, double p1 = 0);
+void binary_out(BinaryOp op, Array& out, const Operand& a, const Operand& b, double p0 = 0, double p1 = 0);
+
+Array cast(const Array& x, DType dtype);      // x itself if it has that dtype
+Array contiguous(const Array& x);             // x itself if it is
+Array copy(const Array& x);                   // a new contiguous array
+void copy_(Array& out, const Array& x);       // broadcasts, casts; x may overlap out
+void fill_(Array& out, double value);
+void fill_(Array& out, int64_t value);
+
+}  // namespace lamella::ops
