@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: MIT
+// Matrix products: which path for which shape. Every path sums in an order that depends on the shape alone.
+#include "gemm_core.h"
+#include "gemm_out.h"
+
+namespace lamella {
+namespace LAMELLA_ISA {
+
+template <class T> struct Product {  // one matrix of the batch
+  int64_t m, n, k;
+  const T *a, *b;
+  int64_t a_row, a_col, b_row, b_col;
+  MatrixOut<T> out;
+};
+
+template <class T> static void packed(const Product<T>& g) {
+  using A = acc_t<T>;
+  StridedOperand<T, kTileRows<A>> left{g.a, g.a_row, g.a_col};
+  StridedOperand<T, kTileCols<A>> right{g.b, g.b_col, g.b_row};
+  gemm_blocked<A>(g.m, g.n, g.k, left, right, g.out);
+}
+
+// k == 0: the epilogue of zeros.
+template <class T> static void no_product(const Product<T>& g) {
+  if (g.out.accumulate) return;
+  for (int64_t i = 0; i < g.m; ++i)
+    for (int64_t j = 0; j < g.n; j += kTileCols<acc_t<T>>) {
+      acc_t<T> zero[kTileCols<acc_t<T>>] = {};
+      g.out.write(i, j, int(lesser(kTileCols<acc_t<T>>, g.n - j)), zero);
+    }
+}
+
+template <class T> static void product(const Product<T>& g) {
+  if (g.k == 0) no_product(g);
+  else packed(g);
+}
+
+template <class T> static void gemm_of(const Gemm& g) {
+  int64_t count = 1;
+  for (int d = 0; d < g.batch_ndim; ++d) count *= g.batch[d];
+  if (count == 0 || g.m == 0 || g.n == 0) return;
+  Product<T> p{g.m, g.n, g.k, static_cast<const T*>(g.a), static_cast<const T*>(g.b), g.a_row, g.a_col, g.b_row, g.b_col,
+               {static_cast<T*>(g.c), g.c_row, g.accumulate, {g.bias_axis, static_cast<const T*>(g.bias), g.act}}};
+  const int64_t work = g.m * g.n * g.k;
+  const auto one = [&](int64_t index) {
+    Product<T> q = p;
+    for (int d = g.batch_ndim - 1; d >= 0; --d) {
+      const int64_t at = index % g.batch[d];
+      index /= g.batch[d];
+      q.a += at * g.a_batch[d];
+      q.b += at * g.b_batch[d];
+      q.out.c += at * g.c_batch[d];
+    }
+    product(q);
+  };
+  if (count == 1) product(p);
+  else if (work > 8000000 && count < 16) for (int64_t i = 0; i < count; ++i) one(i);  // tasks within each
+  else {
+    const int64_t grain = lesser(count, 1 + 500000 / (work + 1000));
+    if (count * work < 1000000) for (int64_t i = 0; i < count; ++i) one(i);
+    else parallel_blocks(count, grain, [&](int64_t begin, int64_t end) { for (int64_t i = begin; i < end; ++i) one(i); });
+  }
+}
+
+void gemm(const Gemm& g) {
+  switch (g.dtype) {
+    case DType::f32: gemm_of<float>(g); break;
+    case DType::f64: gemm_of<double>(g); break;
+    case DType::bf16: gemm_of<bf16>(g); break;
+    default: gemm_of<f16>(g); break;
+  }
+}
+
+}  // namespace LAMELLA_ISA
+}  // namespace lamella
