@@ -162,21 +162,26 @@ struct CrossEntropyBwd {
 };
 
 // ---- index ---------------------------------------------------------------------------------------------------------
-// Rows of `row` bytes: y[i] = x[index[i]]. Indices are checked and non-negative in every kernel of this family.
-struct GatherRows { int64_t count, row_bytes; const int64_t* index; const void* x; void* y; };
-// y (rows, width) += dy[i] at row index[i], in the order of i for each row (same bits on any thread count).
-// Rows whose index equals `skip` are left out (-1: none).
-struct ScatterAddRows { DType dtype; int64_t count, rows, width; const int64_t* index; const void* dy; void* y; int64_t skip; };
+// Indices are checked and non-negative in every kernel of this family. Where they repeat, the last i wins or all are
+// added in the order of i, whatever the number of threads.
+// y (outer, count) of rows of row_bytes = the rows of x at o * x_outer + index[i] * x_step (bytes; x_step may be less than
+// a row, so that an index can be any offset).
+struct GatherRows { int64_t outer, count, row_bytes, x_outer, x_step; const int64_t* index; const void* x; void* y; };
+// The reverse: the rows of x at o * x_outer + index[i] * x_step = y (outer, count). Rows at different offsets are disjoint.
+struct ScatterRows { int64_t outer, count, row_bytes, x_outer, x_step; const int64_t* index; const void* y; void* x; };
+// y (outer, rows, width) += dy (outer, count, width) at row index[i]; float16 and bfloat16 sum in float32 and round
+// once; bool adds as "or". Indices equal to `skip` are left out (-1: none). Rows that no index names are not touched.
+struct ScatterAddRows {
+  DType dtype; int64_t outer, count, rows, width; const int64_t* index; const void* dy; void* y; int64_t skip;
+};
 // y (outer, m, inner) = x (outer, n, inner) at index (outer, m, inner) along the middle. size: bytes of an element.
 struct GatherAlong { int size; int64_t outer, n, m, inner; const int64_t* index; const void* x; void* y; };
-// x (outer, n, inner) at index along the middle gets y, or y is added to it (`add`), in order of m.
+// x (outer, n, inner) at index (outer, m, inner) along the middle gets y, or y is added to it (`add`), in order of m.
 struct ScatterAlong { DType dtype; bool add; int64_t outer, n, m, inner; const int64_t* index; const void* y; void* x; };
-// Advanced indexing, flattened by the caller: `position` (count) are element offsets of blocks of `block` elements in
-// base. get: y[i] = base[position[i]..]; put: the reverse, in order of i, set or (add) added.
-struct IndexGet { int size; int64_t count, block; const int64_t* position; const void* base; void* y; };
-struct IndexPut { DType dtype; bool add; int64_t count, block; const int64_t* position; const void* y; void* base; };
-// Positions of the true elements of mask (n), in order; returns how many in *found. index may be null (count only).
+// Positions of the true elements of mask (n), in order; how many in *found. index may be null (count only).
 struct NonZero { int64_t n; const bool* mask; int64_t* index; int64_t* found; };
+// y = x (outer, rows, cols) where col - row <= diagonal (`upper`: >= diagonal), else zero. size: bytes of an element.
+struct Triangle { int size; bool upper; int64_t outer, rows, cols, diagonal; const void* x; void* y; };
 
 // ---- random (and dropout) ------------------------------------------------------------------------------------------
 // y (n) from stream `stream` of `seed`: element i takes word i % 4 of Philox block i / 4 (float64 and normal pairs: two
@@ -226,8 +231,8 @@ struct MeasureTriad { int64_t n; float* a; const float *b, *c; float s; };
   K(layer_norm_fwd, LayerNormFwd) K(layer_norm_bwd, LayerNormBwd)                                                   \
   K(softmax_fwd, SoftmaxFwd) K(softmax_bwd, SoftmaxBwd)                                                             \
   K(cross_entropy_fwd, CrossEntropyFwd) K(cross_entropy_bwd, CrossEntropyBwd)                                       \
-  K(gather_rows, GatherRows) K(scatter_add_rows, ScatterAddRows) K(gather_along, GatherAlong)                       \
-  K(scatter_along, ScatterAlong) K(index_get, IndexGet) K(index_put, IndexPut) K(nonzero, NonZero)                  \
+  K(gather_rows, GatherRows) K(scatter_rows, ScatterRows) K(scatter_add_rows, ScatterAddRows)                       \
+  K(gather_along, GatherAlong) K(scatter_along, ScatterAlong) K(nonzero, NonZero) K(triangle, Triangle)             \
   K(random, Random) K(dropout, Dropout)                                                                             \
   K(sgd_step, SgdStep) K(adam_step, AdamStep) K(grad_norm, GradNorm) K(scale_all, ScaleAll)                         \
   K(measure_fma, MeasureFma) K(measure_triad, MeasureTriad)
