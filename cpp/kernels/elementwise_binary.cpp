@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: MIT
+// y = op(a, b): one loop for each op and arithmetic type.
+#include "activation.h"
+#include "elementwise.h"
+
+namespace lamella {
+namespace LAMELLA_ISA {
+
+// Of<op>::on(a, b, p): vectors of float or double lanes. OfInt<op>::on(a, b): int32_t or int64_t, or bool for logic.
+// Compare<op>::on(a, b): any of the four arithmetic types, gives bool.
+template <BinaryOp> struct Of { static constexpr bool none = true; };
+template <BinaryOp> struct OfInt { static constexpr bool none = true; };
+template <BinaryOp> struct Compare { static constexpr bool none = true; };
+template <BinaryOp> struct Logic { static constexpr bool none = true; };
+
+#define FLOATS(name, ...)                                                                                             \
+  template <> struct Of<BinaryOp::name> {                                                                             \
+    template <class V>                                                                                                \
+    LAMELLA_INLINE static V on(V a, V b, [[maybe_unused]] elem_t<V> p0, [[maybe_unused]] elem_t<V> p1) {              \
+      using T [[maybe_unused]] = elem_t<V>;                                                                           \
+      return __VA_ARGS__;                                                                                             \
+    }                                                                                                                 \
+  };
+#define SCALARS(Kind, name, Result, ...)                                                                              \
+  template <> struct Kind<BinaryOp::name> {                                                                           \
+    template <class T> LAMELLA_INLINE static Result on(T a, T b) { return __VA_ARGS__; }                              \
+  };
+
+// ---- division as Python's: towards minus infinity, remainder with the divisor's sign -------------------------------------
+LAMELLA_INLINE double mod_of(double a, double b) {
+  double m = __builtin_fmod(a, b);
+  return m != 0 && (b < 0) != (m < 0) ? m + b : m;
+}
+LAMELLA_INLINE double floor_div_of(double a, double b) {
+  if (b == 0) return a / b;
+  double m = __builtin_fmod(a, b), d = (a - m) / b;
+  if (m != 0 && (b < 0) != (m < 0)) d -= 1;
+  double f = __builtin_floor(d);
+  return d == 0 ? __builtin_copysign(0.0, a / b) : d - f > 0.5 ? f + 1 : f;
+}
+// Quotients of floats below 2^28 are floored right in double precision; the rest take fmod, element by element.
+template <bool kRemainder, class V> LAMELLA_INLINE V divided(V a, V b) {
+  using T = elem_t<V>;
+  if constexpr (kSingle<V>) {
+    auto hard = ~(vabs(a / b) < T(0x1p28f)) | (vabs(b) == Float<T>::infinity);
+    if (__builtin_expect(!vany(hard), 1))
+      return in_double([](vec<double> a, vec<double> b) __attribute__((always_inline)) {
+        vec<double> q = vfloor(a / b);
+        return kRemainder ? a - q * b : q;
+      }, a, b);
+  }
+  for (int i = 0; i < kLanes<T>; ++i) a[i] = T(kRemainder ? mod_of(a[i], b[i]) : floor_div_of(a[i], b[i]));
+  return a;
+}
+
+template <class T> LAMELLA_INLINE T integer_floor_div(T a, T b) {  // 0 where b is 0: the caller has refused it
+  if (b == 0) return 0;
+  if (b == -1) return T(0 - a);
+  T q = T(a / b);
+  return T(q - ((a % b != 0) && ((a < 0) != (b < 0))));
+}
+template <class T> LAMELLA_INLINE T integer_mod(T a, T b) {
+  if (b == 0 || b == -1) return 0;
+  T m = T(a % b);
+  return m != 0 && (m < 0) != (b < 0) ? T(m + b) : m;
+}
+template <class T> LAMELLA_INLINE T integer_pow(T a, T b) {  // wraps; 1 / a^-b, truncated, for negative b
+  if (b < 0) return a == 1 ? T(1) : a == -1 ? T(b & 1 ? -1 : 1) : T(0);
+  uint64_t base = uint64_t(a), y = 1;
+  for (; b; b >>= 1, base *= base) if (b & 1) y *= base;
+  return T(y);
+}
+template <class T> LAMELLA_INLINE T wrapped(uint64_t x) { return T(x); }
+
+FLOATS(add, a + b)
+FLOATS(sub, a - b)
+FLOATS(mul, a * b)
+FLOATS(div, a / b)
+FLOATS(floor_divide, divided<false>(a, b))
+FLOATS(remainder, divided<true>(a, b))
+FLOATS(pow, vpow(a, b))
+FLOATS(maximum, vmax_nan(a, b))
+FLOATS(minimum, vmin_nan(a, b))
+FLOATS(atan2, vatan2(a, b))
+FLOATS(relu_bwd, select(a <= T(0), V{}, b))
+FLOATS(tanh_bwd, b * d_tanh(a))
+FLOATS(sigmoid_bwd, b * d_sigmoid(a))
+FLOATS(logsigmoid_bwd, b * d_logsigmoid(a))
+FLOATS(softplus_bwd, b * d_softplus(a, p0, p1))
+FLOATS(silu_bwd, b * d_silu(a))
+FLOATS(gelu_bwd, b * d_gelu(a))
+FLOATS(gelu_tanh_bwd, b * d_gelu_tanh(a))
+FLOATS(leaky_relu_bwd, select(a > T(0), b, p0 * b))
+FLOATS(elu_bwd, b * d_elu(a, p0))
+FLOATS(clamp_bwd, select((a >= p0) & (a <= p1), b, V{}))
+
+SCALARS(OfInt, add, T, wrapped<T>(uint64_t(a) + uint64_t(b)))
+SCALARS(OfInt, sub, T, wrapped<T>(uint64_t(a) - uint64_t(b)))
+SCALARS(OfInt, mul, T, wrapped<T>(uint64_t(a) * uint64_t(b)))
+SCALARS(OfInt, floor_divide, T, integer_floor_div(a, b))
+SCALARS(OfInt, remainder, T, integer_mod(a, b))
+SCALARS(OfInt, pow, T, integer_pow(a, b))
+SCALARS(OfInt, maximum, T, a > b ? a : b)
+SCALARS(OfInt, minimum, T, a < b ? a : b)
+SCALARS(OfInt, bitwise_and, T, a & b)
+SCALARS(OfInt, bitwise_or, T, a | b)
+SCALARS(OfInt, bitwise_xor, T, a ^ b)
+
+SCALARS(Compare, eq, bool, a == b)
+SCALARS(Compare, ne, bool, a != b)
+SCALARS(Compare, lt, bool, a < b)
+SCALARS(Compare, le, bool, a <= b)
+SCALARS(Compare, gt, bool, a > b)
+SCALARS(Compare, ge, bool, a >= b)
+
+SCALARS(Logic, logical_and, bool, a & b)
+SCALARS(Logic, logical_or, bool, a | b)
+SCALARS(Logic, logical_xor, bool, a ^ b)
+
+template <BinaryOp op, class A> static void float_run(void* y, const void* const* x, int64_t n, const double* p) {
+  const A p0 = A(p[0]), p1 = A(p[1]);
+  map2<A>(y, x, n, [=](vec<A> a, vec<A> b) __attribute__((always_inline)) { return Of<op>::on(a, b, p0, p1); });
+}
+template <class Op, class A, class O> static void each_run(void* y, const void* const* x, int64_t n, const double*) {
+  each2<A, O>(y, x, n, [](A a, A b) __attribute__((always_inline)) { return Op::on(a, b); });
+}
+
+template <BinaryOp op, class A> constexpr Run run_for() {
+  if constexpr (requires { Compare<op>::none; } == false) return each_run<Compare<op>, A, bool>;
+  else if constexpr (requires { Logic<op>::none; } == false) return each_run<Logic<op>, bool, bool>;
+  else if constexpr (A(0.5) != 0) {
+    if constexpr (requires { Of<op>::none; }) return nullptr; else return float_run<op, A>;
+  } else {
+    if constexpr (requires { OfInt<op>::none; }) return nullptr; else return each_run<OfInt<op>, A, A>;
+  }
+}
+
+static constexpr Run kRuns[int(BinaryOp::count)][wide_count] = {
+#define ROW(name)                                                                                             \
+  {run_for<BinaryOp::name, float>(), run_for<BinaryOp::name, double>(), run_for<BinaryOp::name, int32_t>(),   \
+   run_for<BinaryOp::name, int64_t>()},
+    LAMELLA_BINARY_OPS(ROW)
+#undef ROW
+};
+
+void binary(const Binary& s) {
+  const Run run = kRuns[int(s.op)][wide_of(s.dtype)];
+  const double p[2] = {s.p0, s.p1};
+  const bool logic = s.op >= BinaryOp::logical_and && s.op <= BinaryOp::logical_xor;
+  const bool to_bool = s.op >= BinaryOp::eq && s.op <= BinaryOp::logical_xor;
+  const Port a = logic ? port_bool(s.dtype, s.a) : port(s.dtype, s.a);
+  int64_t n;
+  if (a.native && is_small_run(s.loop, n)) {
+    const void* x[2] = {s.a, s.b};
+    run(s.y, x, n, p);
+    return;
+  }
+  drive(s.loop, {to_bool ? port_raw(1, s.y) : port(s.dtype, s.y), a, logic ? port_bool(s.dtype, s.b) : port(s.dtype, s.b)},
+        run, p);
+}
+
+}  // namespace LAMELLA_ISA
+}  // namespace lamella

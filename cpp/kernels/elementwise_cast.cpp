@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: MIT
+// Moving data: casts and copies of any strides, fill, where.
+#include "elementwise.h"
+
+namespace lamella {
+namespace LAMELLA_ISA {
+
+template <class A, class B> static void convert_run(void* y, const void* const* x, int64_t n, const double*) {
+  each1<A, B>(y, x, n, [](A v) __attribute__((always_inline)) { return B(v); });
+}
+
+static constexpr Run kConvert[wide_count][wide_count] = {
+    {nullptr, convert_run<float, double>, convert_run<float, int32_t>, convert_run<float, int64_t>},
+    {convert_run<double, float>, nullptr, convert_run<double, int32_t>, convert_run<double, int64_t>},
+    {convert_run<int32_t, float>, convert_run<int32_t, double>, nullptr, convert_run<int32_t, int64_t>},
+    {convert_run<int64_t, float>, convert_run<int64_t, double>, convert_run<int64_t, int32_t>, nullptr}};
+
+// ---- transposition -----------------------------------------------------------------------------------------------------
+// y (rows, cols), row i at i * y_row, from x whose element (i, j) is at i + j * x_col: tiles through a buffer, so that
+// both sides touch whole cache lines once, whatever power of two lies between them.
+template <class T> static void transpose(const T* x, int64_t x_col, T* y, int64_t y_row, int64_t rows, int64_t cols) {
+  constexpr int kTile = 64 / int(sizeof(T)) < 16 ? 16 : 64 / int(sizeof(T));
+  T tile[kTile][kTile + 1];
+  for (int64_t j = 0; j < cols; j += kTile) {
+    const int64_t jn = cols - j < kTile ? cols - j : kTile;
+    for (int64_t i = 0; i < rows; i += kTile) {
+      const int64_t in = rows - i < kTile ? rows - i : kTile;
+      for (int64_t b = 0; b < jn; ++b) std::memcpy(tile[b], x + i + (j + b) * x_col, in * sizeof(T));
+      for (int64_t a = 0; a < in; ++a) {
+        T* to = y + (i + a) * y_row + j;
+        for (int64_t b = 0; b < jn; ++b) to[b] = tile[b][a];
+      }
+    }
+  }
+}
+
+// Copies where y is contiguous along the last dimension and x along another one; false where that is not so.
+template <class T> static bool copy_transposed(const Cast& c) {
+  const auto& l = c.loop;
+  const int last = l.ndim - 1;
+  int dim = -1;
+  if (last < 1 || l.stride[0][last] != 1 || l.stride[1][last] == 1 || l.stride[1][last] == 0) return false;
+  for (int d = 0; d < last; ++d) if (l.stride[1][d] == 1) dim = d;
+  if (dim < 0 || l.shape[dim] < 4 || l.shape[last] < 4) return false;
+  int64_t total = 1, outer[kLoopDims];
+  for (int d = 0; d < l.ndim; ++d) {
+    total *= l.shape[d];
+    outer[d] = d == dim || d == last ? 1 : l.shape[d];
+  }
+  // tasks: for each index of the outer dimensions, bands of rows of about kGrain elements
+  int64_t band = kGrain / l.shape[last] / 16 * 16;
+  if (band < 16) band = 16;
+  const int64_t bands = (l.shape[dim] + band - 1) / band, planes = total / (l.shape[dim] * l.shape[last]);
+  parallel(planes * bands, [&](int64_t task) {
+    int64_t i = task % bands * band, plane = task / bands, x = i, y = i * l.stride[0][dim];
+    for (int d = l.ndim - 1; d >= 0; --d) {
+      const int64_t at = plane % outer[d];
+      plane /= outer[d];
+      x += at * l.stride[1][d];
+      y += at * l.stride[0][d];
+    }
+    const int64_t rows = l.shape[dim] - i < band ? l.shape[dim] - i : band;
+    transpose(static_cast<const T*>(c.x) + x, l.stride[1][last], static_cast<T*>(c.y) + y, l.stride[0][dim], rows,
+              l.shape[last]);
+  });
+  return true;
+}
+
+void cast(const Cast& c) {
+  const double p[2] = {};
+  if (c.from == c.to) {
+    const int size = size_of(c.from);
+    bool done = size == 4   ? copy_transposed<uint32_t>(c)
+                : size == 8 ? copy_transposed<uint64_t>(c)
+                : size == 2 ? copy_transposed<uint16_t>(c)
+                            : copy_transposed<uint8_t>(c);
+    if (!done) drive(c.loop, {port_raw(size, c.y), port_raw(size, c.x)}, nullptr, p);
+  } else if (c.to == DType::b8) {
+    drive(c.loop, {port_raw(1, c.y), port_bool(c.from, c.x)}, nullptr, p);
+  } else {
+    drive(c.loop, {port(c.to, c.y), port(c.from, c.x)}, kConvert[wide_of(c.from)][wide_of(c.to)], p);
+  }
+}
+
+void fill(const Fill& f) {  // a copy of an operand with strides of zero
+  Loop<2> loop;
+  loop.ndim = f.loop.ndim;
+  for (int d = 0; d < loop.ndim; ++d) {
+    loop.shape[d] = f.loop.shape[d];
+    loop.stride[0][d] = f.loop.stride[0][d];
+    loop.stride[1][d] = 0;
+  }
+  const int size = size_of(f.dtype);
+  const double p[2] = {};
+  drive(loop, {port_raw(size, f.y), port_raw(size, f.value)}, nullptr, p);
+}
+
+template <class T> static void where_run(void* y, const void* const* x, int64_t n, const double*) {
+  const bool* c = static_cast<const bool*>(x[0]);
+  const T *a = static_cast<const T*>(x[1]), *b = static_cast<const T*>(x[2]);
+  T* o = static_cast<T*>(y);
+#pragma GCC ivdep
+  for (int64_t i = 0; i < n; ++i) o[i] = c[i] ? a[i] : b[i];
+}
+
+void where(const Where& w) {
+  const int size = size_of(w.dtype);
+  const Run run = size == 4 ? where_run<uint32_t> : size == 8 ? where_run<uint64_t> : size == 2 ? where_run<uint16_t>
+                                                                                                : where_run<uint8_t>;
+  const double p[2] = {};
+  drive(w.loop, {port_raw(size, w.y), port_raw(1, w.cond), port_raw(size, w.a), port_raw(size, w.b)}, run, p);
+}
+
+}  // namespace LAMELLA_ISA
+}  // namespace lamella

@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: MIT
+// y = op(x): one loop for each op and arithmetic type.
+#include "activation.h"
+#include "elementwise.h"
+
+namespace lamella {
+namespace LAMELLA_ISA {
+
+// Of<op>::on(x, p): x is a vector of float or double lanes. OfInt<op>::on(x, p): x is int32_t or int64_t.
+template <UnaryOp> struct Of { static constexpr bool none = true; };
+template <UnaryOp> struct OfInt { static constexpr bool none = true; };
+template <UnaryOp> struct Predicate { static constexpr bool none = true; };
+
+#define FLOATS(name, ...)                                                                                  \
+  template <> struct Of<UnaryOp::name> {                                                                   \
+    template <class V> LAMELLA_INLINE static V on(V x, [[maybe_unused]] elem_t<V> p0, [[maybe_unused]] elem_t<V> p1) { \
+      using T [[maybe_unused]] = elem_t<V>;                                                                \
+      return __VA_ARGS__;                                                                                  \
+    }                                                                                                      \
+  };
+#define INTEGERS(name, ...)                                                                                \
+  template <> struct OfInt<UnaryOp::name> {                                                                \
+    template <class T> LAMELLA_INLINE static T on(T x, [[maybe_unused]] T p0, [[maybe_unused]] T p1) { return __VA_ARGS__; } \
+  };
+#define PREDICATE(name, ...)                                                                               \
+  template <> struct Predicate<UnaryOp::name> {                                                            \
+    template <class T> LAMELLA_INLINE static bool on(T x) { return __VA_ARGS__; }                          \
+  };
+
+FLOATS(neg, -x)
+FLOATS(abs, vabs(x))
+FLOATS(sign, select(x > T(0), constant<V>(1), select(x < T(0), constant<V>(-1), x)))
+FLOATS(square, x * x)
+FLOATS(exp, vexp(x))
+FLOATS(expm1, vexpm1(x))
+FLOATS(log, vlog(x))
+FLOATS(log1p, vlog1p(x))
+FLOATS(sqrt, vsqrt(x))
+FLOATS(rsqrt, vrsqrt(x))
+FLOATS(reciprocal, T(1) / x)
+FLOATS(sin, vsin(x))
+FLOATS(cos, vcos(x))
+FLOATS(tanh, vtanh(x))
+FLOATS(erf, verf(x))
+FLOATS(floor, vfloor(x))
+FLOATS(ceil, vceil(x))
+FLOATS(round, vround(x))
+FLOATS(trunc, vtrunc(x))
+FLOATS(sigmoid, vsigmoid(x))
+FLOATS(logsigmoid, logsigmoid(x))
+FLOATS(softplus, softplus(x, p0, p1))
+FLOATS(relu, relu(x))
+FLOATS(silu, silu(x))
+FLOATS(gelu, gelu(x))
+FLOATS(gelu_tanh, gelu_tanh(x))
+FLOATS(leaky_relu, leaky_relu(x, p0))
+FLOATS(elu, elu(x, p0))
+FLOATS(clamp, vmin(V{} + p1, vmax(V{} + p0, x)))  // NaN passes
+
+INTEGERS(neg, T(0 - x))
+INTEGERS(abs, x < 0 ? T(0 - x) : x)
+INTEGERS(sign, T((x > 0) - (x < 0)))
+INTEGERS(square, T(x * x))
+INTEGERS(relu, x > 0 ? x : T(0))
+INTEGERS(clamp, x < p0 ? p0 : x > p1 ? p1 : x)
+
+PREDICATE(isnan, x != x)
+PREDICATE(isinf, __builtin_fabs(x) == __builtin_inf())
+PREDICATE(isfinite, __builtin_fabs(x) < __builtin_inf())
+
+template <class T> static T integer_bound(double p) {  // a constant of clamp, infinity meaning none
+  constexpr T low = T(1) << (sizeof(T) * 8 - 1), high = ~low;
+  return p >= double(high) ? high : p <= double(low) ? low : T(p);
+}
+
+template <UnaryOp op, class A> static void float_run(void* y, const void* const* x, int64_t n, const double* p) {
+  const A p0 = A(p[0]), p1 = A(p[1]);
+  map1<A>(y, x, n, [=](vec<A> v) __attribute__((always_inline)) { return Of<op>::on(v, p0, p1); });
+}
+template <UnaryOp op, class A> static void integer_run(void* y, const void* const* x, int64_t n, const double* p) {
+  const A p0 = integer_bound<A>(p[0]), p1 = integer_bound<A>(p[1]);
+  each1<A, A>(y, x, n, [=](A v) __attribute__((always_inline)) { return OfInt<op>::on(v, p0, p1); });
+}
+template <UnaryOp op, class A> static void predicate_run(void* y, const void* const* x, int64_t n, const double*) {
+  each1<A, bool>(y, x, n, [](A v) __attribute__((always_inline)) { return Predicate<op>::on(v); });
+}
+static void not_run(void* y, const void* const* x, int64_t n, const double*) {
+  each1<bool, bool>(y, x, n, [](bool v) __attribute__((always_inline)) { return !v; });
+}
+
+template <UnaryOp op, class A> constexpr Run run_for() {
+  if constexpr (op == UnaryOp::logical_not) return not_run;
+  else if constexpr (requires { Predicate<op>::none; } == false) {
+    if constexpr (A(0.5) != 0) return predicate_run<op, A>; else return nullptr;
+  } else if constexpr (A(0.5) != 0) {
+    if constexpr (requires { Of<op>::none; }) return nullptr; else return float_run<op, A>;
+  } else {
+    if constexpr (requires { OfInt<op>::none; }) return nullptr; else return integer_run<op, A>;
+  }
+}
+
+static constexpr Run kRuns[int(UnaryOp::count)][wide_count] = {
+#define ROW(name)                                                                                             \
+  {run_for<UnaryOp::name, float>(), run_for<UnaryOp::name, double>(), run_for<UnaryOp::name, int32_t>(),      \
+   run_for<UnaryOp::name, int64_t>()},
+    LAMELLA_UNARY_OPS(ROW)
+#undef ROW
+};
+
+void unary(const Unary& a) {
+  const Run run = kRuns[int(a.op)][wide_of(a.dtype)];
+  const double p[2] = {a.p0, a.p1};
+  const bool to_bool = a.op >= UnaryOp::isnan;
+  Port in = a.op == UnaryOp::logical_not ? port_bool(a.dtype, a.x) : port(a.dtype, a.x);
+  int64_t n;
+  if (in.native && is_small_run(a.loop, n)) { run(a.y, &a.x, n, p); return; }
+  drive(a.loop, {to_bool ? port_raw(1, a.y) : port(a.dtype, a.y), in}, run, p);
+}
+
+}  // namespace LAMELLA_ISA
+}  // namespace lamella
