@@ -57,16 +57,17 @@ template <class T> LAMELLA_INLINE vec<acc_t<T>> vload(const T* p) {
   vec<A> v;
   if constexpr (__is_same(T, A)) { std::memcpy(&v, p, sizeof v); }
   else if constexpr (__is_same(T, bf16)) {
-#if defined(__AVX512F__)
-    v = (vec<A>)_mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i*)p)), 16);
-#elif defined(__AVX2__)
-    v = (vec<A>)_mm256_slli_epi32(_mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i*)p)), 16);
+#if defined(__AVX512F__)  // maskz forms: the plain ones read an undefined register, which GCC warns of (bug 105593)
+    v = (vec<A>)((vec<uint32_t>)_mm512_maskz_cvtepu16_epi32(0xffff, _mm256_loadu_si256((const __m256i*)p)) << 16);
 #else
-    for (int i = 0; i < kLanes<A>; ++i) v[i] = p[i].to();
+    typedef uint16_t half __attribute__((vector_size(kVecBytes / 2)));
+    half h;
+    std::memcpy(&h, p, sizeof h);
+    v = (vec<A>)(__builtin_convertvector(h, vec<uint32_t>) << 16);
 #endif
   } else {
 #if defined(__AVX512F__)
-    v = (vec<A>)_mm512_cvtph_ps(_mm256_loadu_si256((const __m256i*)p));
+    v = (vec<A>)_mm512_maskz_cvtph_ps(0xffff, _mm256_loadu_si256((const __m256i*)p));
 #elif defined(__F16C__)
     v = (vec<A>)_mm256_cvtph_ps(_mm_loadu_si128((const __m128i*)p));
 #else
@@ -87,13 +88,16 @@ template <class T> LAMELLA_INLINE void vstore(T* p, vec<acc_t<T>> v) {
     vu nan = (vu)(v != v);
     r = (nan & q) | (~nan & r);
 #if defined(__AVX512F__)
-    _mm256_storeu_si256((__m256i*)p, _mm512_cvtepi32_epi16((__m512i)r));
+    _mm256_storeu_si256((__m256i*)p, _mm512_maskz_cvtepi32_epi16(0xffff, (__m512i)r));
 #else
-    for (int i = 0; i < kLanes<A>; ++i) p[i].bits = uint16_t(r[i]);
+    typedef uint16_t half __attribute__((vector_size(kVecBytes / 2)));
+    half h = __builtin_convertvector(r, half);
+    std::memcpy(p, &h, sizeof h);
 #endif
   } else {
 #if defined(__AVX512F__)
-    _mm256_storeu_si256((__m256i*)p, _mm512_cvtps_ph((__m512)v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
+    constexpr int nearest = _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC;
+    _mm256_storeu_si256((__m256i*)p, _mm512_maskz_cvtps_ph(0xffff, (__m512)v, nearest));
 #elif defined(__F16C__)
     _mm_storeu_si128((__m128i*)p, _mm256_cvtps_ph((__m256)v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
 #else
