@@ -73,6 +73,8 @@ PyObject* wrap_view(Array&& a);                // the same, marked as a view
 PyObject* dtype_object(DType t);               // borrowed singleton
 void raise_current_exception();                // C++ exception in flight -> Python error
 
+void release_node(NodeObject* n);              // drops what its rule needs
+
 // ---- gradient mode and recording (node.cpp) ------------------------------------------------------------------------
 bool grad_enabled();
 void set_grad_enabled(bool on);

@@ -33,6 +33,7 @@ struct Storage {
   Device device;
   bool readonly = false;
   uint32_t version = 0;                     // counts in-place writes; shared by every view
+  bool recorded_view = false;               // a view of it takes part in a recorded graph
   void (*release)(void* owner) = nullptr;   // set for memory we do not own (NumPy, DLPack); called once at the end
   void* owner = nullptr;
 };

@@ -1,0 +1,339 @@
+// SPDX-License-Identifier: MIT
+// Node: one recorded op. Recording is what an op does after computing: it ties outputs to inputs through a rule.
+#include <new>
+#include "object.h"
+
+namespace lamella {
+
+PyTypeObject* NodeType = nullptr;
+
+static thread_local bool recording = true;
+static bool anomaly = false;            // keep the line that made each node
+static PyObject* describe_line = nullptr;  // () -> str, given by Python
+static uint64_t next_sequence = 0;      // under the GIL
+
+bool grad_enabled() { return recording; }
+void set_grad_enabled(bool on) { recording = on; }
+
+// ---- making ----------------------------------------------------------------------------------------------------------
+static bool needs_gradient(PyObject* const* inputs, int n) {
+  for (int i = 0; i < n; ++i)
+    if (is_tensor(inputs[i]) && as_tensor(inputs[i])->requires_grad) return true;
+  return false;
+}
+
+static void set_edge(Edge& e, PyObject* input) {
+  new (&e) Edge();
+  if (!is_tensor(input)) return;
+  TensorObject* t = as_tensor(input);
+  if (!t->requires_grad) return;
+  e.target = Py_NewRef(t->node ? t->node : input);
+  e.output = t->output;
+  e.dtype = t->array.dtype;
+  e.shape = t->array.shape;
+}
+
+static void set_output(Output& o, const Array& a, bool keep) {
+  new (&o) Output();
+  o.shape = a.shape;
+  o.dtype = a.dtype;
+  o.kept = keep;
+  if (keep) {
+    o.array = a;
+    o.version = a.storage->version;
+  }
+}
+
+static PyObject* new_node(PyObject* rule, PyObject* const* inputs, int n_inputs, PyObject* ctx, int n_outputs) {
+  NodeObject* node = PyObject_GC_NewVar(NodeObject, NodeType, n_inputs);
+  if (!node) return nullptr;
+  node->rule = Py_NewRef(rule);
+  node->ctx = Py_NewRef(ctx);
+  node->where = nullptr;
+  node->versions = nullptr;
+  node->sequence = ++next_sequence;
+  node->outputs = n_outputs;
+  node->more = n_outputs > 1 ? new Output[n_outputs - 1]() : nullptr;
+  new (&node->first) Output();
+  for (int i = 0; i < n_inputs; ++i) set_edge(node->edges[i], inputs[i]);
+  Py_ssize_t n = PyTuple_GET_SIZE(ctx);
+  for (Py_ssize_t i = 0; i < n; ++i) {
+    PyObject* item = PyTuple_GET_ITEM(ctx, i);
+    if (!is_tensor(item)) continue;
+    if (!node->versions) node->versions = new uint32_t[n]();
+    node->versions[i] = as_tensor(item)->array.storage->version;
+  }
+  if (anomaly && describe_line) {
+    node->where = PyObject_CallNoArgs(describe_line);
+    if (!node->where) PyErr_Clear();
+  }
+  PyObject_GC_Track(node);
+  return reinterpret_cast<PyObject*>(node);
+}
+
+static void attach(TensorObject* t, PyObject* node, int output, bool keep) {
+  set_output(as_node(node)->out(output), t->array, keep);
+  Py_INCREF(node);
+  Py_XSETREF(t->node, node);
+  t->output = output;
+  t->requires_grad = true;
+  if (t->is_view) t->array.storage->recorded_view = true;
+}
+
+bool record(PyObject* const* outputs, int n_outputs, PyObject* rule, PyObject* const* inputs, int n_inputs, PyObject* ctx,
+            bool keep) {
+  if (!recording || !needs_gradient(inputs, n_inputs)) return true;
+  PyObject* node = new_node(rule, inputs, n_inputs, ctx, n_outputs);
+  if (!node) return false;
+  for (int i = 0; i < n_outputs; ++i) {
+    if (!is_tensor(outputs[i])) continue;
+    TensorObject* t = as_tensor(outputs[i]);
+    if (is_floating(t->array.dtype)) attach(t, node, i, keep);
+  }
+  Py_DECREF(node);
+  return true;
+}
+
+bool prepare_inplace(TensorObject* x, PyObject* const* inputs, int n_inputs) {
+  if (x->array.storage->readonly) {
+    PyErr_SetString(PyExc_ValueError, "[in-place] tensor must be writable, got one that shares read-only memory: clone() it");
+    return false;
+  }
+  if (!recording || !needs_gradient(inputs, n_inputs)) return true;
+  if (x->requires_grad && !x->node) {
+    PyErr_SetString(PyExc_RuntimeError,
+                    "[in-place] tensor must not be a leaf that requires gradient: write under no_grad(), or out of place");
+    return false;
+  }
+  if (x->is_view || x->array.storage->recorded_view) {
+    PyErr_SetString(PyExc_RuntimeError, "[in-place] tensor must not share its storage with a view while gradients are "
+                                        "recorded: write out of place, or into a clone()");
+    return false;
+  }
+  if (!is_floating(x->array.dtype)) {
+    PyErr_Format(PyExc_RuntimeError, "[in-place] tensor must have a floating dtype to take a gradient, got %s",
+                 name_of(x->array.dtype));
+    return false;
+  }
+  return true;
+}
+
+bool record_inplace(TensorObject* x, PyObject* rule, PyObject* const* inputs, int n_inputs, PyObject* ctx, bool keep) {
+  ++x->array.storage->version;
+  if (!recording || !needs_gradient(inputs, n_inputs)) return true;
+  PyObject* node = new_node(rule, inputs, n_inputs, ctx, 1);
+  if (!node) return false;
+  attach(x, node, 0, keep);
+  Py_DECREF(node);
+  return true;
+}
+
+// ---- the type --------------------------------------------------------------------------------------------------------
+static int node_traverse(PyObject* o, visitproc visit, void* arg) {
+  NodeObject* n = as_node(o);
+  Py_VISIT(n->rule);
+  Py_VISIT(n->ctx);
+  for (int i = 0; i < n->outputs; ++i) Py_VISIT(n->out(i).hooks);
+  for (Py_ssize_t i = 0; i < Py_SIZE(n); ++i) Py_VISIT(n->edges[i].target);
+  Py_VISIT(Py_TYPE(o));
+  return 0;
+}
+
+// Drops what the rule needs; the node stays as a marker that its graph was freed.
+void release_node(NodeObject* n) {
+  for (int i = 0; i < n->outputs; ++i) {
+    n->out(i).array = Array();
+    n->out(i).kept = false;
+  }
+  for (Py_ssize_t i = 0; i < Py_SIZE(n); ++i) Py_CLEAR(n->edges[i].target);
+  Py_CLEAR(n->rule);
+  Py_CLEAR(n->ctx);
+}
+
+static int node_clear(PyObject* o) {
+  NodeObject* n = as_node(o);
+  release_node(n);
+  for (int i = 0; i < n->outputs; ++i) {
+    Py_CLEAR(n->out(i).hooks);
+    Py_CLEAR(n->out(i).retained);
+  }
+  return 0;
+}
+
+static void node_dealloc(PyObject* o) {
+  PyTypeObject* type = Py_TYPE(o);
+  PyObject_GC_UnTrack(o);
+  Py_TRASHCAN_BEGIN(o, node_dealloc)  // long chains free each other without deep recursion
+  NodeObject* n = as_node(o);
+  node_clear(o);
+  Py_CLEAR(n->where);
+  n->first.~Output();
+  delete[] n->more;
+  delete[] n->versions;
+  PyObject_GC_Del(o);
+  Py_DECREF(type);
+  Py_TRASHCAN_END
+}
+
+static PyObject* get_ctx(PyObject* o, void*) { return Py_NewRef(as_node(o)->ctx ? as_node(o)->ctx : Py_None); }
+
+static PyObject* output_tensor(NodeObject* n, int i) {
+  Output& out = n->out(i);
+  if (!out.kept) Py_RETURN_NONE;
+  if (out.array.storage->version != out.version) {
+    PyErr_SetString(PyExc_RuntimeError,
+                    text("[backward] the output of an op (", describe(out.array), ") was changed in place before its "
+                         "gradient was taken: change a clone() instead").c_str());
+    return nullptr;
+  }
+  PyObject* t = wrap_view(Array(out.array));
+  if (!t) return nullptr;
+  as_tensor(t)->node = Py_NewRef(reinterpret_cast<PyObject*>(n));
+  as_tensor(t)->output = i;
+  as_tensor(t)->requires_grad = true;
+  return t;
+}
+
+static PyObject* get_output(PyObject* o, void*) {
+  NodeObject* n = as_node(o);
+  if (n->outputs == 1) return output_tensor(n, 0);
+  PyObject* all = PyTuple_New(n->outputs);
+  for (int i = 0; all && i < n->outputs; ++i) {
+    PyObject* t = output_tensor(n, i);
+    if (!t) { Py_DECREF(all); return nullptr; }
+    PyTuple_SET_ITEM(all, i, t);
+  }
+  return all;
+}
+
+static PyObject* get_needs(PyObject* o, void*) {
+  NodeObject* n = as_node(o);
+  PyObject* t = PyTuple_New(Py_SIZE(n));
+  for (Py_ssize_t i = 0; t && i < Py_SIZE(n); ++i) PyTuple_SET_ITEM(t, i, PyBool_FromLong(n->edges[i].target != nullptr));
+  return t;
+}
+
+static PyObject* get_name(PyObject* o, void*) {
+  NodeObject* n = as_node(o);
+  if (!n->rule) return PyUnicode_FromString("freed");
+  return PyObject_GetAttrString(n->rule, "__name__");
+}
+
+static PyObject* get_where(PyObject* o, void*) { return Py_NewRef(as_node(o)->where ? as_node(o)->where : Py_None); }
+
+static PyObject* get_next(PyObject* o, void*) {
+  NodeObject* n = as_node(o);
+  PyObject* t = PyTuple_New(Py_SIZE(n));
+  for (Py_ssize_t i = 0; t && i < Py_SIZE(n); ++i)
+    PyTuple_SET_ITEM(t, i, Py_NewRef(n->edges[i].target ? n->edges[i].target : Py_None));
+  return t;
+}
+
+static PyObject* node_repr(PyObject* o) {
+  PyObject* name = get_name(o, nullptr);
+  PyObject* r = name ? PyUnicode_FromFormat("<%U>", name) : nullptr;
+  Py_XDECREF(name);
+  return r;
+}
+
+static PyGetSetDef getset[] = {{"ctx", get_ctx, nullptr, "what the op put by for its rule", nullptr},
+                               {"output", get_output, nullptr, "the op's output (a tuple if several), if kept", nullptr},
+                               {"needs", get_needs, nullptr, "which inputs want a gradient", nullptr},
+                               {"name", get_name, nullptr, "name of the rule", nullptr},
+                               {"where", get_where, nullptr, "the line that made it, in anomaly mode", nullptr},
+                               {"next", get_next, nullptr, "per input: the Node or leaf it leads to, or None", nullptr},
+                               {nullptr, nullptr, nullptr, nullptr, nullptr}};
+static PyType_Slot slots[] = {{Py_tp_dealloc, (void*)node_dealloc}, {Py_tp_traverse, (void*)node_traverse},
+                              {Py_tp_clear, (void*)node_clear},     {Py_tp_getset, getset},
+                              {Py_tp_repr, (void*)node_repr},       {0, nullptr}};
+static PyType_Spec spec = {"lamella._core.Node", offsetof(NodeObject, edges), sizeof(Edge),
+                           Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_DISALLOW_INSTANTIATION, slots};
+
+// ---- functions -------------------------------------------------------------------------------------------------------
+// record(output, rule, inputs, ctx=(), keep_output=False) and record_inplace(x, rule, inputs, ctx=(), keep_output=False)
+static PyObject* record_call(const char* name, bool inplace, PyObject* const* args, Py_ssize_t nargs, PyObject* kwnames) {
+  PyObject* slot[5] = {nullptr, nullptr, nullptr, nullptr, nullptr};
+  static const char* const names[5] = {"output", "rule", "inputs", "ctx", "keep_output"};
+  Py_ssize_t nkw = kwnames ? PyTuple_GET_SIZE(kwnames) : 0;
+  bool ok = nargs <= 5;
+  for (Py_ssize_t i = 0; ok && i < nargs; ++i) slot[i] = args[i];
+  for (Py_ssize_t k = 0; ok && k < nkw; ++k) {
+    ok = false;
+    for (int i = 0; i < 5 && !ok; ++i)
+      if (PyUnicode_CompareWithASCIIString(PyTuple_GET_ITEM(kwnames, k), names[i]) == 0) slot[i] = args[nargs + k], ok = true;
+  }
+  if (!ok || !slot[2] || !PyTuple_Check(slot[2]) || (slot[3] && !PyTuple_Check(slot[3]))) {
+    PyErr_Format(PyExc_TypeError, "%s(output, rule, inputs: tuple, ctx: tuple = (), keep_output=False)", name);
+    return nullptr;
+  }
+  PyObject* empty = slot[3] ? nullptr : PyTuple_New(0);
+  PyObject* ctx = slot[3] ? slot[3] : empty;
+  bool keep = slot[4] && PyObject_IsTrue(slot[4]);
+  PyObject* const* inputs = &PyTuple_GET_ITEM(slot[2], 0);
+  int n = int(PyTuple_GET_SIZE(slot[2]));
+  if (inplace) {
+    ok = record_inplace(as_tensor(slot[0]), slot[1], inputs, n, ctx, keep);
+  } else if (PyTuple_Check(slot[0])) {
+    ok = record(&PyTuple_GET_ITEM(slot[0], 0), int(PyTuple_GET_SIZE(slot[0])), slot[1], inputs, n, ctx, keep);
+  } else {
+    ok = record(&slot[0], 1, slot[1], inputs, n, ctx, keep);
+  }
+  Py_XDECREF(empty);
+  return ok ? Py_NewRef(slot[0]) : nullptr;
+}
+
+static PyObject* py_record(PyObject*, PyObject* const* args, Py_ssize_t nargs, PyObject* kwnames) {
+  return record_call("record", false, args, nargs, kwnames);
+}
+
+static PyObject* py_record_inplace(PyObject*, PyObject* const* args, Py_ssize_t nargs, PyObject* kwnames) {
+  if (nargs < 1 || !is_tensor(args[0])) {
+    PyErr_SetString(PyExc_TypeError, "[record_inplace] x must be a Tensor");
+    return nullptr;
+  }
+  return record_call("record_inplace", true, args, nargs, kwnames);
+}
+
+static PyObject* py_prepare_inplace(PyObject*, PyObject* const* args, Py_ssize_t nargs) {
+  if (nargs < 1 || !is_tensor(args[0])) {
+    PyErr_SetString(PyExc_TypeError, "[prepare_inplace] x must be a Tensor");
+    return nullptr;
+  }
+  if (!prepare_inplace(as_tensor(args[0]), args, int(nargs))) return nullptr;
+  Py_RETURN_NONE;
+}
+
+static PyObject* py_is_grad_enabled(PyObject*, PyObject*) { return PyBool_FromLong(recording); }
+
+static PyObject* py_set_grad_enabled(PyObject*, PyObject* on) {
+  bool before = recording;
+  recording = PyObject_IsTrue(on);
+  return PyBool_FromLong(before);
+}
+
+static PyObject* py_set_anomaly(PyObject*, PyObject* line) {
+  anomaly = line != Py_None;
+  Py_INCREF(line);
+  Py_XSETREF(describe_line, line);
+  Py_RETURN_NONE;
+}
+
+static PyMethodDef functions[] = {
+    {"record", (PyCFunction)(void (*)())py_record, METH_FASTCALL | METH_KEYWORDS,
+     "record(output, rule, inputs, ctx=(), keep_output=False) -> output, tied to inputs if any wants a gradient."},
+    {"record_inplace", (PyCFunction)(void (*)())py_record_inplace, METH_FASTCALL | METH_KEYWORDS,
+     "record_inplace(x, rule, inputs, ctx=(), keep_output=False) -> x, which an op has just written; inputs[0] is x."},
+    {"prepare_inplace", (PyCFunction)(void (*)())py_prepare_inplace, METH_FASTCALL,
+     "prepare_inplace(x, *others): refuses an in-place write that would make a wrong gradient."},
+    {"is_grad_enabled", py_is_grad_enabled, METH_NOARGS, "Whether ops are being recorded on this thread."},
+    {"set_grad_enabled", py_set_grad_enabled, METH_O, "Switch recording on this thread; returns what it was."},
+    {"set_anomaly", py_set_anomaly, METH_O, "A callable that names the current line, or None for off."},
+    {nullptr, nullptr, 0, nullptr}};
+
+bool init_node_type(PyObject* module) {
+  NodeType = reinterpret_cast<PyTypeObject*>(PyType_FromSpec(&spec));
+  return NodeType && PyModule_AddObjectRef(module, "Node", reinterpret_cast<PyObject*>(NodeType)) == 0 &&
+         PyModule_AddFunctions(module, functions) == 0;
+}
+
+}  // namespace lamella

@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: MIT
+// Creation, copies and views.
+#include "families.h"
+#include "ops/elementwise.h"
+
+namespace lamella {
+
+
+static py::object as_view(Array a) {
+  PyObject* t = wrap_view(std::move(a));
+  if (!t) throw py::error_already_set();
+  return py::reinterpret_steal<py::object>(t);
+}
+
+static Shape with_inferred(const Array& x, Shape shape) {
+  int64_t known = 1;
+  int at = -1;
+  for (int i = 0; i < shape.n; ++i) {
+    if (shape[i] == -1) {
+      check<ValueError>(at < 0, "[reshape] shape must have at most one -1, got ", shape);
+      at = i;
+    } else {
+      check<ValueError>(shape[i] >= 0, "[reshape] sizes must not be negative, got ", shape);
+      known *= shape[i];
+    }
+  }
+  int64_t n = x.numel();
+  bool ok = at < 0 ? known == n : known != 0 && n % known == 0;
+  check<ValueError>(ok, "[reshape] shape must hold ", n, " elements as ", x.shape, " does, got ", shape);
+  if (at >= 0) shape[at] = n / known;
+  return shape;
+}
+
+void bind_view(py::module_& m) {
+  m.def("empty", [](const Shape& shape, DType t) {
+    for (int64_t s : shape) check<ValueError>(s >= 0, "[empty] shape must not be negative, got ", shape);
+    return empty(shape, t);
+  });
+  m.def("full", [](const Shape& shape, double value, DType t) {
+    for (int64_t s : shape) check<ValueError>(s >= 0, "[full] shape must not be negative, got ", shape);
+    Array a = empty(shape, t);
+    ops::fill_(a, value);
+    return a;
+  }, nogil());
+  m.def("full_int", [](const Shape& shape, int64_t value, DType t) {
+    Array a = empty(shape, t);
+    ops::fill_(a, value);
+    return a;
+  }, nogil());
+  m.def("arange", [](double start, double step, int64_t n, DType t) {
+    Array a = empty({n}, DType::f64);
+    for (int64_t i = 0; i < n; ++i) a.data<double>()[i] = start + double(i) * step;
+    return ops::cast(a, t);
+  }, nogil());
+  m.def("arange_int", [](int64_t start, int64_t step, int64_t n, DType t) {
+    Array a = empty({n}, DType::i64);
+    for (int64_t i = 0; i < n; ++i) a.data<int64_t>()[i] = start + i * step;
+    return ops::cast(a, t);
+  }, nogil());
+  m.def("copy", &ops::copy, nogil());
+  m.def("copy_", [](const Array& out, const Array& x) { Array o = out; ops::copy_(o, x); }, nogil());
+  m.def("cast", [](const Array& x, DType t) { return x.dtype == t ? ops::copy(x) : ops::cast(x, t); }, nogil());
+  m.def("contiguous", &ops::contiguous, nogil());
+  m.def("fill_", [](const Array& x, double v) { Array o = x; ops::fill_(o, v); }, nogil());
+  m.def("where", [](const Array& c, py::object a, py::object b) {
+    auto operand = [](py::object& o) -> ops::Operand {
+      if (is_tensor(o.ptr())) return ops::Operand(as_tensor(o.ptr())->array);
+      if (PyBool_Check(o.ptr())) return ops::Operand(o.ptr() == Py_True);
+      if (PyLong_Check(o.ptr())) return ops::Operand(int64_t(PyLong_AsLongLong(o.ptr())));
+      double v = PyFloat_AsDouble(o.ptr());
+      if (PyErr_Occurred()) throw py::error_already_set();
+      return ops::Operand(v);
+    };
+    return ops::where(c, operand(a), operand(b));
+  });
+  m.def("promote", &promote);
+
+  m.def("can_view", [](const Array& x, const Shape& s) { return x.can_view(with_inferred(x, s)); });
+  m.def("reshape", [](const Array& x, const Shape& s) {  // a view where the strides allow it, else a copy
+    Shape shape = with_inferred(x, s);
+    if (x.can_view(shape)) return as_view(x.reshape(shape));
+    return py::cast(ops::contiguous(x).reshape(shape));
+  });
+  m.def("view", [](const Array& x, const Shape& s) { return as_view(x.reshape(with_inferred(x, s))); });
+  m.def("transpose", [](const Array& x, int64_t a, int64_t b) {
+    return as_view(x.transpose(normalize_dim("transpose", a, x.ndim()), normalize_dim("transpose", b, x.ndim())));
+  });
+  m.def("permute", [](const Array& x, const Dims& order) {
+    check<ValueError>(order.n == x.ndim(), "[permute] dims must name each of ", x.ndim(), " dimensions once, got ", order);
+    Dims o;
+    bool seen[kMaxDims] = {};
+    for (int64_t d : order) {
+      int k = normalize_dim("permute", d, x.ndim());
+      check<ValueError>(!seen[k], "[permute] dims must name each dimension once, got ", order);
+      seen[k] = true;
+      o.push(k);
+    }
+    return as_view(x.permute(o));
+  });
+  m.def("expand", [](const Array& x, Shape shape) {
+    check<ValueError>(shape.n >= x.ndim(), "[expand] shape must have at least ", x.ndim(), " dimensions, got ", shape);
+    for (int i = 0; i < shape.n; ++i) {  // -1 keeps the size
+      int j = i - (shape.n - x.ndim());
+      if (shape[i] == -1 && j >= 0) shape[i] = x.shape[j];
+    }
+    return as_view(x.expand(shape));
+  });
+  m.def("unsqueeze", [](const Array& x, int64_t dim) {
+    return as_view(x.unsqueeze(normalize_dim("unsqueeze", dim, x.ndim() + 1)));
+  });
+  m.def("squeeze", [](const Array& x, std::optional<Dims> dims) {
+    bool drop[kMaxDims] = {};
+    if (dims) for (int64_t d : *dims) drop[normalize_dim("squeeze", d, x.ndim())] = true;
+    Array y = x;
+    for (int i = x.ndim() - 1; i >= 0; --i)
+      if (x.shape[i] == 1 && (!dims || drop[i])) y = y.squeeze(i);
+    return as_view(y);
+  });
+  m.def("slice", [](const Array& x, int64_t dim, int64_t start, int64_t stop, int64_t step) {
+    return as_view(x.slice(normalize_dim("slice", dim, x.ndim()), start, stop, step));
+  });
+  m.def("select", [](const Array& x, int64_t dim, int64_t index) {
+    int d = normalize_dim("select", dim, x.ndim());
+    check<IndexError>(index >= -x.shape[d] && index < x.shape[d], "[select] index must be in [", -x.shape[d], ", ",
+                      x.shape[d], "), got ", index);
+    return as_view(x.select(d, index < 0 ? index + x.shape[d] : index));
+  });
+  m.def("diagonal", [](const Array& x, int64_t offset, int64_t dim1, int64_t dim2) {
+    int a = normalize_dim("diagonal", dim1, x.ndim()), b = normalize_dim("diagonal", dim2, x.ndim());
+    check<ValueError>(a != b, "[diagonal] dim1 and dim2 must differ, got ", dim1);
+    int64_t rows = x.shape[a] - (offset < 0 ? -offset : 0), cols = x.shape[b] - (offset > 0 ? offset : 0);
+    int64_t n = std::max<int64_t>(0, std::min(rows, cols));
+    Array y = x;
+    if (n) y.offset += offset >= 0 ? offset * x.strides[b] : -offset * x.strides[a];
+    int64_t step = x.strides[a] + x.strides[b];
+    y.shape.erase(std::max(a, b)); y.strides.erase(std::max(a, b));
+    y.shape.erase(std::min(a, b)); y.strides.erase(std::min(a, b));
+    y.shape.push(n); y.strides.push(step);
+    return as_view(y);
+  });
+}
+
+}  // namespace lamella
