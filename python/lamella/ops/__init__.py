@@ -1,0 +1,8 @@
+# SPDX-License-Identifier: MIT
+"""All ops, one module per family: the forward call and, right below it, the rule of its gradient.
+
+Only this package, tensor.py and optim/ call the extension.
+"""
+
+from .creation import *
+from .view import *

@@ -1,0 +1,262 @@
+# SPDX-License-Identifier: MIT
+"""New tensors: from data, filled, or as ranges. `dtype` defaults to float32 for floats (see `set_default_dtype`)."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from .. import _core
+
+__all__ = [
+    "arange",
+    "as_tensor",
+    "asarray",
+    "empty",
+    "empty_like",
+    "eye",
+    "from_dlpack",
+    "from_numpy",
+    "full",
+    "full_like",
+    "get_default_dtype",
+    "linspace",
+    "logspace",
+    "meshgrid",
+    "ones",
+    "ones_like",
+    "set_default_dtype",
+    "tensor",
+    "zeros",
+    "zeros_like",
+]
+
+_default = _core.float32
+
+
+def get_default_dtype() -> _core.dtype:
+    """The dtype of new floating tensors where none is given."""
+    return _default
+
+
+def set_default_dtype(dtype: _core.dtype) -> None:
+    """Sets the dtype of new floating tensors. TypeError if it is not floating."""
+    global _default
+    if not isinstance(dtype, _core.dtype) or not dtype.is_floating_point:
+        raise TypeError(f"[set_default_dtype] dtype must be a floating lamella dtype, got {dtype!r}")
+    _default = dtype
+
+
+def _check_device(op: str, device: Any) -> None:
+    if device is not None and str(device) not in ("cpu", "cpu:0"):
+        raise RuntimeError(f"[{op}] device must be available in this build (cpu), got {device}")
+
+
+def _finish(x: Any, requires_grad: bool) -> Any:
+    if requires_grad:
+        x.requires_grad = True
+    return x
+
+
+def from_numpy(array: np.ndarray) -> Any:
+    """A tensor on the array's own memory. TypeError for dtypes lamella lacks; a read-only array gives a tensor that
+    refuses in-place writes."""
+    if not isinstance(array, np.ndarray):
+        raise TypeError(f"[from_numpy] array must be a numpy.ndarray, got {type(array).__name__}")
+    return _core.from_numpy(array)
+
+
+def from_dlpack(x: Any) -> Any:
+    """A tensor on the memory of any object with `__dlpack__` (CPU), or of a DLPack capsule, without a copy."""
+    if not hasattr(x, "__dlpack__"):
+        return _core.from_dlpack(x)
+    try:
+        capsule = x.__dlpack__(max_version=(1, 0))
+    except TypeError:  # a producer of before DLPack 1.0
+        capsule = x.__dlpack__()
+    return _core.from_dlpack(capsule)
+
+
+def _from_data(data: Any, dtype: Any) -> Any:
+    """A tensor of `data`, sharing memory with NumPy arrays of a dtype lamella has."""
+    if isinstance(data, _core.TensorBase):
+        return data
+    if isinstance(data, (np.ndarray, np.generic)):
+        x = _core.from_numpy(np.asarray(data))
+    elif isinstance(data, bool):
+        x = _core.scalar(data, _core.bool)
+    elif isinstance(data, int) and -(2**53) <= data <= 2**53:
+        x = _core.scalar(data, _core.int64)
+    elif isinstance(data, float):
+        x = _core.scalar(data, dtype if dtype is not None and dtype.is_floating_point else _default)
+    elif hasattr(data, "__dlpack__"):
+        x = from_dlpack(data)
+    elif hasattr(data, "__array__"):
+        x = _core.from_numpy(np.asarray(data))
+    else:
+        x = _from_list(data)
+    return x
+
+
+def _from_list(data: Any) -> Any:
+    if _holds_tensors(data):
+        data = _plain(data)
+    try:
+        array = np.array(data)
+    except ValueError as e:
+        raise ValueError("[tensor] data must have rows of one length, got a ragged nested list") from e
+    if array.dtype == object or array.dtype.kind not in "fiub":
+        raise TypeError(f"[tensor] data must be numbers, nested lists of numbers or arrays, got {type(data).__name__} of {array.dtype}")
+    x = _core.from_numpy(array if array.dtype != np.uint64 else array.astype(np.int64))
+    return _core.cast(x, _default) if array.dtype == np.float64 and x.dtype is not _default else x
+
+
+def _holds_tensors(data: Any) -> bool:
+    return isinstance(data, (list, tuple)) and any(isinstance(v, _core.TensorBase) or _holds_tensors(v) for v in data)
+
+
+def _plain(data: Any) -> Any:
+    if isinstance(data, _core.TensorBase):
+        return _core.to_numpy(_core.cast(data, _core.float32) if data.dtype is _core.bfloat16 else data)
+    return [_plain(v) for v in data] if isinstance(data, (list, tuple)) else data
+
+
+def tensor(data: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Any:
+    """A new leaf tensor with a copy of `data`: a number, nested lists, a NumPy array or a tensor.
+
+    Without `dtype`: Python floats give the default dtype, ints int64, bools bool; arrays and tensors keep theirs.
+    ValueError for ragged lists, TypeError for what is not numbers.
+    """
+    _check_device("tensor", device)
+    x = _from_data(data, dtype)
+    x = _core.cast(x, x.dtype if dtype is None else dtype)  # always a copy
+    return _finish(x, requires_grad)
+
+
+def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Any:
+    """`data` as a tensor, without a copy where it is a tensor or a NumPy array of that dtype."""
+    if isinstance(data, _core.TensorBase) and (dtype is None or data.dtype is dtype):
+        return data
+    _check_device("as_tensor", device)
+    x = _from_data(data, dtype)
+    if dtype is None or x.dtype is dtype:
+        return x
+    from .view import cast
+
+    return cast(x, dtype)
+
+
+asarray = as_tensor
+
+
+def _shape(size: tuple[Any, ...]) -> Any:
+    return size[0] if len(size) == 1 and not isinstance(size[0], int) else size
+
+
+def _filled(op: str, size: Any, value: Any, dtype: Any, device: Any, requires_grad: bool) -> Any:
+    _check_device(op, device)
+    if isinstance(value, int) and not dtype.is_floating_point:
+        x = _core.full_int(size, value, dtype)
+    else:
+        x = _core.full(size, float(value), dtype)
+    return _finish(x, requires_grad)
+
+
+def empty(*size, dtype=None, device=None, requires_grad=False):
+    """An uninitialised tensor of shape `size`."""
+    _check_device("empty", device)
+    return _finish(_core.empty(_shape(size), dtype or _default), requires_grad)
+
+
+def zeros(*size, dtype=None, device=None, requires_grad=False):
+    """Zeros of shape `size`."""
+    return _filled("zeros", _shape(size), 0, dtype or _default, device, requires_grad)
+
+
+def ones(*size, dtype=None, device=None, requires_grad=False):
+    """Ones of shape `size`."""
+    return _filled("ones", _shape(size), 1, dtype or _default, device, requires_grad)
+
+
+def full(size, fill_value, dtype=None, device=None, requires_grad=False):
+    """`fill_value` everywhere, of shape `size`; its kind of number decides the dtype where none is given."""
+    if dtype is None:
+        kind = type(fill_value)
+        dtype = _core.bool if kind is bool else _core.int64 if kind is int else _default
+    return _filled("full", size, fill_value, dtype, device, requires_grad)
+
+
+def empty_like(input, dtype=None, device=None, requires_grad=False):
+    """Uninitialised, with the shape and dtype of `input`."""
+    return empty(input.shape, dtype=dtype or input.dtype, device=device, requires_grad=requires_grad)
+
+
+def zeros_like(input, dtype=None, device=None, requires_grad=False):
+    """Zeros with the shape and dtype of `input`."""
+    return _filled("zeros_like", input.shape, 0, dtype or input.dtype, device, requires_grad)
+
+
+def ones_like(input, dtype=None, device=None, requires_grad=False):
+    """Ones with the shape and dtype of `input`."""
+    return _filled("ones_like", input.shape, 1, dtype or input.dtype, device, requires_grad)
+
+
+def full_like(input, fill_value, dtype=None, device=None, requires_grad=False):
+    """`fill_value` with the shape and dtype of `input`."""
+    return _filled("full_like", input.shape, fill_value, dtype or input.dtype, device, requires_grad)
+
+
+def arange(start, end=None, step=1, dtype=None, device=None, requires_grad=False):
+    """start, start + step, ... below `end`: ceil((end - start) / step) values. ValueError if step is 0 or leads away."""
+    _check_device("arange", device)
+    if end is None:
+        start, end = 0, start
+    if step == 0 or (end - start) / step < 0:
+        raise ValueError(f"[arange] step must lead from start to end, got {start}, {end}, {step}")
+    n = math.ceil((end - start) / step)
+    if all(isinstance(v, int) for v in (start, end, step)):
+        x = _core.arange_int(start, step, n, dtype or _core.int64)
+    else:
+        x = _core.arange(float(start), float(step), n, dtype or _default)
+    return _finish(x, requires_grad)
+
+
+def linspace(start, end, steps, dtype=None, device=None, requires_grad=False):
+    """`steps` evenly spaced values from start to end, both included."""
+    _check_device("linspace", device)
+    if steps < 0:
+        raise ValueError(f"[linspace] steps must not be negative, got {steps}")
+    values = np.linspace(start, end, steps)
+    return _finish(_core.cast(_core.from_numpy(values), dtype or _default), requires_grad)
+
+
+def logspace(start, end, steps, base=10.0, dtype=None, device=None, requires_grad=False):
+    """base ** linspace(start, end, steps)."""
+    _check_device("logspace", device)
+    values = float(base) ** np.linspace(start, end, steps)
+    return _finish(_core.cast(_core.from_numpy(values), dtype or _default), requires_grad)
+
+
+def eye(n, m=None, dtype=None, device=None, requires_grad=False):
+    """(n, m) with ones on the diagonal; m defaults to n."""
+    x = zeros((n, n if m is None else m), dtype=dtype, device=device)
+    _core.fill_(_core.diagonal(x, 0, 0, 1), 1.0)
+    return _finish(x, requires_grad)
+
+
+def meshgrid(*tensors, indexing="ij"):
+    """Views that repeat each 1-D tensor over the grid of all; indexing 'ij' (matrix) or 'xy' (Cartesian)."""
+    if len(tensors) == 1 and isinstance(tensors[0], (tuple, list)):
+        tensors = tuple(tensors[0])
+    if indexing not in ("ij", "xy"):
+        raise ValueError(f"[meshgrid] indexing must be 'ij' or 'xy', got {indexing!r}")
+    n = len(tensors)
+    order = [1, 0, *range(2, n)] if indexing == "xy" and n > 1 else list(range(n))
+    shape = tuple(tensors[k].numel() for k in order)
+    views = []
+    for k, x in enumerate(tensors):
+        place = order.index(k)
+        views.append(x.reshape([-1 if d == place else 1 for d in range(n)]).expand(shape))
+    return tuple(views)
