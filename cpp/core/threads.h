@@ -13,7 +13,7 @@ void run_tasks(int64_t count, void (*task)(void* ctx, int64_t i), void* ctx);
 
 int num_threads();            // default: min(affinity, cgroup quota rounded down), at least 1; LAMELLA_NUM_THREADS sets it
 void set_num_threads(int n);  // ValueError below 1
-int available_cpus();         // what the default is computed from
+int available_cpus();         // what the default is computed from (cpus.h)
 int64_t pool_wakeups();       // how often a worker was asked to work (for tests)
 
 }  // namespace lamella
