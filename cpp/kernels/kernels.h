@@ -42,7 +42,7 @@ enum class UnaryOp : int { LAMELLA_UNARY_OPS(LAMELLA_ENUM) count };
 enum class BinaryOp : int { LAMELLA_BINARY_OPS(LAMELLA_ENUM) count };
 #undef LAMELLA_ENUM
 
-// y = op(x). p0, p1 are the op's constants: leaky_relu slope; elu alpha; softplus beta, threshold; clamp min, max.
+// y = op(x); y may be x itself. p0, p1 are the op's constants: leaky_relu slope; elu alpha; softplus beta, threshold; clamp min, max.
 struct Unary { UnaryOp op; DType dtype; const void* x; void* y; double p0, p1; Loop<2> loop; };
 // y = op(a, b); a and b have dtype `dtype`. y may be a or b itself (same pointer, same strides).
 struct Binary { BinaryOp op; DType dtype; const void *a, *b; void* y; double p0, p1; Loop<3> loop; };
@@ -65,7 +65,7 @@ enum class ReduceOp : int { LAMELLA_REDUCE_OPS(LAMELLA_ENUM) count };
 // refuses max, min, argmax, argmin of nothing).
 struct Reduce { ReduceOp op; DType from, to; const void* x; void* y; Loop<2> kept, over; };
 // mean and m2 (sum of squared deviations from the mean, two passes per block, merged in fixed order), both contiguous
-// over `kept`, floating; either may be null.
+// over `kept`, float32 (float64 for float64); either may be null. `over` is not empty.
 struct Moments { DType dtype; const void* x; void *mean, *m2; Loop<2> kept, over; };
 // y = running sum along the middle of x (outer, n, inner), contiguous.
 struct Cumsum { DType dtype; const void* x; void* y; int64_t outer, n, inner; };

@@ -1,0 +1,325 @@
+// SPDX-License-Identifier: MIT
+#include "ops/elementwise.h"
+#include <cmath>
+#include "dispatch/dispatch.h"
+#include "ops/loop.h"
+#include "ops/reduce.h"
+
+namespace lamella::ops {
+
+// ---- names -------------------------------------------------------------------------------------------------------------
+#define NAME(name) #name,
+static const char* const kUnaryNames[] = {LAMELLA_UNARY_OPS(NAME)};
+static const char* const kBinaryNames[] = {LAMELLA_BINARY_OPS(NAME)};
+#undef NAME
+
+const char* name_of(UnaryOp op) { return kUnaryNames[int(op)]; }
+const char* name_of(BinaryOp op) { return kBinaryNames[int(op)]; }
+
+UnaryOp unary_op(const std::string& name) {
+  for (int i = 0; i < int(UnaryOp::count); ++i) if (name == kUnaryNames[i]) return UnaryOp(i);
+  throw ValueError("[elementwise] name must be that of a unary op, got '" + name + "'");
+}
+BinaryOp binary_op(const std::string& name) {
+  for (int i = 0; i < int(BinaryOp::count); ++i) if (name == kBinaryNames[i]) return BinaryOp(i);
+  throw ValueError("[elementwise] name must be that of a binary op, got '" + name + "'");
+}
+
+// ---- types -------------------------------------------------------------------------------------------------------------
+static bool is_weak(const Operand& a) { return !a.is_array() || a.array->shape.n == 0; }
+static DType dtype_of_operand(const Operand& a) {
+  return a.kind == Operand::array_kind ? a.array->dtype
+         : a.kind == Operand::float_kind ? DType::f32
+         : a.kind == Operand::int_kind   ? DType::i64
+                                         : DType::b8;
+}
+
+DType result_type(const Operand& a, const Operand& b) {
+  const DType s = dtype_of_operand(a), t = dtype_of_operand(b);
+  if (s == t) return s;
+  if (a.is_array() != b.is_array()) {
+    if (a.is_array()) return promote_weak(s, t);
+    return promote_weak(t, s);
+  }
+  if (is_weak(a) == is_weak(b)) return promote(s, t);
+  return is_weak(b) ? promote_weak(s, t) : promote_weak(t, s);
+}
+
+static bool is_predicate(UnaryOp op) { return op >= UnaryOp::isnan; }
+static bool is_comparison(BinaryOp op) { return op >= BinaryOp::eq && op <= BinaryOp::logical_xor; }
+static bool takes_integers(UnaryOp op) {
+  return op == UnaryOp::neg || op == UnaryOp::abs || op == UnaryOp::sign || op == UnaryOp::square ||
+         op == UnaryOp::relu || op == UnaryOp::clamp || is_predicate(op);
+}
+static bool is_rounding(UnaryOp op) { return op >= UnaryOp::floor && op <= UnaryOp::trunc; }
+
+// The dtype that the op is computed in.
+static DType compute_type(BinaryOp op, const Operand& a, const Operand& b) {
+  DType t = result_type(a, b);
+  if ((op == BinaryOp::div || op == BinaryOp::atan2) && !is_floating(t)) return DType::f32;
+  if (op >= BinaryOp::bitwise_and && op <= BinaryOp::bitwise_xor)
+    check<TypeError>(!is_floating(t), "[", name_of(op), "] operands must be integers or bool, got ", name_of(t));
+  if (op >= BinaryOp::relu_bwd)
+    check<TypeError>(is_floating(t), "[", name_of(op), "] operands must be floating, got ", name_of(t));
+  if (t == DType::b8) {
+    check<TypeError>(op != BinaryOp::sub,
+                     "[sub] operands must not both be bool, got bool and bool; use logical_xor or the ^ operator");
+    check<TypeError>(op != BinaryOp::floor_divide && op != BinaryOp::remainder && op != BinaryOp::pow, "[", name_of(op),
+                     "] operands must be numbers, got bool and bool");
+  }
+  return t;
+}
+
+static void check_divisor(BinaryOp op, DType t, const Operand& b) {
+  if ((op != BinaryOp::floor_divide && op != BinaryOp::remainder) || is_floating(t)) return;
+  bool zero = b.is_array() ? scalar_bool(reduce(ReduceOp::any, binary(BinaryOp::eq, b, 0), {}, false)) : b.i == 0;
+  check(!zero, "[", name_of(op), "] divisor must not be zero for integers");
+}
+
+// ---- operands ----------------------------------------------------------------------------------------------------------
+union Number { double f64; float f32; int64_t i64; int32_t i32; int16_t i16; int8_t i8; uint8_t u8; bool b8; f16 h; bf16 b; };
+
+template <class S> static void store_number(DType t, S v, Number& to) {
+  switch (t) {
+    case DType::f64: to.f64 = double(v); break;
+    case DType::f32: to.f32 = float(v); break;
+    case DType::f16: to.h = f16::from(float(v)); break;
+    case DType::bf16: to.b = bf16::from(float(v)); break;
+    case DType::i64: to.i64 = int64_t(v); break;
+    case DType::i32: to.i32 = int32_t(int64_t(v)); break;
+    case DType::i16: to.i16 = int16_t(int64_t(v)); break;
+    case DType::i8: to.i8 = int8_t(int64_t(v)); break;
+    case DType::u8: to.u8 = uint8_t(int64_t(v)); break;
+    case DType::b8: to.b8 = v != 0; break;
+  }
+}
+
+// An operand as the kernel reads it: of the op's dtype, with strides over the result's shape.
+struct Input {
+  Array held;              // a converted copy, where one was needed
+  Number number;
+  const void* data;
+  Dims strides;
+  const Array* array = nullptr;
+
+  // Dense data whose innermost dimension is not the loop's is read in tiles, not with long steps.
+  static bool reads_badly(const Array& x, const Dims& strides, const Shape& shape) {
+    if (x.shape.n < 2 || shape.product() < 16384) return false;
+    for (int d = shape.n - 1; d >= 0; --d)
+      if (shape.v[d] != 1) return strides.v[d] > 16;
+    return false;
+  }
+
+  void set(const Operand& o, DType t, const Shape& shape, bool fresh_output) {
+    if (!o.is_array()) {
+      if (o.kind == Operand::float_kind) store_number(t, o.f, number); else store_number(t, o.i, number);
+      data = &number;
+      strides.n = shape.n;
+      for (int d = 0; d < shape.n; ++d) strides.v[d] = 0;
+      return;
+    }
+    array = o.array;
+    if (array->dtype != t) { held = cast(*array, t); array = &held; }
+    strides = broadcast_strides(*array, shape);
+    if (fresh_output && reads_badly(*array, strides, shape)) {
+      held = contiguous(*array);
+      array = &held;
+      strides = broadcast_strides(held, shape);
+    }
+    data = array->bytes();
+  }
+};
+
+// Strides of a permuted dense layout of `shape`; false where x is contiguous, broadcast or has holes.
+static bool is_permuted_dense(const Array& x, const Shape& shape) {
+  if (x.shape.n != shape.n || x.shape != shape) return false;
+  int64_t expected = 1;
+  bool used[kMaxDims] = {};
+  for (int i = 0; i < shape.n; ++i) {  // smallest stride first
+    int at = -1;
+    for (int d = 0; d < shape.n; ++d)
+      if (!used[d] && (at < 0 || x.strides.v[d] < x.strides.v[at] || (x.strides.v[d] == x.strides.v[at] && shape.v[d] == 1))) at = d;
+    used[at] = true;
+    if (shape.v[at] == 1) continue;
+    if (x.strides.v[at] != expected) return false;
+    expected *= shape.v[at];
+  }
+  return true;
+}
+
+// A new array with x's layout if x is dense and fills `shape`, and no other operand of full shape differs.
+static Array empty_in_layout(const Shape& shape, DType t, const Array* a, const Array* b) {
+  Array y = empty(shape, t);
+  if (a && (a->shape != shape)) a = nullptr;
+  if (b && (b->shape != shape)) b = nullptr;
+  const Array* x = a ? a : b;
+  if (x && x->strides != y.strides && (!a || !b || a->strides == b->strides) && is_permuted_dense(*x, shape))
+    y.strides = x->strides;
+  return y;
+}
+
+// ---- unary -------------------------------------------------------------------------------------------------------------
+static void check_unary(UnaryOp op, DType t) {
+  check<TypeError>(is_floating(t) || takes_integers(op) || is_rounding(op), "[", name_of(op),
+                   "] input must be floating, got ", name_of(t));
+  check<TypeError>(t != DType::b8 || is_predicate(op), "[", name_of(op), "] input must be a number, got bool");
+}
+
+static void run_unary(UnaryOp op, const Array& x, Array& y, double p0, double p1) {
+  if (x.strides == y.strides && (x.is_contiguous() || is_permuted_dense(x, x.shape))) {
+    kernels().unary({op, x.dtype, x.bytes(), y.bytes(), p0, p1, flat_loop<2>(x.numel())});
+    return;
+  }
+  const int64_t* strides[2] = {y.strides.v, x.strides.v};
+  kernels().unary({op, x.dtype, x.bytes(), y.bytes(), p0, p1, make_loop(x.shape.n, x.shape.v, strides)});
+}
+
+Array unary(UnaryOp op, const Array& x, double p0, double p1) {
+  const bool integer = !is_floating(x.dtype);
+  if (integer && !is_predicate(op)) {
+    if (!takes_integers(op) && !is_rounding(op)) return unary(op, cast(x, DType::f32), p0, p1);
+    check_unary(op, x.dtype);
+    if (is_rounding(op)) return copy(x);
+  }
+  if (integer && is_predicate(op) && op != UnaryOp::logical_not) {  // integers are finite
+    Array y = empty(x.shape, DType::b8);
+    fill_(y, int64_t(op == UnaryOp::isfinite));
+    return y;
+  }
+  Array y = empty_in_layout(x.shape, is_predicate(op) ? DType::b8 : x.dtype, &x, nullptr);
+  run_unary(op, x, y, p0, p1);
+  return y;
+}
+
+void unary_(UnaryOp op, Array& x, double p0, double p1) {
+  check_unary(op, x.dtype);
+  if (is_predicate(op)) { copy_(x, unary(op, x, p0, p1)); return; }
+  if (is_rounding(op) && !is_floating(x.dtype)) return;
+  run_unary(op, x, x, p0, p1);
+}
+
+// ---- binary ------------------------------------------------------------------------------------------------------------
+static void run_binary(BinaryOp op, DType t, const Input& a, const Input& b, const Array& y, double p0, double p1) {
+  const int64_t* strides[3] = {y.strides.v, a.strides.v, b.strides.v};
+  kernels().binary({op, t, a.data, b.data, y.bytes(), p0, p1, make_loop(y.shape.n, y.shape.v, strides)});
+}
+
+Array binary(BinaryOp op, const Operand& a, const Operand& b, double p0, double p1) {
+  const DType t = compute_type(op, a, b);
+  check_divisor(op, t, b);
+  const DType to = is_comparison(op) ? DType::b8 : t;
+  if (a.is_array() && b.is_array()) {  // the short way: same shape and dtype, contiguous
+    const Array &x = *a.array, &z = *b.array;
+    if (x.dtype == t && z.dtype == t && x.shape == z.shape && x.is_contiguous() && z.is_contiguous()) {
+      Array y = empty(x.shape, to);
+      kernels().binary({op, t, x.bytes(), z.bytes(), y.bytes(), p0, p1, flat_loop<3>(x.numel())});
+      return y;
+    }
+  }
+  const Shape shape = a.is_array() && b.is_array() ? broadcast(name_of(op), a.array->shape, b.array->shape)
+                      : a.is_array()               ? a.array->shape
+                      : b.is_array()               ? b.array->shape
+                                                   : Shape{};
+  Array y = empty_in_layout(shape, to, a.is_array() ? a.array : nullptr, b.is_array() ? b.array : nullptr);
+  const bool contiguous = y.is_contiguous();
+  Input x, z;
+  x.set(a, t, shape, contiguous);
+  z.set(b, t, shape, contiguous);
+  run_binary(op, t, x, z, y, p0, p1);
+  return y;
+}
+
+static bool category_fits(DType from, DType to) {
+  auto rank = [](DType t) { return is_floating(t) ? 2 : t == DType::b8 ? 0 : 1; };
+  return rank(from) <= rank(to);
+}
+
+void binary_out(BinaryOp op, Array& out, const Operand& a, const Operand& b, double p0, double p1) {
+  const DType t = compute_type(op, a, b), to = is_comparison(op) ? DType::b8 : t;
+  check<TypeError>(category_fits(to, out.dtype), "[", name_of(op), "] in-place result must fit ", name_of(out.dtype),
+                   ", got ", name_of(to));
+  check_divisor(op, t, b);
+  auto overlaps = [&](const Operand& o) {  // shares memory, but is not the same view
+    return o.is_array() && o.array->storage.get() == out.storage.get() &&
+           !(o.array->offset == out.offset && o.array->shape == out.shape && o.array->strides == out.strides &&
+             o.array->dtype == out.dtype);
+  };
+  if (to != out.dtype || overlaps(a) || overlaps(b)) {
+    Array y = binary(op, a, b, p0, p1);
+    check(y.shape == out.shape, "[", name_of(op), "] in-place result must have shape ", out.shape, ", got ", y.shape);
+    copy_(out, y);
+    return;
+  }
+  for (const Operand* o : {&a, &b})
+    if (o->is_array() && o->array->shape != out.shape) {
+      Shape shape = broadcast(name_of(op), out.shape, o->array->shape);
+      check(shape == out.shape, "[", name_of(op), "] in-place result must have shape ", out.shape, ", got ", shape);
+    }
+  Input x, z;
+  x.set(a, t, out.shape, false);
+  z.set(b, t, out.shape, false);
+  run_binary(op, t, x, z, out, p0, p1);
+}
+
+Array where(const Array& condition, const Operand& a, const Operand& b) {
+  check<TypeError>(condition.dtype == DType::b8, "[where] condition must be bool, got ", name_of(condition.dtype));
+  const DType t = result_type(a, b);
+  Shape shape = condition.shape;
+  if (a.is_array()) shape = broadcast("where", shape, a.array->shape);
+  if (b.is_array()) shape = broadcast("where", shape, b.array->shape);
+  Array y = empty_in_layout(shape, t, a.is_array() ? a.array : nullptr, b.is_array() ? b.array : nullptr);
+  Input c, x, z;
+  c.set(condition, DType::b8, shape, false);
+  x.set(a, t, shape, false);
+  z.set(b, t, shape, false);
+  const int64_t* strides[4] = {y.strides.v, c.strides.v, x.strides.v, z.strides.v};
+  kernels().where({t, c.data, x.data, z.data, y.bytes(), make_loop(shape.n, shape.v, strides)});
+  return y;
+}
+
+// ---- copies ------------------------------------------------------------------------------------------------------------
+static void run_cast(const Array& out, const Array& x, const Dims& x_strides) {
+  const int64_t* strides[2] = {out.strides.v, x_strides.v};
+  kernels().cast({x.dtype, out.dtype, x.bytes(), out.bytes(), make_loop(out.shape.n, out.shape.v, strides)});
+}
+
+Array cast(const Array& x, DType dtype) {
+  if (x.dtype == dtype) return x;
+  Array y = empty_in_layout(x.shape, dtype, &x, nullptr);
+  if (Input::reads_badly(x, x.strides, x.shape) && y.is_contiguous()) {
+    Array c = copy(x);
+    run_cast(y, c, c.strides);
+  } else {
+    run_cast(y, x, x.strides);
+  }
+  return y;
+}
+
+Array copy(const Array& x) {
+  Array y = empty(x.shape, x.dtype);
+  run_cast(y, x, x.strides);
+  return y;
+}
+
+Array contiguous(const Array& x) { return x.is_contiguous() ? x : copy(x); }
+
+void copy_(Array& out, const Array& x) {
+  check(broadcast("copy_", out.shape, x.shape) == out.shape, "[copy_] source must broadcast to ", out.shape, ", got ",
+        x.shape);
+  const bool overlap = x.storage.get() == out.storage.get();
+  if (overlap && x.offset == out.offset && x.shape == out.shape && x.strides == out.strides && x.dtype == out.dtype)
+    return;
+  if (overlap) { Array c = copy(x); run_cast(out, c, broadcast_strides(c, out.shape)); return; }
+  run_cast(out, x, broadcast_strides(x, out.shape));
+}
+
+template <class S> static void fill_number(Array& out, S value) {
+  Number number;
+  store_number(out.dtype, value, number);
+  const int64_t* strides[1] = {out.strides.v};
+  kernels().fill({out.dtype, &number, out.bytes(), make_loop(out.shape.n, out.shape.v, strides)});
+}
+void fill_(Array& out, double value) { fill_number(out, value); }
+void fill_(Array& out, int64_t value) { fill_number(out, value); }
+
+}  // namespace lamella::ops

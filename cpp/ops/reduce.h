@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: MIT
+// Reductions over any axes (an empty list: all), running sums, and the inverse of broadcasting.
+#pragma once
+#include <optional>
+#include "core/array.h"
+#include "kernels/kernels.h"
+
+namespace lamella::ops {
+
+// sum and prod of integers and bool give int64, mean takes floats only; any and all give bool, argmax and argmin int64,
+// the rest x's dtype. `dtype`: x is converted first. max, min, argmax, argmin of nothing are ValueErrors; argmax and
+// argmin of several axes index within them, row-major.
+Array reduce(ReduceOp op, const Array& x, const Dims& axes, bool keepdim, std::optional<DType> dtype = {});
+
+struct VarMean { Array var, mean; };
+// The sum of squared deviations over (count - correction), NaN where that is not positive.
+VarMean var(const Array& x, const Dims& axes, double correction, bool keepdim);
+
+Array cumsum(const Array& x, int64_t dim, std::optional<DType> dtype = {});
+Array sum_to(const Array& x, const Shape& shape);  // sums over what was broadcast from `shape` to x's
+bool scalar_bool(const Array& x);                   // the value of a one-element bool array
+
+}  // namespace lamella::ops
