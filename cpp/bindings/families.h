@@ -7,7 +7,8 @@
   F(runtime)                \
   F(view)                   \
   F(interop)                \
-  F(dlpack)
+  F(dlpack)                 \
+  F(optim)
 
 namespace lamella {
 #define F(family) void bind_##family(pybind11::module_& m);
