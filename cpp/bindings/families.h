@@ -8,7 +8,8 @@
   F(view)                   \
   F(interop)                \
   F(dlpack)                 \
-  F(optim)
+  F(optim)                  \
+  F(random)
 
 namespace lamella {
 #define F(family) void bind_##family(pybind11::module_& m);

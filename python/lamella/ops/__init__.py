@@ -6,3 +6,4 @@ Only this package, tensor.py and optim/ call the extension.
 
 from .creation import *
 from .view import *
+from .random import *

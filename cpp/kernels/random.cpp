@@ -1,0 +1,208 @@
+// SPDX-License-Identifier: MIT
+// Random fills and dropout from Philox 4x32-10 (core/random.h), several counter blocks at once in vector lanes. Which
+// word an element takes is fixed by its index, so the numbers do not depend on threads or ISA.
+#include "../core/random.h"
+#include "vec.h"
+#include "vecmath.h"
+
+namespace lamella {
+namespace LAMELLA_ISA {
+
+typedef uint64_t vu64 __attribute__((vector_size(kVecBytes)));
+constexpr int kBlocks = kVecBytes / 8;      // Philox blocks per vector: one 32-bit word in each 64-bit lane
+constexpr int64_t kTask = 4096;             // Philox blocks per task
+constexpr int64_t kBatch = 64;              // blocks made at a time: 256 words
+
+LAMELLA_INLINE vu64 mul32(vu64 a, uint32_t b) {  // low 32 bits of each lane times b, 64 bits wide
+#if defined(__AVX512F__)
+  return (vu64)_mm512_mul_epu32((__m512i)a, _mm512_set1_epi64(b));
+#elif defined(__AVX2__)
+  return (vu64)_mm256_mul_epu32((__m256i)a, _mm256_set1_epi64x(b));
+#elif defined(__x86_64__)
+  return (vu64)_mm_mul_epu32((__m128i)a, _mm_set1_epi64x(b));
+#else
+  return (a & 0xffffffffu) * uint64_t(b);
+#endif
+}
+
+// words[4 * i + j] = word j of block first + i, for i < kBatch.
+static void make_words(uint64_t seed, uint64_t stream, uint64_t first, uint32_t* words) {
+  for (int64_t base = 0; base < kBatch; base += kBlocks) {
+    vu64 c0, c1;
+    for (int l = 0; l < kBlocks; ++l) {
+      uint64_t block = first + uint64_t(base + l);
+      c0[l] = uint32_t(block);
+      c1[l] = block >> 32;
+    }
+    vu64 c2 = vu64{} + uint32_t(stream), c3 = vu64{} + (stream >> 32);
+    uint32_t k0 = uint32_t(seed), k1 = uint32_t(seed >> 32);
+    for (int r = 0; r < 10; ++r) {
+      vu64 p0 = mul32(c0, 0xD2511F53u), p1 = mul32(c2, 0xCD9E8D57u);
+      vu64 n0 = (p1 >> 32) ^ c1 ^ uint64_t(k0), n2 = (p0 >> 32) ^ c3 ^ uint64_t(k1);
+      c1 = p1 & 0xffffffffu;
+      c3 = p0 & 0xffffffffu;
+      c0 = n0;
+      c2 = n2;
+      k0 += 0x9E3779B9u;
+      k1 += 0xBB67AE85u;
+    }
+    for (int l = 0; l < kBlocks; ++l) {
+      uint32_t* w = words + 4 * (base + l);
+      w[0] = uint32_t(c0[l]);
+      w[1] = uint32_t(c1[l]);
+      w[2] = uint32_t(c2[l]);
+      w[3] = uint32_t(c3[l]);
+    }
+  }
+}
+
+// f(begin, count, words) for batches of elements that take `per` elements from each block, over [0, n).
+template <class F> static void for_words(uint64_t seed, uint64_t stream, int64_t n, int per, const F& f) {
+  parallel_blocks((n + per - 1) / per, kTask, [&](int64_t from, int64_t to) {
+    alignas(64) uint32_t words[4 * kBatch];
+    for (int64_t b = from; b < to; b += kBatch) {
+      int64_t begin = b * per, end = (b + kBatch < to ? b + kBatch : to) * per;
+      make_words(seed, stream, uint64_t(b), words);
+      f(begin, (end < n ? end : n) - begin, words);
+    }
+  });
+}
+
+LAMELLA_INLINE float unit(uint32_t w) { return float(int32_t(w >> 8)) * 0x1p-24f; }                 // [0, 1)
+LAMELLA_INLINE double unit(uint32_t lo, uint32_t hi) {
+  return double(int64_t((uint64_t(hi) << 21) ^ (lo >> 11))) * 0x1p-53;                               // [0, 1)
+}
+
+template <class T> static void uniform(const Random& a) {
+  using A = acc_t<T>;
+  T* y = static_cast<T*>(a.y);
+  A low = A(a.p0), range = A(a.p1 - a.p0);
+  constexpr int per = sizeof(A) == 8 ? 2 : 4;
+  for_words(a.seed, a.stream, a.n, per, [&](int64_t begin, int64_t count, const uint32_t* w) {
+    for (int64_t i = 0; i < count; ++i) {
+      A u;
+      if constexpr (sizeof(A) == 8) u = unit(w[2 * i], w[2 * i + 1]);
+      else u = unit(w[i]);
+      y[begin + i] = down<T>(low + range * u);
+    }
+  });
+}
+
+// Box-Muller: two uniform numbers u, v give sqrt(-2 log(1 - u)) (cos, sin)(2 pi v).
+template <class T> static void normal(const Random& a) {
+  using A = acc_t<T>;
+  using V = vec<A>;
+  constexpr int per = sizeof(A) == 8 ? 2 : 4;
+  constexpr int64_t pairs = per * kBatch / 2;
+  T* y = static_cast<T*>(a.y);
+  for_words(a.seed, a.stream, a.n, per, [&](int64_t begin, int64_t count, const uint32_t* w) {
+    alignas(64) A u[pairs], v[pairs], c[pairs], s[pairs];
+    for (int64_t i = 0; i < pairs; ++i) {
+      if constexpr (sizeof(A) == 8) {
+        u[i] = 1 - unit(w[4 * i], w[4 * i + 1]);
+        v[i] = unit(w[4 * i + 2], w[4 * i + 3]);
+      } else {
+        u[i] = 1 - unit(w[2 * i]);
+        v[i] = unit(w[2 * i + 1]);
+      }
+    }
+    for (int64_t i = 0; i < pairs; i += kLanes<A>) {
+      V r = vsqrt(vlog(vload(u + i)) * A(-2)) * A(a.p1), angle = vload(v + i) * A(6.283185307179586476925);
+      vstore(c + i, fma(r, vcos(angle), splat(A(a.p0))));
+      vstore(s + i, fma(r, vsin(angle), splat(A(a.p0))));
+    }
+    for (int64_t i = 0; i < count; ++i) y[begin + i] = down<T>(i % 2 ? s[i / 2] : c[i / 2]);
+  });
+}
+
+template <class T> LAMELLA_INLINE T whole(int64_t v) {
+  if constexpr (__is_same(T, bf16) || __is_same(T, f16)) return T::from(float(v));
+  else return T(v);
+}
+
+template <class T> static void integer(const Random& a) {
+  T* y = static_cast<T*>(a.y);
+  int64_t low = int64_t(a.p0);
+  uint64_t range = uint64_t(int64_t(a.p1) - low);
+  if (range <= 0xffffffffu) {  // a 32-bit fraction of the range
+    for_words(a.seed, a.stream, a.n, 4, [&](int64_t begin, int64_t count, const uint32_t* w) {
+      for (int64_t i = 0; i < count; ++i) y[begin + i] = whole<T>(low + int64_t((w[i] * range) >> 32));
+    });
+  } else {
+    for_words(a.seed, a.stream, a.n, 2, [&](int64_t begin, int64_t count, const uint32_t* w) {
+      for (int64_t i = 0; i < count; ++i) {
+        uint64_t x = (uint64_t(w[2 * i + 1]) << 32) | w[2 * i];
+        y[begin + i] = whole<T>(int64_t(uint64_t(low) + x % range));
+      }
+    });
+  }
+}
+
+template <class T> static void bernoulli(const Random& a) {
+  T* y = static_cast<T*>(a.y);
+  float p = float(a.p0);
+  for_words(a.seed, a.stream, a.n, 4, [&](int64_t begin, int64_t count, const uint32_t* w) {
+    for (int64_t i = 0; i < count; ++i) y[begin + i] = whole<T>(unit(w[i]) < p);
+  });
+}
+
+template <class T> static void fill_random(const Random& a) {
+  constexpr bool floating = __is_same(T, double) || __is_same(T, float) || __is_same(T, bf16) || __is_same(T, f16);
+  if constexpr (floating) {
+    if (a.op == RandomOp::uniform) return uniform<T>(a);
+    if (a.op == RandomOp::normal) return normal<T>(a);
+  }
+  if (a.op == RandomOp::integer) return integer<T>(a);
+  if (a.op == RandomOp::bernoulli) return bernoulli<T>(a);
+}
+
+void random(const Random& a) {
+  switch (a.dtype) {
+    case DType::f64: return fill_random<double>(a);
+    case DType::f32: return fill_random<float>(a);
+    case DType::f16: return fill_random<f16>(a);
+    case DType::bf16: return fill_random<bf16>(a);
+    case DType::i64: return fill_random<int64_t>(a);
+    case DType::i32: return fill_random<int32_t>(a);
+    case DType::i16: return fill_random<int16_t>(a);
+    case DType::i8: return fill_random<int8_t>(a);
+    case DType::u8: return fill_random<uint8_t>(a);
+    case DType::b8: return fill_random<bool>(a);
+  }
+}
+
+template <class T> static void drop(const Dropout& a) {
+  using A = acc_t<T>;
+  const T* x = static_cast<const T*>(a.x);
+  T* y = static_cast<T*>(a.y);
+  float p = float(a.p);
+  A scale = a.p < 1 ? A(1 / (1 - a.p)) : A(0);
+  int64_t draws = (a.n + a.block - 1) / a.block;
+  for_words(a.seed, a.stream, draws, 4, [&](int64_t begin, int64_t count, const uint32_t* w) {
+    if (a.block == 1) {
+      for (int64_t i = 0; i < count; ++i) {
+        A kept = up(x[begin + i]) * scale;
+        y[begin + i] = down<T>(unit(w[i]) >= p ? kept : A(0));
+      }
+      return;
+    }
+    for (int64_t i = 0; i < count; ++i) {
+      int64_t from = (begin + i) * a.block, to = from + a.block < a.n ? from + a.block : a.n;
+      A factor = unit(w[i]) >= p ? scale : A(0);
+      for (int64_t j = from; j < to; ++j) y[j] = factor != A(0) ? down<T>(up(x[j]) * factor) : down<T>(A(0));
+    }
+  });
+}
+
+void dropout(const Dropout& a) {
+  switch (a.dtype) {
+    case DType::f64: return drop<double>(a);
+    case DType::f32: return drop<float>(a);
+    case DType::f16: return drop<f16>(a);
+    case DType::bf16: return drop<bf16>(a);
+    default: return;
+  }
+}
+
+}  // namespace LAMELLA_ISA
+}  // namespace lamella

@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: MIT
+// Random fills and dropout. Each call takes the next stream of its generator, or is given one to repeat.
+#pragma once
+#include "core/array.h"
+#include "core/random.h"
+#include "kernels/kernels.h"
+
+namespace lamella::ops {
+
+void random_(Array& y, RandomOp op, double p0, double p1, Generator& g);
+
+// One draw per `block` consecutive elements of x in row-major order.
+Array dropout(const Array& x, double p, int64_t block, uint64_t seed, uint64_t stream);
+
+// A random order of 0 .. n-1 (Fisher-Yates).
+Array randperm(int64_t n, Generator& g);
+
+// count indices per row of weights (rows, n) or (n), drawn in proportion to the weights.
+Array multinomial(const Array& weights, int64_t count, bool replacement, Generator& g);
+
+}  // namespace lamella::ops

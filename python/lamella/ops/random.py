@@ -1,0 +1,256 @@
+# SPDX-License-Identifier: MIT
+"""Random numbers: counter-based (Philox 4x32-10, Salmon et al. 2011), so the same on any number of threads.
+
+A generator is a seed and the number of its next stream; every call below takes one stream, and element i of a result is
+a function of (seed, stream, i) alone.
+"""
+
+from __future__ import annotations
+
+import os
+
+from .. import _core
+from ..autograd import prepare_inplace, record
+from .creation import _finish, _shape, get_default_dtype
+
+__all__ = [
+    "Generator",
+    "alpha_dropout",
+    "bernoulli",
+    "bernoulli_",
+    "default_generator",
+    "dropout",
+    "dropout1d",
+    "dropout2d",
+    "dropout3d",
+    "get_rng_state",
+    "initial_seed",
+    "manual_seed",
+    "multinomial",
+    "normal",
+    "normal_",
+    "rand",
+    "rand_like",
+    "randint",
+    "randint_like",
+    "randn",
+    "randn_like",
+    "randperm",
+    "seed",
+    "set_rng_state",
+    "uniform_",
+]
+
+
+class Generator(_core.Generator):
+    """A stream of random numbers of its own: `Generator().manual_seed(0)`, then `rand(3, generator=g)`."""
+
+    def manual_seed(self, seed: int) -> Generator:
+        """Starts again from `seed` (64 bits)."""
+        self._seed, self._stream = int(seed) % 2**64, 0
+        return self
+
+    def initial_seed(self) -> int:
+        """The seed it was started from."""
+        return self._seed
+
+    def seed(self) -> int:
+        """Starts again from a seed of the system's, which is returned."""
+        self.manual_seed(int.from_bytes(os.urandom(8), "little"))
+        return self._seed
+
+    def get_state(self) -> tuple[int, int]:
+        """(seed, next stream): all there is."""
+        return self._seed, self._stream
+
+    def set_state(self, state: tuple[int, int]) -> None:
+        """Takes over what `get_state()` gave."""
+        self._seed, self._stream = int(state[0]), int(state[1])
+
+
+default_generator = _core.default_generator()
+
+
+def manual_seed(seed: int):
+    """Starts the default generator again from `seed`."""
+    Generator.manual_seed(default_generator, seed)
+    return default_generator
+
+
+def initial_seed() -> int:
+    """The seed of the default generator."""
+    return default_generator._seed
+
+
+def seed() -> int:
+    """Starts the default generator from a seed of the system's, which is returned."""
+    manual_seed(int.from_bytes(os.urandom(8), "little"))
+    return default_generator._seed
+
+
+def get_rng_state() -> tuple[int, int]:
+    """(seed, next stream) of the default generator."""
+    return default_generator._seed, default_generator._stream
+
+
+def set_rng_state(state: tuple[int, int]) -> None:
+    """Takes over what `get_rng_state()` gave."""
+    default_generator._seed, default_generator._stream = int(state[0]), int(state[1])
+
+
+def _new(fill, size, dtype, requires_grad, generator, p0, p1):
+    x = _core.empty(size, dtype)
+    fill(x, p0, p1, generator or default_generator)
+    return _finish(x, requires_grad)
+
+
+def rand(*size, generator=None, dtype=None, device=None, requires_grad=False):
+    """Uniform on [0, 1), of shape `size`."""
+    return _new(_core.uniform_, _shape(size), dtype or get_default_dtype(), requires_grad, generator, 0.0, 1.0)
+
+
+def randn(*size, generator=None, dtype=None, device=None, requires_grad=False):
+    """Standard normal (Box-Muller), of shape `size`."""
+    return _new(_core.normal_, _shape(size), dtype or get_default_dtype(), requires_grad, generator, 0.0, 1.0)
+
+
+def randint(low, high=None, size=None, *, generator=None, dtype=None, device=None):
+    """Integers in [low, high), or [0, low) where only one bound is given: `randint(10, (2, 3))`."""
+    if size is None:
+        low, high, size = 0, low, high
+    if not low < high:
+        raise ValueError(f"[randint] low must lie below high, got {low} and {high}")
+    return _new(_core.randint_, size, dtype or _core.int64, False, generator, float(low), float(high))
+
+
+def rand_like(input, dtype=None, generator=None):
+    """Uniform on [0, 1), with the shape and dtype of `input`."""
+    return rand(input.shape, dtype=dtype or input.dtype, generator=generator)
+
+
+def randn_like(input, dtype=None, generator=None):
+    """Standard normal, with the shape and dtype of `input`."""
+    return randn(input.shape, dtype=dtype or input.dtype, generator=generator)
+
+
+def randint_like(input, low, high=None, dtype=None, generator=None):
+    """Integers in [low, high) (or [0, low)), with the shape and dtype of `input`."""
+    low, high = (0, low) if high is None else (low, high)
+    return randint(low, high, input.shape, dtype=dtype or input.dtype, generator=generator)
+
+
+def randperm(n, *, generator=None, dtype=None, device=None):
+    """A random order of 0 .. n-1 (int64)."""
+    p = _core.randperm(n, generator or default_generator)
+    return p if dtype is None or dtype is _core.int64 else _core.cast(p, dtype)
+
+
+def normal(mean, std, size=None, *, generator=None, dtype=None):
+    """Normal numbers: of `size` for number arguments, else one per element of the broadcast mean and std."""
+    if size is not None:
+        return _new(_core.normal_, size, dtype or get_default_dtype(), False, generator, float(mean), float(std))
+    like = mean + 0 * std
+    return randn(like.shape, dtype=like.dtype, generator=generator) * std + mean
+
+
+def bernoulli(input, *, generator=None):
+    """1 with chance `input` (elementwise, each in [0, 1]), else 0; same dtype. No gradient."""
+    return (rand(input.shape, dtype=_core.float32, generator=generator) < input.detach()).to(input.dtype)
+
+
+def multinomial(input, num_samples, replacement=False, *, generator=None):
+    """`num_samples` indices per row of weights `input` (n) or (rows, n), drawn in proportion to them."""
+    return _core.multinomial(input, num_samples, replacement, generator or default_generator)
+
+
+def uniform_(input, a=0.0, b=1.0, *, generator=None):
+    """Fills with uniform numbers on [a, b), in place."""
+    prepare_inplace(input)
+    _core.uniform_(input, a, b, generator or default_generator)
+    return input
+
+
+def normal_(input, mean=0.0, std=1.0, *, generator=None):
+    """Fills with normal numbers, in place."""
+    prepare_inplace(input)
+    _core.normal_(input, mean, std, generator or default_generator)
+    return input
+
+
+def bernoulli_(input, p=0.5, *, generator=None):
+    """Fills with ones (chance p) and zeros, in place."""
+    prepare_inplace(input)
+    _core.bernoulli_(input, p, generator or default_generator)
+    return input
+
+
+# ---- dropout -----------------------------------------------------------------------------------------------------------
+def _check_p(op, p):
+    if not 0 <= p <= 1:
+        raise ValueError(f"[{op}] p must be in [0, 1], got {p}")
+
+
+def _dropout(input, p, block, seed, stream):
+    y = _core.dropout(input, p, block, seed, stream)
+    return record(y, dropout_vjp, (input,), (p, block, seed, stream))
+
+
+def dropout_vjp(node, dy):
+    """Dropout is linear in its input: the same stream on dy."""
+    return (_dropout(dy, *node.ctx),)
+
+
+def _drop(op, input, p, training, inplace, block):
+    _check_p(op, p)
+    if not training or p == 0 or input.numel() == 0:
+        return input
+    g = default_generator
+    stream = g._stream
+    g._stream = stream + 1
+    y = _dropout(input, float(p), block, g._seed, stream)
+    return input.copy_(y) if inplace else y
+
+
+def dropout(input, p=0.5, training=True, inplace=False):
+    """Each element is zeroed with chance p, the others scaled by 1 / (1 - p) (Srivastava et al. 2014). The mask is not
+    stored: backward makes it again from the stream. ValueError unless 0 <= p <= 1."""
+    return _drop("dropout", input, p, training, inplace, 1)
+
+
+def _channels(op, input, dims):
+    if input.ndim not in (dims + 1, dims + 2):
+        raise ValueError(f"[{op}] input must have {dims + 1} or {dims + 2} dimensions, got {input.shape}")
+    block = 1
+    for s in input.shape[input.ndim - dims :]:
+        block *= s
+    return block
+
+
+def dropout1d(input, p=0.5, training=True, inplace=False):
+    """Dropout of whole channels of (N, C, L) or (C, L)."""
+    return _drop("dropout1d", input, p, training, inplace, _channels("dropout1d", input, 1))
+
+
+def dropout2d(input, p=0.5, training=True, inplace=False):
+    """Dropout of whole channels of (N, C, H, W) or (C, H, W) (Tompson et al. 2015)."""
+    return _drop("dropout2d", input, p, training, inplace, _channels("dropout2d", input, 2))
+
+
+def dropout3d(input, p=0.5, training=True, inplace=False):
+    """Dropout of whole channels of (N, C, D, H, W) or (C, D, H, W)."""
+    return _drop("dropout3d", input, p, training, inplace, _channels("dropout3d", input, 3))
+
+
+def alpha_dropout(input, p=0.5, training=True, inplace=False):
+    """Dropout that keeps mean and variance of SELU's outputs (Klambauer et al. 2017): dropped elements become
+    alpha' = -1.7580993408473766, then a x + b with a = ((1 - p)(1 + p alpha'^2))^-1/2 and b = -a p alpha'."""
+    _check_p("alpha_dropout", p)
+    if not training or p == 0:
+        return input
+    if p == 1:
+        return input.mul_(0) if inplace else input * 0
+    alpha = -1.7580993408473766
+    a = ((1 - p) * (1 + p * alpha * alpha)) ** -0.5
+    keep = (rand(input.shape, dtype=_core.float32) >= p).to(input.dtype)
+    y = (input * keep + (1 - keep) * alpha) * a - a * p * alpha
+    return input.copy_(y) if inplace else y
