@@ -144,21 +144,36 @@ struct LayerNormBwd {
   DType dtype; int64_t rows, cols; const void *x, *dy, *weight, *mean, *rstd; void *dx, *dweight, *dbias; bool rms;
 };
 
+// x (n, c, inner), normalised over the c / groups channels and inner of each of n * groups rows; weight, bias (c) or null;
+// mean, rstd (n, groups), float32 (float64 for float64).
+struct GroupNormFwd {
+  DType dtype; int64_t n, c, inner, groups; const void *x, *weight, *bias; void *y, *mean, *rstd; double eps;
+};
+// dx, dweight, dbias may be null. dweight, dbias have x's dtype.
+struct GroupNormBwd {
+  DType dtype; int64_t n, c, inner, groups; const void *x, *dy, *weight, *mean, *rstd; void *dx, *dweight, *dbias;
+};
+
 // ---- softmax -------------------------------------------------------------------------------------------------------
 // Along the middle of x (outer, n, inner). A row of -inf only gives NaN, as in NumPy.
 struct SoftmaxFwd { DType dtype; bool log; int64_t outer, n, inner; const void* x; void* y; };
 struct SoftmaxBwd { DType dtype; bool log; int64_t outer, n, inner; const void *y, *dy; void* dx; };
-// logits (rows, classes), row r at r * row_stride; target int64 (rows). loss (rows) = lse - (1 - s) logits[target]
-// - s mean(logits), times weight[target] as in PyTorch (weight (classes) or null; smoothing s spreads over weighted
-// classes); 0 where target == ignore_index. lse (rows), float32 (float64 for float64). The caller has checked targets.
+// logits (outer, classes, inner); target int64 (outer, inner), in range or ignore_index: the caller has checked. weight
+// (classes), lse (outer, inner) and denominator (one value) are float32 (float64 for float64); weight may be null.
+// Of each target t, with lse = log sum exp of its logits and smoothing s:
+//   loss = weight[t] (1 - s) (lse - logits[t]) + s / classes sum over c of weight[c] (lse - logits[c]), 0 where ignored.
+// reduction none: loss (outer, inner); sum, mean: one value, mean divided by denominator = sum of weight[t].
+// log_probs: the logits are log-probabilities already (lse = 0, not written; smoothing is 0).
+enum class Reduction : int { none, sum, mean };
 struct CrossEntropyFwd {
-  DType dtype; int64_t rows, classes, row_stride; const void* logits; const int64_t* target; const void* weight;
-  void *loss, *lse; int64_t ignore_index; double smoothing;
+  DType dtype; int64_t outer, classes, inner; const void* logits; const int64_t* target; const void* weight;
+  void *loss, *lse, *denominator; int64_t ignore_index; double smoothing; Reduction reduction; bool log_probs;
 };
-// dlogits (rows, classes) contiguous = d(sum of dloss . loss); dloss (rows), or one value for all where dloss_stride is 0.
+// dlogits (outer, classes, inner); dloss has loss's shape.
 struct CrossEntropyBwd {
-  DType dtype; int64_t rows, classes, row_stride; const void* logits; const int64_t* target; const void *weight, *lse;
-  const void* dloss; int64_t dloss_stride; void* dlogits; int64_t ignore_index; double smoothing;
+  DType dtype; int64_t outer, classes, inner; const void* logits; const int64_t* target;
+  const void *weight, *lse, *denominator, *dloss; void* dlogits;
+  int64_t ignore_index; double smoothing; Reduction reduction; bool log_probs;
 };
 
 // ---- index ---------------------------------------------------------------------------------------------------------
@@ -229,6 +244,7 @@ struct MeasureTriad { int64_t n; float* a; const float *b, *c; float s; };
   K(adaptive_max_pool_fwd, AdaptiveMaxPoolFwd)                                                                      \
   K(batch_norm_fwd, BatchNormFwd) K(batch_norm_apply, BatchNormApply) K(batch_norm_bwd, BatchNormBwd)               \
   K(layer_norm_fwd, LayerNormFwd) K(layer_norm_bwd, LayerNormBwd)                                                   \
+  K(group_norm_fwd, GroupNormFwd) K(group_norm_bwd, GroupNormBwd)                                                   \
   K(softmax_fwd, SoftmaxFwd) K(softmax_bwd, SoftmaxBwd)                                                             \
   K(cross_entropy_fwd, CrossEntropyFwd) K(cross_entropy_bwd, CrossEntropyBwd)                                       \
   K(gather_rows, GatherRows) K(scatter_rows, ScatterRows) K(scatter_add_rows, ScatterAddRows)                       \

@@ -141,8 +141,8 @@ template <class V> LAMELLA_INLINE V fma(V a, V b, V c) { return a * b + c; }  //
 // As the x86 instruction: b where either is NaN.
 template <class V> LAMELLA_INLINE V vmax(V a, V b) {
 #if defined(__AVX512F__)
-  if constexpr (sizeof(elem_t<V>) == 4) return (V)_mm512_max_ps((__m512)a, (__m512)b);
-  else return (V)_mm512_max_pd((__m512d)a, (__m512d)b);
+  if constexpr (sizeof(elem_t<V>) == 4) return (V)_mm512_maskz_max_ps(0xffff, (__m512)a, (__m512)b);
+  else return (V)_mm512_maskz_max_pd(0xff, (__m512d)a, (__m512d)b);
 #elif defined(__AVX2__)
   if constexpr (sizeof(elem_t<V>) == 4) return (V)_mm256_max_ps((__m256)a, (__m256)b);
   else return (V)_mm256_max_pd((__m256d)a, (__m256d)b);
@@ -155,8 +155,8 @@ template <class V> LAMELLA_INLINE V vmax(V a, V b) {
 }
 template <class V> LAMELLA_INLINE V vmin(V a, V b) {
 #if defined(__AVX512F__)
-  if constexpr (sizeof(elem_t<V>) == 4) return (V)_mm512_min_ps((__m512)a, (__m512)b);
-  else return (V)_mm512_min_pd((__m512d)a, (__m512d)b);
+  if constexpr (sizeof(elem_t<V>) == 4) return (V)_mm512_maskz_min_ps(0xffff, (__m512)a, (__m512)b);
+  else return (V)_mm512_maskz_min_pd(0xff, (__m512d)a, (__m512d)b);
 #elif defined(__AVX2__)
   if constexpr (sizeof(elem_t<V>) == 4) return (V)_mm256_min_ps((__m256)a, (__m256)b);
   else return (V)_mm256_min_pd((__m256d)a, (__m256d)b);
@@ -177,8 +177,8 @@ template <class V> LAMELLA_INLINE V vabs(V a) {  // clears the sign bit
 
 template <class V> LAMELLA_INLINE V vsqrt(V a) {
 #if defined(__AVX512F__)
-  if constexpr (sizeof(elem_t<V>) == 4) return (V)_mm512_sqrt_ps((__m512)a);
-  else return (V)_mm512_sqrt_pd((__m512d)a);
+  if constexpr (sizeof(elem_t<V>) == 4) return (V)_mm512_maskz_sqrt_ps(0xffff, (__m512)a);
+  else return (V)_mm512_maskz_sqrt_pd(0xff, (__m512d)a);
 #elif defined(__AVX2__)
   if constexpr (sizeof(elem_t<V>) == 4) return (V)_mm256_sqrt_ps((__m256)a);
   else return (V)_mm256_sqrt_pd((__m256d)a);
@@ -192,23 +192,21 @@ template <class V> LAMELLA_INLINE V vsqrt(V a) {
 }
 
 // Fold the lanes by halves: a fixed tree, the same for every call.
-template <class V> LAMELLA_INLINE elem_t<V> hsum(V v) {
+template <class V, class F> LAMELLA_INLINE elem_t<V> fold_lanes(V v, const F& f) {
   constexpr int n = kLanes<elem_t<V>>;
-  elem_t<V> t[n];
-  std::memcpy(t, &v, sizeof v);
-  for (int h = n / 2; h; h /= 2) for (int i = 0; i < h; ++i) t[i] += t[i + h];
-  return t[0];
+#pragma GCC unroll 4
+  for (int h = n / 2; h; h /= 2) {
+    vec<int_of<elem_t<V>>> from;
+    for (int i = 0; i < n; ++i) from[i] = (i + h) % n;
+    v = f(v, __builtin_shuffle(v, from));
+  }
+  return v[0];
 }
+template <class V> LAMELLA_INLINE elem_t<V> hsum(V v) { return fold_lanes(v, [](V a, V b) { return a + b; }); }
 template <class V> LAMELLA_INLINE elem_t<V> hmax(V v) {  // NaN passes
-  elem_t<V> m = v[0];
-  for (int i = 1; i < kLanes<elem_t<V>>; ++i) { elem_t<V> x = v[i]; m = (x > m || x != x) ? x : m; }
-  return m;
+  return fold_lanes(v, [](V a, V b) { return vmax_nan(a, b); });
 }
-template <class V> LAMELLA_INLINE elem_t<V> hmin(V v) {
-  elem_t<V> m = v[0];
-  for (int i = 1; i < kLanes<elem_t<V>>; ++i) { elem_t<V> x = v[i]; m = (x < m || x != x) ? x : m; }
-  return m;
-}
+template <class V> LAMELLA_INLINE elem_t<V> hmin(V v) { return fold_lanes(v, [](V a, V b) { return vmin_nan(a, b); }); }
 
 }  // namespace LAMELLA_ISA
 }  // namespace lamella
