@@ -13,7 +13,8 @@ namespace lamella {
 
 using ops::Operand;
 
-enum class Saves : uint8_t { none, inputs, output, other };  // other: each input for the other's gradient
+// other: each input for the other's gradient; second: as other, and the second input for its own.
+enum class Saves : uint8_t { none, inputs, output, other, second };
 
 struct ElementwiseObject {
   PyObject_HEAD
@@ -74,8 +75,9 @@ static PyObject* saved_inputs(ElementwiseObject* e, PyObject* a, PyObject* b, Py
   int n = e->binary ? 2 : 1;
   PyObject* ctx = PyTuple_New(n + n_constants);
   if (!ctx) return nullptr;
-  bool keep_a = e->saves == Saves::inputs || (e->saves == Saves::other && wants_gradient(b));
-  bool keep_b = e->saves == Saves::inputs || (e->saves == Saves::other && wants_gradient(a));
+  bool either = e->saves == Saves::other || e->saves == Saves::second;
+  bool keep_a = e->saves == Saves::inputs || (either && wants_gradient(b));
+  bool keep_b = e->saves == Saves::inputs || e->saves == Saves::second || (either && wants_gradient(a));
   PyTuple_SET_ITEM(ctx, 0, Py_NewRef(keep_a ? a : Py_None));
   if (e->binary) PyTuple_SET_ITEM(ctx, 1, Py_NewRef(keep_b ? b : Py_None));
   for (int i = 0; i < n_constants; ++i) PyTuple_SET_ITEM(ctx, n + i, Py_NewRef(constants[i]));
@@ -167,7 +169,7 @@ static PyObject* apply_inplace(ElementwiseObject* e, PyObject* x, PyObject* b, P
     if (prepare_inplace(as_tensor(x), inputs, n)) {
       Array& a = as_tensor(x)->array;
       bool recording = grad_enabled() && (wants_gradient(x) || (b && wants_gradient(b)));
-      if (recording && (e->saves == Saves::inputs || (e->saves == Saves::other && b && wants_gradient(b))))
+      if (recording && (e->saves == Saves::inputs || (e->saves >= Saves::other && b && wants_gradient(b))))
         before = wrap(ops::copy(a));
       {
         MaybeNoGil unlocked(a.numel());
@@ -293,8 +295,8 @@ static PyObject* elementwise(PyObject* module, PyObject* args, PyObject* kwargs)
   if (!PyArg_ParseTupleAndKeywords(args, kwargs, "s|s", const_cast<char**>(keys), &name, &saves)) return nullptr;
   PyObject* o = PyObject_GetAttrString(module, name);
   if (!o) return nullptr;
-  static const char* const kinds[] = {"", "inputs", "output", "other"};
-  for (int i = 0; i < 4; ++i)
+  static const char* const kinds[] = {"", "inputs", "output", "other", "second"};
+  for (int i = 0; i < 5; ++i)
     if (std::string(saves) == kinds[i]) reinterpret_cast<ElementwiseObject*>(o)->saves = Saves(i);
   PyObject* decorator = PyObject_GetAttrString(o, "set_rule");
   Py_DECREF(o);
@@ -310,7 +312,7 @@ static PyObject* set_to_tensor(PyObject*, PyObject* f) {
 static PyMethodDef functions[] = {
     {"elementwise", (PyCFunction)(void (*)())elementwise, METH_VARARGS | METH_KEYWORDS,
      "elementwise(name, saves=''): decorator that turns a rule into the op of that name; saves: '', 'inputs', 'output', "
-     "or 'other' (each input, if the other wants a gradient)."},
+     "'other' (each input, if the other wants a gradient) or 'second' (as other, and always the second)."},
     {"set_to_tensor", set_to_tensor, METH_O, "What turns lists and NumPy arrays into Tensors."},
     {nullptr, nullptr, 0, nullptr}};
 

@@ -9,7 +9,8 @@
   F(interop)                \
   F(dlpack)                 \
   F(optim)                  \
-  F(random)
+  F(random) \
+  F(reduce)
 
 namespace lamella {
 #define F(family) void bind_##family(pybind11::module_& m);

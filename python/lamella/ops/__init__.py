@@ -4,6 +4,9 @@
 Only this package, tensor.py and optim/ call the extension.
 """
 
+from .activation import *
 from .creation import *
+from .elementwise import *
+from .reduce import *
 from .view import *
 from .random import *

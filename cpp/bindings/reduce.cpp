@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: MIT
+// Reductions: one function per op of the list, (x, dims or None, keepdim, dtype or None).
+#include "caster.h"
+#include "families.h"
+#include "ops/reduce.h"
+
+namespace lamella {
+
+void bind_reduce(py::module_& m) {
+#define R(name)                                                                                                  \
+  m.def("reduce_" #name, [](const Array& x, const std::optional<Dims>& dim, bool keepdim, std::optional<DType> t) { \
+    return ops::reduce(ReduceOp::name, x, dim ? *dim : Dims(), keepdim, t);                                      \
+  }, py::arg("x"), py::arg("dim") = py::none(), py::arg("keepdim") = false, py::arg("dtype") = py::none(), nogil());
+  LAMELLA_REDUCE_OPS(R)
+#undef R
+  m.def("var_mean", [](const Array& x, const std::optional<Dims>& dim, double correction, bool keepdim) {
+    ops::VarMean r = ops::var(x, dim ? *dim : Dims(), correction, keepdim);
+    return std::make_pair(r.var, r.mean);
+  }, nogil());
+  m.def("cumsum", &ops::cumsum, py::arg("x"), py::arg("dim"), py::arg("dtype") = py::none(), nogil());
+  m.def("sum_to", &ops::sum_to, nogil());
+}
+
+}  // namespace lamella
