@@ -3,6 +3,7 @@
 #include <atomic>
 #include <cstdlib>
 #include "../core/errors.h"
+#include "isa_list.h"
 
 namespace lamella {
 

@@ -9,4 +9,5 @@ from .creation import *
 from .elementwise import *
 from .reduce import *
 from .view import *
+from .view import cast
 from .random import *

@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: MIT
+"""lamella: a deep-learning tensor engine with PyTorch's names.
+
+>>> import lamella
+>>> x = lamella.randn(3, requires_grad=True)
+>>> (x * x).sum().backward()
+"""
+
+from . import _core, autograd, ops
+from ._core import (
+    bfloat16,
+    bool,
+    dtype,
+    float16,
+    float32,
+    float64,
+    int8,
+    int16,
+    int32,
+    int64,
+    uint8,
+)
+from ._version import __version__
+from .autograd import (
+    enable_grad,
+    grad,
+    inference_mode,
+    is_grad_enabled,
+    no_grad,
+    set_grad_enabled,
+)
+from .tensor import Parameter, Tensor, device
+from .ops import *  # noqa: I001  after the module tensor: lamella.tensor is the function
+
+double, float, half, long, int, short = float64, float32, float16, int64, int32, int16
+
+
+def get_num_threads():
+    """Threads that kernels use, the caller included."""
+    return _core.num_threads()
+
+
+def set_num_threads(n):
+    """Sets it; results do not depend on it. Default: the processors this process may use; LAMELLA_NUM_THREADS sets it."""
+    _core.set_num_threads(n)
+
+
+def kernels():
+    """Names of all kernels, from the one list they are made of."""
+    return _core.kernel_names()
+
+
+def is_tensor(x):
+    """Whether x is a Tensor."""
+    return isinstance(x, Tensor)
+
+
+_LAZY = ("cli", "data", "models", "nn", "optim", "serialize", "testing", "train")
+
+
+def __getattr__(name):
+    """Submodules and what lies in them load when first used, so that `import lamella` stays short."""
+    import importlib
+
+    if name in _LAZY:
+        return importlib.import_module(f".{name}", __name__)
+    if name in ("save", "load"):
+        return getattr(importlib.import_module(".serialize", __name__), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
