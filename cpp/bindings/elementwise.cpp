@@ -235,6 +235,10 @@ static int elementwise_traverse(PyObject* o, visitproc visit, void* arg) {
 static PyObject* elementwise_repr(PyObject* o) {
   return PyUnicode_FromFormat("<op %U>", reinterpret_cast<ElementwiseObject*>(o)->name);
 }
+// x.tanh(): as functions do, an op found on the type becomes a method.
+static PyObject* bind_method(PyObject* self, PyObject* o, PyObject*) {
+  return o && o != Py_None ? PyMethod_New(self, o) : Py_NewRef(self);
+}
 static PyObject* get_signature(PyObject* o, void*) {
   return PyUnicode_FromString(reinterpret_cast<ElementwiseObject*>(o)->binary ? "(input, other, /)" : "(input, /)");
 }
@@ -265,12 +269,13 @@ static PyType_Slot slots[] = {{Py_tp_dealloc, (void*)elementwise_dealloc},
                               {Py_tp_traverse, (void*)elementwise_traverse},
                               {Py_tp_call, (void*)PyVectorcall_Call},
                               {Py_tp_repr, (void*)elementwise_repr},
+                              {Py_tp_descr_get, (void*)bind_method},
                               {Py_tp_members, members},
                               {Py_tp_getset, getset},
                               {Py_tp_methods, methods},
                               {0, nullptr}};
 static PyType_Spec spec = {"lamella._core.Elementwise", sizeof(ElementwiseObject), 0,
-                           Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_HAVE_VECTORCALL |
+                           Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_HAVE_VECTORCALL | Py_TPFLAGS_METHOD_DESCRIPTOR |
                                Py_TPFLAGS_DISALLOW_INSTANTIATION,
                            slots};
 

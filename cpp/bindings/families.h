@@ -9,7 +9,7 @@
   F(interop)                \
   F(dlpack)                 \
   F(optim)                  \
-  F(random) \
+  F(random)                 \
   F(reduce)
 
 namespace lamella {

@@ -14,7 +14,7 @@ constexpr int64_t kRows = 128, kPartRows = 1024, kCols = 512;  // columns: 8 blo
 // What a reduction is to the walk: arrays of states, made from elements and joined.
 struct Reducer {
   int size;                                               // bytes of a state
-  void (*block)(const void* x, int64_t n, void* state);   // the state of n contiguous elements, n <= kBlock
+  void (*block)(const void* x, int64_t n, int64_t first, void* state);  // of n contiguous elements from position first
   void (*rows)(void* states, const void* x, int64_t n);   // states[i] takes in x[i]; null: columns are not reduced
   void (*clear)(void* states, int64_t n);                 // states of nothing
   void (*join)(void* states, const void* with, int64_t n);  // states[i] = states[i] joined with with[i]
@@ -96,7 +96,7 @@ template <class Op, class A> LAMELLA_INLINE A float_block(const A* x, int64_t n)
 }
 
 // A: element, S: state.
-template <class Op, class A, class S> void block(const void* x, int64_t n, void* state) {
+template <class Op, class A, class S> void block(const void* x, int64_t n, int64_t, void* state) {
   const A* p = static_cast<const A*>(x);
   S s;
   if constexpr (is_float<A>) {
@@ -141,10 +141,10 @@ template <> constexpr Reducer reducer<All, bool, bool>() {
 // ---- argmax and argmin: the extreme value of a block, then its first place --------------------------------------------------
 template <class A> struct Best { A value; int64_t index; };
 
-template <class Op, class A> void arg_block(const void* x, int64_t n, void* state) {
+template <class Op, class A> void arg_block(const void* x, int64_t n, int64_t first, void* state) {
   const A* p = static_cast<const A*>(x);
   A best;
-  block<Op, A, A>(x, n, &best);
+  block<Op, A, A>(x, n, first, &best);
   int64_t i = 0;
   if constexpr (is_float<A>)
     for (constexpr int L = kLanes<A>; i + L <= n; i += L) {  // skip vectors without it
@@ -156,7 +156,7 @@ template <class Op, class A> void arg_block(const void* x, int64_t n, void* stat
       if (any) break;
     }
   while (i < n - 1 && !(p[i] == best || (best != best && p[i] != p[i]))) ++i;
-  *static_cast<Best<A>*>(state) = {best, i};
+  *static_cast<Best<A>*>(state) = {best, first + i};
 }
 template <class Op, class A> void arg_join(void* states, const void* with, int64_t) {  // `with` comes later
   Best<A>& s = *static_cast<Best<A>*>(states);
@@ -170,7 +170,7 @@ template <template <class> class Op, class A> constexpr Reducer arg_reducer() {
 // ---- moments: Chan, Golub and LeVeque 1979 ------------------------------------------------------------------------------
 template <class A> struct Moment { A n, mean, m2; };
 
-template <class A> void moment_block(const void* x, int64_t n, void* state) {
+template <class A> void moment_block(const void* x, int64_t n, int64_t, void* state) {
   const A* p = static_cast<const A*>(x);
   const A mean = float_block<Sum<A>, A>(p, n) / A(n);
   vec<A> a{}, b{};
@@ -241,7 +241,7 @@ void reduce_rows(const Reducer& r, const Port& x, const Loop<2>& kept, const Loo
     int64_t count = 0;
     for (int64_t b = begin; b < end; b += kBlock) {
       const int64_t e = b + kBlock < end ? b + kBlock : end;
-      r.block(elements(x, over, base, b, e, buffer), e - b, states + count++ * r.size);
+      r.block(elements(x, over, base, b, e, buffer), e - b, b, states + count++ * r.size);
     }
     join_tree(r, states, count, 1, 1);
     std::memcpy(state, states, r.size);
