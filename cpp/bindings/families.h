@@ -4,13 +4,14 @@
 #include "caster.h"
 
 #define LAMELLA_FAMILIES(F) \
-  F(runtime)                \
-  F(view)                   \
-  F(interop)                \
-  F(dlpack)                 \
-  F(optim)                  \
-  F(random)                 \
-  F(reduce)
+  F(conv)                \
+  F(dlpack)              \
+  F(interop)             \
+  F(optim)               \
+  F(random)              \
+  F(reduce)              \
+  F(runtime)             \
+  F(view)
 
 namespace lamella {
 #define F(family) void bind_##family(pybind11::module_& m);
