@@ -8,6 +8,7 @@
   F(dlpack)              \
   F(interop)             \
   F(optim)               \
+  F(pool)                \
   F(random)              \
   F(reduce)              \
   F(runtime)             \
