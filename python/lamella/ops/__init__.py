@@ -11,3 +11,5 @@ from .reduce import *
 from .view import *
 from .view import cast
 from .random import *
+from .conv import *
+from .pool import *
