@@ -4,15 +4,16 @@
 #include "caster.h"
 
 #define LAMELLA_FAMILIES(F) \
-  F(conv)                \
-  F(dlpack)              \
-  F(interop)             \
-  F(optim)               \
-  F(pool)                \
-  F(random)              \
-  F(reduce)              \
-  F(runtime)             \
-  F(view)
+  F(runtime)                \
+  F(view)                   \
+  F(interop)                \
+  F(dlpack)                 \
+  F(optim)                  \
+  F(random)                 \
+  F(reduce)                 \
+  F(batch_norm)             \
+  F(layer_norm)             \
+  F(softmax)
 
 namespace lamella {
 #define F(family) void bind_##family(pybind11::module_& m);

@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: MIT
+#include "ops/layer_norm.h"
+#include "families.h"
+
+namespace lamella {
+
+void bind_layer_norm(py::module_& m) {
+  m.def("layer_norm_fwd", &ops::layer_norm_fwd, nogil());
+  m.def("layer_norm_bwd", &ops::layer_norm_bwd, nogil());
+  m.def("group_norm_fwd", &ops::group_norm_fwd, nogil());
+  m.def("group_norm_bwd", &ops::group_norm_bwd, nogil());
+}
+
+}  // namespace lamella

@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: MIT
+#include "softmax.h"
+#include "dispatch/dispatch.h"
+#include "param.h"
+
+namespace lamella::ops {
+namespace {
+
+struct Middle { int64_t outer = 1, n = 1, inner = 1; };  // a shape around one dimension
+
+Middle around(const Shape& shape, int dim) {
+  Middle m;
+  if (shape.n == 0) return m;
+  for (int i = 0; i < dim; ++i) m.outer *= shape[i];
+  m.n = shape[dim];
+  for (int i = dim + 1; i < shape.n; ++i) m.inner *= shape[i];
+  return m;
+}
+
+Middle around(const char* op, const Array& x, int64_t dim) {
+  return around(x.shape, normalize_dim(op, dim, x.ndim() ? x.ndim() : 1));
+}
+
+Reduction reduction_of(const char* op, const std::string& name) {
+  if (name == "mean") return Reduction::mean;
+  if (name == "sum") return Reduction::sum;
+  check<ValueError>(name == "none", "[", op, "] reduction must be 'none', 'mean' or 'sum', got '", name, "'");
+  return Reduction::none;
+}
+
+// The position of element i of `shape`, row-major.
+Dims position(int64_t i, const Shape& shape) {
+  Dims at = shape;
+  for (int d = shape.n - 1; d >= 0; --d) { at[d] = i % shape[d]; i /= shape[d]; }
+  return at;
+}
+
+void check_targets(const char* op, const Array& target, int64_t classes, int64_t ignore) {
+  const int64_t *t = target.data<int64_t>(), n = target.numel();
+  int64_t bad = 0;
+  for (int64_t i = 0; i < n; ++i) bad |= int64_t(uint64_t(t[i]) >= uint64_t(classes)) & int64_t(t[i] != ignore);
+  if (!bad) return;
+  for (int64_t i = 0; i < n; ++i)
+    check<IndexError>((t[i] >= 0 && t[i] < classes) || t[i] == ignore, "[", op, "] target must be in [0, ", classes,
+                      ") or ignore_index (", ignore, "), got ", t[i], " at ", position(i, target.shape));
+}
+
+}  // namespace
+
+Array softmax_fwd(const Array& x, int64_t dim, bool log) {
+  const char* op = log ? "log_softmax" : "softmax";
+  check_floating(op, x);
+  Middle m = around(op, x, dim);
+  Array c = contiguous(x), y = empty(x.shape, x.dtype);
+  if (c.numel()) kernels().softmax_fwd({c.dtype, log, m.outer, m.n, m.inner, c.data(), y.data()});
+  return y;
+}
+
+Array softmax_bwd(const Array& y, const Array& dy, int64_t dim, bool log) {
+  Middle m = around("softmax", y, dim);
+  Array cy = contiguous(y), cdy = contiguous(dy), dx = empty(y.shape, y.dtype);
+  if (cy.numel()) kernels().softmax_bwd({cy.dtype, log, m.outer, m.n, m.inner, cy.data(), cdy.data(), dx.data()});
+  return dx;
+}
+
+std::tuple<Array, Array, Array, Array> cross_entropy_fwd(const Array& input, const Array& target,
+                                                         const std::optional<Array>& weight, int64_t ignore_index,
+                                                         const std::string& reduction, double smoothing, bool log_probs) {
+  const char* op = log_probs ? "nll_loss" : "cross_entropy";
+  check_floating(op, input);
+  check<ValueError>(input.ndim() >= 1, "[", op, "] input must have a dimension of classes, got a scalar");
+  const int dim = input.ndim() == 1 ? 0 : 1;
+  const Middle m = around(input.shape, dim);
+  Shape expected = input.shape;
+  expected.erase(dim);
+  check<ValueError>(target.shape == expected, "[", op, "] target must have shape ", expected, " for input ", input.shape,
+                    ", got ", target.shape);
+  check<TypeError>(is_integer(target.dtype), "[", op, "] target must hold class indices of an integer dtype, got ",
+                   name_of(target.dtype), ": use target.to(lamella.int64)");
+  check<ValueError>(m.n > 0, "[", op, "] input must have at least one class, got ", input.shape);
+  check<ValueError>(smoothing >= 0 && smoothing <= 1, "[", op, "] label_smoothing must be in [0, 1], got ", smoothing);
+  const Reduction how = reduction_of(op, reduction);
+  const DType wide = wide_dtype(input.dtype);
+  Array x = contiguous(input), t = contiguous(cast(target, DType::i64)), w = parameter(op, "weight", weight, {m.n}, wide);
+  check_targets(op, t, m.n, ignore_index);
+  Array loss = empty(how == Reduction::none ? expected : Shape{}, x.dtype);
+  Array lse = log_probs ? Array() : empty(expected, wide), denominator = empty({}, wide);
+  kernels().cross_entropy_fwd({x.dtype, m.outer, m.n, m.inner, x.data(), t.data<int64_t>(), data_of(w), loss.data(),
+                               data_of(lse), denominator.data(), ignore_index, smoothing, how, log_probs});
+  return {loss, lse, denominator, t};
+}
+
+Array cross_entropy_bwd(const Array& input, const Array& target, const std::optional<Array>& weight,
+                        const std::optional<Array>& lse, const Array& denominator, const Array& dloss,
+                        int64_t ignore_index, const std::string& reduction, double smoothing, bool log_probs) {
+  const char* op = log_probs ? "nll_loss" : "cross_entropy";
+  const Middle m = around(input.shape, input.ndim() == 1 ? 0 : 1);
+  Array x = contiguous(input), dl = contiguous(dloss), dx = empty(input.shape, input.dtype);
+  Array w = parameter(op, "weight", weight, {m.n}, wide_dtype(input.dtype));
+  kernels().cross_entropy_bwd({x.dtype, m.outer, m.n, m.inner, x.data(), target.data<int64_t>(), data_of(w),
+                               lse ? lse->data() : nullptr, denominator.data(), dl.data(), dx.data(), ignore_index,
+                               smoothing, reduction_of(op, reduction), log_probs});
+  return dx;
+}
+
+}  // namespace lamella::ops
