@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: MIT
+"""Data sets: things with a length and items (map style), or things that are iterated over (stream style).
+
+A data set may have a method batch(indices) that gives the collated batch at once; the loader then uses it in place of
+items and collate_fn.
+"""
+
+from __future__ import annotations
+
+import bisect
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from .sampler import permutation, seed_of
+
+
+class Dataset:
+    """Subclasses define __getitem__(index) and __len__()."""
+
+    def __getitem__(self, index: int) -> Any:
+        raise NotImplementedError(f"{type(self).__name__} must define __getitem__")
+
+    def __len__(self) -> int:
+        raise NotImplementedError(f"{type(self).__name__} must define __len__")
+
+    def __add__(self, other: Dataset) -> ConcatDataset:
+        return ConcatDataset([self, other])
+
+
+class IterableDataset(Dataset):
+    """Subclasses define __iter__(); there are no indices."""
+
+    def __iter__(self) -> Iterator[Any]:
+        raise NotImplementedError(f"{type(self).__name__} must define __iter__")
+
+
+class TensorDataset(Dataset):
+    """Item i is (tensor[i], ...): tensors that agree in their first size. A batch is one gather of rows per tensor."""
+
+    def __init__(self, *tensors: Any) -> None:
+        if not tensors:
+            raise ValueError("[TensorDataset] tensors must not be empty")
+        if any(t.ndim == 0 or t.shape[0] != tensors[0].shape[0] for t in tensors):
+            shapes = ", ".join(str(tuple(t.shape)) for t in tensors)
+            raise ValueError(f"[TensorDataset] tensors must agree in their first size, got shapes {shapes}")
+        self.tensors = tensors
+
+    def __len__(self) -> int:
+        return self.tensors[0].shape[0]
+
+    def __getitem__(self, index: Any) -> tuple[Any, ...]:
+        return tuple(t[index] for t in self.tensors)
+
+    def batch(self, indices: Sequence[int]) -> tuple[Any, ...]:
+        from ..ops.index import index_select
+        from ..tensor import from_numpy
+
+        rows = from_numpy(np.asarray(indices, dtype=np.int64))
+        return tuple(index_select(t, 0, rows) for t in self.tensors)
+
+
+class Subset(Dataset):
+    """The items of `dataset` at `indices`."""
+
+    def __init__(self, dataset: Dataset, indices: Sequence[int]) -> None:
+        self.dataset, self.indices = dataset, indices
+        if hasattr(dataset, "batch"):
+            self.batch = lambda chosen: dataset.batch([indices[i] for i in chosen])
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def __getitem__(self, index: int) -> Any:
+        return self.dataset[self.indices[index]]
+
+
+class ConcatDataset(Dataset):
+    """The items of several data sets, one after the other."""
+
+    def __init__(self, datasets: Iterable[Dataset]) -> None:
+        self.datasets = list(datasets)
+        if not self.datasets:
+            raise ValueError("[ConcatDataset] datasets must not be empty")
+        self.ends = list(itertools.accumulate(len(d) for d in self.datasets))
+
+    def __len__(self) -> int:
+        return self.ends[-1]
+
+    def __getitem__(self, index: int) -> Any:
+        n = len(self)
+        if not -n <= index < n:
+            raise IndexError(f"[ConcatDataset] index must be in [{-n}, {n}), got {index}")
+        index %= n
+        which = bisect.bisect_right(self.ends, index)
+        return self.datasets[which][index - (self.ends[which - 1] if which else 0)]
+
+
+def random_split(dataset: Dataset, lengths: Sequence[float], generator: Any = None) -> list[Subset]:
+    """Subsets of these lengths that share no item; lengths are counts, or fractions that add up to 1 (what rounding
+    leaves over goes to the first ones, one each)."""
+    n = len(dataset)
+    counts = [int(x) for x in lengths]
+    if all(0 <= x <= 1 for x in lengths) and abs(sum(lengths) - 1) < 1e-6 and n != 1:
+        counts = [int(n * x) for x in lengths]
+        for i in range(n - sum(counts)):
+            counts[i % len(counts)] += 1
+    if sum(counts) != n or any(c < 0 for c in counts):
+        raise ValueError(f"[random_split] lengths must add up to {n} (or to 1), got {list(lengths)}")
+    order = permutation(n, seed_of(generator), 0).tolist()
+    ends = list(itertools.accumulate(counts))
+    return [Subset(dataset, order[end - count : end]) for end, count in zip(ends, counts, strict=True)]
