@@ -6,6 +6,7 @@
 #define LAMELLA_FAMILIES(F) \
   F(runtime)                \
   F(view)                   \
+  F(index)                  \
   F(interop)                \
   F(dlpack)                 \
   F(optim)                  \

@@ -17,12 +17,12 @@ from typing import Any
 
 import numpy as np
 
-# Names of the format, sizes in bytes, and the NumPy dtype of the same bytes (bfloat16 has none: its bits).
+# Names of the format, sizes in bytes, and the NumPy dtype of the same bytes (bfloat16 has none: int16 bits).
 _FORMAT = {
     "F64": (8, "<f8", "float64"),
     "F32": (4, "<f4", "float32"),
     "F16": (2, "<f2", "float16"),
-    "BF16": (2, "<u2", "bfloat16"),
+    "BF16": (2, "<i2", "bfloat16"),
     "I64": (8, "<i8", "int64"),
     "I32": (4, "<i4", "int32"),
     "I16": (2, "<i2", "int16"),
@@ -182,18 +182,18 @@ def read_arrays(path: str | os.PathLike[str], copy: bool = False) -> tuple[dict[
 
 # ---- tensors --------------------------------------------------------------------------------------------------------
 def _to_array(tensor: Any) -> tuple[str, np.ndarray]:
-    from . import _core
+    from . import int16
 
-    name = str(tensor.dtype).rpartition(".")[2]
-    tensor = tensor.detach()
-    return name, _core.bits_to_numpy(tensor) if name == "bfloat16" else tensor.numpy()
+    x = tensor.detach()
+    return x.dtype.name, (x.view(int16) if x.dtype.name == "bfloat16" else x).numpy()
 
 
 def _to_tensor(dtype: str, array: np.ndarray) -> Any:
-    from . import _core
-    from .tensor import from_numpy
+    from . import bfloat16
+    from .ops import from_numpy
 
-    return _core.bits_from_numpy(array) if dtype == "bfloat16" else from_numpy(array)
+    x = from_numpy(array)
+    return x.view(bfloat16) if dtype == "bfloat16" else x
 
 
 def save_file(

@@ -55,8 +55,7 @@ class TensorDataset(Dataset):
         return tuple(t[index] for t in self.tensors)
 
     def batch(self, indices: Sequence[int]) -> tuple[Any, ...]:
-        from ..ops.index import index_select
-        from ..tensor import from_numpy
+        from ..ops import from_numpy, index_select
 
         rows = from_numpy(np.asarray(indices, dtype=np.int64))
         return tuple(index_select(t, 0, rows) for t in self.tensors)

@@ -23,7 +23,7 @@ def read_digits() -> tuple[np.ndarray, np.ndarray]:
 
 def digits(split: str = "train") -> TensorDataset:
     """(image (1, 8, 8) float32 in [0, 1], label); split "train" (1,437) or "test" (360 held out, always the same)."""
-    from ..tensor import from_numpy
+    from ..ops import from_numpy
 
     if split not in ("train", "test"):
         raise ValueError(f"[digits] split must be 'train' or 'test', got {split!r}")

@@ -71,7 +71,7 @@ def read_idx_pair(folder: str | os.PathLike[str], split: str) -> tuple[np.ndarra
 
 def mnist(folder: str | os.PathLike[str], split: str = "train") -> TensorDataset:
     """(image (1, rows, cols) float32 in [0, 1], label) of the IDX files in `folder`; split: "train" or "test"."""
-    from ..tensor import from_numpy
+    from ..ops import from_numpy
 
     names = {"train": "train", "test": "t10k"}
     if split not in names:

@@ -36,8 +36,8 @@ def sample_generator() -> np.random.Generator:
 def default_collate(batch: Sequence[Any]) -> Any:
     """A batch of items as PyTorch makes it: Tensors, arrays and numbers are stacked (float to float64, int to int64),
     tuples and lists become lists of batches, mappings of batches stay mappings, strings stay lists."""
-    from ..ops.join import stack
-    from ..tensor import Tensor, from_numpy
+    from ..ops import from_numpy, stack
+    from ..tensor import Tensor
 
     first = batch[0]
     if isinstance(first, Tensor):

@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: MIT
+// x[index]: the parser of Python's index expressions, and the index family.
+#include <pybind11/numpy.h>
+#include "families.h"
+#include "ops/index.h"
+
+namespace lamella {
+namespace {
+
+struct Parsed {
+  Array view;            // what ints, slices, None and ... make of x
+  ops::Indices indices;  // one entry per dimension of view, or mask over several; empty where there is none
+  bool advanced = false;
+};
+
+// A list, NumPy array or NumPy scalar as an Array of its own.
+Array converted(PyObject* o) {
+  auto a = py::reinterpret_borrow<py::object>(o);
+  py::array array = py::module_::import("numpy").attr("array")(a);
+  char kind = array.dtype().kind();
+  if (array.size() == 0 && kind == 'f') kind = 'i';  // []
+  check<IndexError>(kind == 'b' || kind == 'i' || kind == 'u', "[index] index must be made of ints, slices, None, ..., "
+                    "and integer or bool tensors, got ", std::string(py::str(array.dtype())));
+  if (kind != 'b') array = array.attr("astype")("int64");
+  return py::cast<Array>(py::module_::import("lamella._core").attr("from_numpy")(array));
+}
+
+int64_t value_of(const Array& a) {
+  switch (a.dtype) {
+    case DType::i64: return *a.data<int64_t>();
+    case DType::i32: return *a.data<int32_t>();
+    case DType::i16: return *a.data<int16_t>();
+    case DType::i8: return *a.data<int8_t>();
+    default: return *a.data<uint8_t>();
+  }
+}
+
+Array select_checked(const Array& x, int dim, int64_t i) {
+  int64_t n = x.shape[dim];
+  check<IndexError>(i >= -n && i < n, "[index] index must be in [", -n, ", ", n, ") along dimension ", dim, ", got ", i);
+  return x.select(dim, i < 0 ? i + n : i);
+}
+
+Array sliced(const Array& x, int dim, PyObject* slice) {
+  Py_ssize_t start, stop, step;
+  if (PySlice_Unpack(slice, &start, &stop, &step) < 0) throw py::error_already_set();
+  Py_ssize_t n = PySlice_AdjustIndices(x.shape[dim], &start, &stop, step);
+  if (n == x.shape[dim] && step == 1) return x;
+  if (n <= 0) return x.slice(dim, 0, 0, 1);
+  if (n == 1) step = 1;  // a step past the end may be as large as it likes
+  return x.slice(dim, start, start + n * step, step);
+}
+
+void parse(const Array& x, PyObject* index, Parsed& p) {
+  bool tuple = PyTuple_Check(index);
+  PyObject* const* items = tuple ? &PyTuple_GET_ITEM(index, 0) : &index;
+  int n = tuple ? int(PyTuple_GET_SIZE(index)) : 1;
+  auto is_int = [](PyObject* o) { return PyLong_Check(o) && !PyBool_Check(o); };
+  std::vector<Array> arrays;
+  int taken = 0, dots = 0;
+  for (int i = 0; i < n; ++i) {  // how many dimensions of x there are besides those of `...`
+    PyObject* o = items[i];
+    if (is_int(o) || PySlice_Check(o)) { ++taken; continue; }
+    if (o == Py_None || PyBool_Check(o)) continue;
+    if (o == Py_Ellipsis) { ++dots; continue; }
+    if (arrays.empty()) arrays.resize(size_t(n));
+    Array& a = arrays[size_t(i)];
+    a = is_tensor(o) ? as_tensor(o)->array : converted(o);
+    check<IndexError>(!is_floating(a.dtype), "[index] index tensors must have an integer or bool dtype, got ",
+                      name_of(a.dtype));
+    taken += a.dtype == DType::b8 ? a.ndim() : 1;
+  }
+  check<IndexError>(dots <= 1, "[index] index must hold at most one '...', got ", dots);
+  check<IndexError>(taken <= x.ndim(), "[index] index must name at most the ", x.ndim(), " dimensions of ", x.shape,
+                    ", got ", taken);
+  Array v = x;
+  int dim = 0;
+  auto keep = [&](int count) {
+    dim += count;
+    p.indices.resize(p.indices.size() + size_t(count));
+  };
+  auto mask = [&](bool value) {
+    Array m = empty({1}, DType::b8);
+    *m.data<bool>() = value;
+    v = v.unsqueeze(dim++);
+    p.indices.emplace_back(std::move(m));
+    p.advanced = true;
+  };
+  for (int i = 0; i < n; ++i) {
+    PyObject* o = items[i];
+    if (is_int(o)) {
+      int64_t k = PyLong_AsLongLong(o);
+      if (k == -1 && PyErr_Occurred()) throw py::error_already_set();
+      v = select_checked(v, dim, k);
+    } else if (PySlice_Check(o)) {
+      v = sliced(v, dim, o);
+      keep(1);
+    } else if (o == Py_None) {
+      v = v.unsqueeze(dim);
+      keep(1);
+    } else if (o == Py_Ellipsis) {
+      keep(x.ndim() - taken);
+    } else if (PyBool_Check(o)) {
+      mask(o == Py_True);
+    } else {
+      Array& a = arrays[size_t(i)];
+      bool is_mask = a.dtype == DType::b8;
+      if (a.ndim() == 0 && is_mask) { mask(*a.data<bool>()); continue; }
+      if (a.ndim() == 0) { v = select_checked(v, dim, value_of(a)); continue; }
+      dim += is_mask ? a.ndim() : 1;
+      p.indices.emplace_back(a);
+      p.advanced = true;
+    }
+  }
+  p.view = std::move(v);
+}
+
+// A view, or (view, indices) where tensors are among the indices; x itself where the view is all of it.
+py::object getitem(py::handle x, py::handle index) {
+  check<TypeError>(is_tensor(x.ptr()), "[index] input must be a Tensor, got ", Py_TYPE(x.ptr())->tp_name);
+  const Array& a = as_tensor(x.ptr())->array;
+  Parsed p;
+  parse(a, index.ptr(), p);
+  bool same = p.advanced && p.view.shape == a.shape && p.view.strides == a.strides && p.view.offset == a.offset;
+  py::object view = same ? py::reinterpret_borrow<py::object>(x)
+                         : py::reinterpret_steal<py::object>(wrap_view(std::move(p.view)));
+  if (!view) throw py::error_already_set();
+  return p.advanced ? py::make_tuple(view, py::cast(p.indices)) : view;
+}
+
+}  // namespace
+
+void bind_index(py::module_& m) {
+  m.def("getitem", &getitem);
+  m.def("index_get", &ops::index_get, nogil());
+  m.def("index_put_", [](Array x, const ops::Indices& i, const Array& y, bool add) { ops::index_put_(x, i, y, add); },
+        nogil());
+  m.def("embedding_fwd", &ops::embedding_fwd, nogil());
+  m.def("embedding_bwd", &ops::embedding_bwd, nogil());
+  m.def("index_select", &ops::index_select, nogil());
+  m.def("index_add_", [](Array x, int64_t dim, const Array& i, const Array& y) { ops::index_add_(x, dim, i, y); }, nogil());
+  m.def("gather", &ops::gather, nogil());
+  m.def("scatter_", [](Array x, int64_t dim, const Array& i, const Array& y, bool add) { ops::scatter_(x, dim, i, y, add); },
+        nogil());
+  m.def("nonzero", &ops::nonzero, nogil());
+  m.def("triangle", &ops::triangle, nogil());
+  m.def("cat", &ops::cat, nogil());
+}
+
+}  // namespace lamella
