@@ -115,33 +115,55 @@ void parse(const Array& x, PyObject* index, Parsed& p) {
   p.view = std::move(v);
 }
 
-// A view, or (view, indices) where tensors are among the indices; x itself where the view is all of it.
-py::object getitem(py::handle x, py::handle index) {
-  check<TypeError>(is_tensor(x.ptr()), "[index] input must be a Tensor, got ", Py_TYPE(x.ptr())->tp_name);
-  const Array& a = as_tensor(x.ptr())->array;
-  Parsed p;
-  parse(a, index.ptr(), p);
-  bool same = p.advanced && p.view.shape == a.shape && p.view.strides == a.strides && p.view.offset == a.offset;
-  py::object view = same ? py::reinterpret_borrow<py::object>(x)
-                         : py::reinterpret_steal<py::object>(wrap_view(std::move(p.view)));
-  if (!view) throw py::error_already_set();
-  return p.advanced ? py::make_tuple(view, py::cast(p.indices)) : view;
+// getitem(x, index, rule) -> a view, or (view, indices) where tensors are among the indices; x itself where the view is all
+// of it. The view is recorded under `rule`, with (x.shape, index) as its ctx. A plain C function: it is called a lot.
+PyObject* getitem(PyObject*, PyObject* const* args, Py_ssize_t nargs) {
+  try {
+    check<TypeError>(nargs == 3 && is_tensor(args[0]), "[index] input must be a Tensor");
+    TensorObject* x = as_tensor(args[0]);
+    const Array& a = x->array;
+    Parsed p;
+    parse(a, args[1], p);
+    py::object view;
+    if (p.advanced && p.view.shape == a.shape && p.view.strides == a.strides && p.view.offset == a.offset) {
+      view = py::reinterpret_borrow<py::object>(args[0]);
+    } else {
+      view = py::reinterpret_steal<py::object>(wrap_view(std::move(p.view)));
+      if (!view) return nullptr;
+      if (x->requires_grad && grad_enabled() && args[2] != Py_None) {
+        py::tuple ctx = py::make_tuple(a.shape, py::handle(args[1]));
+        PyObject* out = view.ptr();
+        if (!record(&out, 1, args[2], args, 1, ctx.ptr(), false)) return nullptr;
+      }
+    }
+    return (p.advanced ? py::make_tuple(view, py::cast(p.indices)) : std::move(view)).release().ptr();
+  } catch (py::error_already_set& e) {
+    e.restore();
+  } catch (...) {
+    raise_current_exception();
+  }
+  return nullptr;
 }
+
+PyMethodDef functions[] = {{"getitem", (PyCFunction)(void (*)())getitem, METH_FASTCALL, nullptr},
+                           {nullptr, nullptr, 0, nullptr}};
 
 }  // namespace
 
 void bind_index(py::module_& m) {
-  m.def("getitem", &getitem);
+  if (PyModule_AddFunctions(m.ptr(), functions) < 0) throw py::error_already_set();
   m.def("index_get", &ops::index_get, nogil());
   m.def("index_put_", [](Array x, const ops::Indices& i, const Array& y, bool add) { ops::index_put_(x, i, y, add); },
         nogil());
   m.def("embedding_fwd", &ops::embedding_fwd, nogil());
   m.def("embedding_bwd", &ops::embedding_bwd, nogil());
   m.def("index_select", &ops::index_select, nogil());
-  m.def("index_add_", [](Array x, int64_t dim, const Array& i, const Array& y) { ops::index_add_(x, dim, i, y); }, nogil());
-  m.def("gather", &ops::gather, nogil());
-  m.def("scatter_", [](Array x, int64_t dim, const Array& i, const Array& y, bool add) { ops::scatter_(x, dim, i, y, add); },
+  m.def("index_add_", [](Array x, int64_t dim, const Array& i, const Array& y) { ops::index_add_(x, dim, i, y); },
         nogil());
+  m.def("gather", &ops::gather, nogil());
+  m.def("scatter_", [](Array x, int64_t dim, const Array& i, const Array& y, bool add) {
+    ops::scatter_(x, dim, i, y, add);
+  }, nogil());
   m.def("nonzero", &ops::nonzero, nogil());
   m.def("triangle", &ops::triangle, nogil());
   m.def("cat", &ops::cat, nogil());

@@ -280,11 +280,8 @@ class Tensor(_core.TensorBase):
             return ops.logical_not(self)
         return self ^ -1
 
-    def __getitem__(self, index):
-        return ops.getitem(self, index)
-
-    def __setitem__(self, index, value):
-        ops.setitem(self, index, value)
+    __getitem__ = ops.getitem
+    __setitem__ = ops.setitem
 
     def __deepcopy__(self, memo):
         if not self.is_leaf:
@@ -381,7 +378,8 @@ sum mean prod max min amax amin argmax argmin any all var std norm logsumexp cum
 matmul mm bmm mv dot addmm outer
 reshape view view_as reshape_as flatten ravel unflatten transpose swapaxes t permute movedim moveaxis expand expand_as
 broadcast_to sum_to_size unsqueeze squeeze diagonal clone contiguous copy_ fill_ zero_
-gather scatter scatter_add index_select index_add take_along_dim masked_select nonzero tril triu flip roll
+gather scatter scatter_ scatter_add scatter_add_ index_select index_add index_add_ index_put index_put_
+take_along_dim masked_select nonzero tril triu flip roll repeat_interleave
 split chunk unbind narrow repeat tile
 uniform_ normal_ bernoulli_ allclose
 """.split()

@@ -7,6 +7,8 @@ Only this package, tensor.py and optim/ call the extension.
 from .activation import *
 from .creation import *
 from .elementwise import *
+from .index import *
+from .join import *
 from .reduce import *
 from .view import *
 from .view import cast

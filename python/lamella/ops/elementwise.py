@@ -238,8 +238,15 @@ def trunc(node, dy):
 # ---- choice ----------------------------------------------------------------------------------------------------------
 
 
-def where(condition, input, other):
-    """input where condition (bool), else other; the three broadcast. TypeError if condition is not bool."""
+def where(condition, input=None, other=None):
+    """input where condition (bool), else other; the three broadcast. TypeError if condition is not bool.
+
+    Of condition alone: `nonzero(condition, as_tuple=True)`.
+    """
+    if input is None and other is None:
+        from .index import nonzero
+
+        return nonzero(condition, as_tuple=True)
     return record(_core.where(condition, input, other), where_vjp, (input, other), (condition,))
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from .. import _core
 from ..autograd import is_grad_enabled, prepare_inplace, record, record_inplace
-from .view import clone
+from .view import broadcast_tensors, clone
 
 __all__ = [
     "embedding",
@@ -52,20 +52,14 @@ def getitem(input, index):
     are side by side, else in front (NumPy's rule). An int takes its dimension away before that, as in PyTorch. A bool
     tensor selects where it is True. IndexError for what is out of range.
     """
-    found = _core.getitem(input, index)
-    if type(found) is not tuple:
-        return record(found, view_vjp, (input,), (input.shape, index))
-    view, indices = found
-    if view is not input:
-        record(view, view_vjp, (input,), (input.shape, index))
-    return index_get(view, indices)
+    found = _core.getitem(input, index, view_vjp)  # recorded; (view, indices) where tensors are among the indices
+    return index_get(*found) if type(found) is tuple else found
 
 
 def _view(input, index):
     """The view part of input[index]: tensors in it take their dimensions whole."""
-    found = _core.getitem(input, index)
-    view = found[0] if type(found) is tuple else found
-    return view if view is input else record(view, view_vjp, (input,), (input.shape, index))
+    found = _core.getitem(input, index, view_vjp)
+    return found[0] if type(found) is tuple else found
 
 
 def view_vjp(node, dy):
@@ -75,7 +69,7 @@ def view_vjp(node, dy):
 def _embed(input, shape, index):
     """Zeros of `shape` with `input` at the view `index`."""
     y = _zeros(shape, input.dtype)
-    found = _core.getitem(y, index)
+    found = _core.getitem(y, index, None)
     _core.copy_(found[0] if type(found) is tuple else found, input)
     return record(y, _embed_vjp, (input,), (index,))
 
@@ -98,7 +92,7 @@ def setitem(input, index, value):
     """`input[index] = value` (broadcast, cast), recorded as an op on input and value. Of values for one place the last wins."""
     value = _as(value, input)
     prepare_inplace(input, value)
-    found = _core.getitem(input, index)
+    found = _core.getitem(input, index, None)
     if type(found) is tuple:
         _core.index_put_(*found, value, False)
         tensors = tuple(t for t in found[1] if t is not None)  # saved to be watched for changes
@@ -149,8 +143,7 @@ def index_put_vjp(node, dy):
 def masked_select(input, mask):
     """The elements where `mask` (broadcast with input) is True, in row-major order: 1-D."""
     if mask.shape != input.shape:
-        shape = _core.getitem(input == input, ...).logical_or(mask).shape  # both broadcast
-        input, mask = input.expand(shape), mask.expand(shape)
+        input, mask = broadcast_tensors(input, mask)
     return index_get(input, (mask,))
 
 
@@ -348,7 +341,7 @@ def flip(input, *dims):
         if index[d].step is not None:
             raise ValueError(f"[flip] dims must name each dimension once, got {dims}")
         index[d] = slice(None, None, -1)
-    y = _core.copy(_core.getitem(input, tuple(index)))
+    y = _core.copy(_core.getitem(input, tuple(index), None))
     return record(y, flip_vjp, (input,), (dims,))
 
 

@@ -249,7 +249,7 @@ def _pad_constant(input, pad, value):
     if value == 0:
         return _embed(input, tuple(shape), inner)
     y = _core.full(tuple(shape), float(value), input.dtype)
-    _core.copy_(_core.getitem(y, inner), input)
+    _core.copy_(_core.getitem(y, inner, None), input)
     return record(y, pad_vjp, (input,), (inner,))
 
 

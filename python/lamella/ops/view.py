@@ -8,10 +8,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from .. import _core
 from ..autograd import prepare_inplace, record, record_inplace
 
 __all__ = [
+    "broadcast_tensors",
     "broadcast_to",
     "clone",
     "contiguous",
@@ -195,6 +198,17 @@ def expand_as(input, other):
 def broadcast_to(input, shape):
     """`input.expand(shape)`."""
     return expand(input, shape)
+
+
+def broadcast_tensors(*tensors):
+    """Views of the tensors, all stretched to the shape they broadcast to."""
+    shapes = [tuple(t.shape) for t in tensors]
+    try:
+        shape = np.broadcast_shapes(*shapes)
+    except ValueError:
+        listed = " and ".join(map(str, shapes))
+        raise ValueError(f"[broadcast_tensors] tensors must have shapes that broadcast, got {listed}") from None
+    return tuple(t if s == shape else expand(t, shape) for t, s in zip(tensors, shapes, strict=True))
 
 
 def sum_to_size(input, *size):
