@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from .autograd import grad
-from .tensor import Tensor, from_numpy, tensor
+from .ops.creation import from_numpy, tensor
+from .tensor import Tensor
 
 __all__ = ["GradcheckError", "assert_close", "gradcheck", "gradgradcheck"]
 
@@ -122,7 +123,7 @@ class _Probe:
         """Outputs as arrays and as Tensors, with the inputs they came from; `values` replaces some of the latter."""
         args, leaves = list(self.inputs), []
         for i in self.wanted:
-            args[i] = from_numpy(values.get(i, self.values[i]).copy()).requires_grad_()
+            args[i] = from_numpy(np.array(values.get(i, self.values[i]))).requires_grad_()
             leaves.append(args[i])
         ys = _outputs(self.func(*args))
         return [_values(y) for y in ys], ys, leaves
