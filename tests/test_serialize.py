@@ -44,7 +44,10 @@ def test_every_dtype_returns_exactly(tmp_path):
 def test_trees_return_exactly(tmp_path):
     tree = {
         "model": {"0.weight": lamella.randn(3, 4), "0.bias": lamella.randn(4).to(lamella.bfloat16)},
-        "optimizer": {"state": {0: {"step": 7, "m": lamella.randn(3)}}, "param_groups": [{"lr": 0.1, "betas": (0.9, 0.999)}]},
+        "optimizer": {
+            "state": {0: {"step": 7, "m": lamella.randn(3)}},
+            "param_groups": [{"lr": 0.1, "betas": (0.9, 0.999)}],
+        },
         "numbers": [1, -(2**70), 0.1, math.inf, -math.inf, True, None, "text"],
         "array": np.arange(6, dtype=np.int16).reshape(2, 3),
         "0": {"a.b": lamella.ones(1), "a": {"b": lamella.zeros(1)}},

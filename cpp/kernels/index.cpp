@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Gather, scatter, and the positions of true elements. Where outputs may collide, tasks own disjoint columns of the output
-// and each walks all indices in order: no atomics, and every element sees its additions in the same order always.
+// Gather, scatter, and the positions of true elements. Where outputs may collide, tasks own disjoint parts of the output and
+// each walks all indices in order: no atomics, and every element sees its additions in the same order always.
 #include <cstring>
 #include "vec.h"
 
@@ -122,7 +122,9 @@ template <class T> static void add_sorted(const Hit* hits, int64_t count, int64_
   for (int64_t i = 0; i < count;) {
     int64_t row = hits[i].row;
     T* out = y + row * width;
-    for (int64_t k = 0; k < n; k += L) vstore(sum + k, n - k < L ? vload(out + k, n - k) : vload(out + k));
+    int64_t whole = n / L * L;
+    for (int64_t k = 0; k < whole; k += L) vstore(sum + k, vload(out + k));
+    if (whole < n) vstore(sum + whole, vload(out + whole, n - whole));
     for (; i < count && hits[i].row == row; ++i) {
       const T* in = dy + hits[i].at * width;
       const Hit& next = hits[i + 2 < count ? i + 2 : count - 1];
@@ -130,15 +132,18 @@ template <class T> static void add_sorted(const Hit* hits, int64_t count, int64_
         __builtin_prefetch(dy + next.at * width + k);
         __builtin_prefetch(y + next.row * width + k, 1);
       }
-      for (int64_t k = 0; k < n; k += L) vstore(sum + k, vload(sum + k) + (n - k < L ? vload(in + k, n - k) : vload(in + k)));
+      for (int64_t k = 0; k < whole; k += L) vstore(sum + k, vload(sum + k) + vload(in + k));
+      if (whole < n) vstore(sum + whole, vload(sum + whole) + vload(in + whole, n - whole));
     }
-    for (int64_t k = 0; k < n; k += L) n - k < L ? vstore(out + k, vload(sum + k), n - k) : vstore(out + k, vload(sum + k));
+    for (int64_t k = 0; k < whole; k += L) vstore(out + k, vload(sum + k));
+    if (whole < n) vstore(out + whole, vload(sum + whole), n - whole);
   }
 }
 
 // Columns [0, n) of the rows in [row0, row1). The hits of a stretch are listed first: no branch to guess per index, and
 // the rows to come are known ahead.
-template <class T> static void add_rows(const ScatterAddRows& a, int64_t row0, int64_t row1, int64_t n, const T* dy, T* y) {
+template <class T>
+static void add_rows(const ScatterAddRows& a, int64_t row0, int64_t row1, int64_t n, const T* dy, T* y) {
   constexpr int64_t kStretch = 256;
   int64_t list[kStretch + 2];
   for (int64_t i0 = 0; i0 < a.count; i0 += kStretch) {
@@ -287,8 +292,8 @@ static int64_t count_true(const bool* mask, int64_t n) {
   return sum;
 }
 
-// Every element is written, and the next one over it unless it was true. This may not run past the last true one, so that
-// no write falls behind the end of `index`.
+// Every position is written, and the next one over it unless its element was true. This may not run past the last true
+// one, so that no write falls behind the end of `index`.
 static void write_true(const bool* mask, int64_t begin, int64_t end, int64_t* index) {
   while (end > begin && !mask[end - 1]) --end;
   int64_t i = begin;

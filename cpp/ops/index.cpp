@@ -51,7 +51,7 @@ Array checked_index(const char* op, const Array& index, int64_t size, bool wrap,
     while (uint64_t(p[i] + (p[i] < 0 && wrap ? size : 0)) < uint64_t(size)) ++i;
     std::string where = dim < 0 ? "" : text(" along dimension ", dim);
     std::string at = index.ndim() ? text(" at position ", position_of(i, index.shape)) : "";
-    check<IndexError>(false, "[", op, "] index must be in [", wrap ? -size : 0, ", ", size, ")", where, ", got ", p[i], at);
+    throw IndexError(text("[", op, "] index must be in [", wrap ? -size : 0, ", ", size, ")", where, ", got ", p[i], at));
   }
   if (low >= 0) return checked;  // the sign bit of none is set
   Array wrapped = empty(index.shape, DType::i64);

@@ -64,7 +64,9 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[Any]:
 
 
 def write_arrays(
-    path: str | os.PathLike[str], arrays: Mapping[str, tuple[str, np.ndarray]], metadata: Mapping[str, str] | None = None
+    path: str | os.PathLike[str],
+    arrays: Mapping[str, tuple[str, np.ndarray]],
+    metadata: Mapping[str, str] | None = None,
 ) -> None:
     """Write {name: (dtype name, array of its bytes)}; wider elements first, so that every tensor is aligned."""
     order = sorted(arrays, key=lambda name: (-_FORMAT[_NAME_OF[arrays[name][0]]][0], name))
@@ -141,7 +143,9 @@ def _check_entries(header: dict[str, Any], size: int) -> None:
         for n in shape:
             expected *= n
         if end - begin != expected:
-            raise ValueError(f"{name!r} of dtype {dtype} and shape {tuple(shape)} takes {expected} bytes, got {end - begin}")
+            raise ValueError(
+                f"{name!r} of dtype {dtype} and shape {tuple(shape)} takes {expected} bytes, got {end - begin}"
+            )
         if end > size:
             raise ValueError(f"{name!r} ends at byte {end} of {size}: the file is truncated")
         spans.append((begin, end, name))
@@ -155,9 +159,11 @@ def _check_entries(header: dict[str, Any], size: int) -> None:
         raise ValueError(f"{size - position} bytes at the end belong to no tensor")
 
 
-def read_arrays(path: str | os.PathLike[str], copy: bool = False) -> tuple[dict[str, tuple[str, np.ndarray]], dict[str, str]]:
-    """({name: (dtype name, array)}, metadata). Arrays share a private mapping of the file (writes stay in memory) unless
-    `copy`. ValueError names the file and what is wrong with it."""
+def read_arrays(
+    path: str | os.PathLike[str], copy: bool = False
+) -> tuple[dict[str, tuple[str, np.ndarray]], dict[str, str]]:
+    """({name: (dtype name, array)}, metadata). Arrays share a private mapping of the file (writes stay in memory), or
+    with `copy` are read. ValueError names the file and what is wrong with it."""
     with open(path, "rb") as file:
         size = os.fstat(file.fileno()).st_size
         # an empty file cannot be mapped

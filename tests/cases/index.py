@@ -110,7 +110,11 @@ CASES = [
                 IndexError,
                 "[index] index must be in [-4, 4) along dimension 1, got 9 at position (1, 1)",
             ),
-            Bad(lambda: t(3)[lamella.zeros(2)], IndexError, "index tensors must have an integer or bool dtype, got float32"),
+            Bad(
+                lambda: t(3)[lamella.zeros(2)],
+                IndexError,
+                "index tensors must have an integer or bool dtype, got float32",
+            ),
             Bad(lambda: t(3)[[0.5]], IndexError, "and integer or bool tensors, got float64"),
             Bad(lambda: t(3)["a"], IndexError, "[index] index must be made of ints, slices"),
             Bad(lambda: t(3)[lamella.ones(4).bool()], IndexError, "[index] mask must have the shape"),
@@ -135,8 +139,16 @@ CASES = [
     ),
     Case(
         "setitem_tensor",
-        fn=lambda x, v, m: (setitem(x, (slice(None), [2, 0]), v), setitem(x, m, 7.0), setitem(x, ([3, 1], [0, -1]), v[0])),
-        ref=lambda x, v, m: (np_put(x, (slice(None), [2, 0]), v), np_put(x, m, 7.0), np_put(x, ([3, 1], [0, -1]), v[0])),
+        fn=lambda x, v, m: (
+            setitem(x, (slice(None), [2, 0]), v),
+            setitem(x, m, 7.0),
+            setitem(x, ([3, 1], [0, -1]), v[0]),
+        ),
+        ref=lambda x, v, m: (
+            np_put(x, (slice(None), [2, 0]), v),
+            np_put(x, m, 7.0),
+            np_put(x, ([3, 1], [0, -1]), v[0]),
+        ),
         samples=[S(A((4, 5)), A((4, 2)), B((4, 5))), S(A((4, 5)), A((1, 2)), B((4,)))],
         kernels=("scatter_rows",),
         dtypes=ALL_FLOATS,
@@ -189,7 +201,11 @@ CASES = [
             Bad(lambda: F.embedding(ints(-1), t(10, 4)), IndexError, "must be in [0, 10), got -1 at position (0,)"),
             Bad(lambda: F.embedding(t(2), t(10, 4)), TypeError, "index must have an integer dtype, got float32"),
             Bad(lambda: F.embedding(ints(0), t(10)), ValueError, "weight must be 2-D (rows, width), got (10,)"),
-            Bad(lambda: F.embedding(ints(0), t(3, 4), padding_idx=3), ValueError, "padding_idx must be in [-3, 3), got 3"),
+            Bad(
+                lambda: F.embedding(ints(0), t(3, 4), padding_idx=3),
+                ValueError,
+                "padding_idx must be in [-3, 3), got 3",
+            ),
         ],
     ),
     Case(
@@ -207,7 +223,9 @@ CASES = [
         ref=lambda x, i: (np.take(x, i, 0), np.take(x, i, -1)),
         samples=[S(A((5,)), I((9,), 0, 5)), S(A((4, 300, 4)), I((7,), 0, 4)), S(A((3, 0, 3)), I((2,), 0, 3))],
         dtypes=ALL_FLOATS,
-        bad=[Bad(lambda: F.index_select(t(3), 0, ints(3)), IndexError, "[index_select] index must be in [0, 3), got 3")],
+        bad=[
+            Bad(lambda: F.index_select(t(3), 0, ints(3)), IndexError, "[index_select] index must be in [0, 3), got 3")
+        ],
     ),
     Case(
         "index_add",
@@ -243,7 +261,10 @@ CASES = [
             f"scatter_add_{dim}",
             fn=lambda x, i, y, dim=dim: F.scatter_add(x, dim, i, y),
             ref=lambda x, i, y, dim=dim: np_scatter(x, dim, i, y, True),
-            samples=[S(A((4, 4, 4)), I((4, 4, 4), 0, 4), A((4, 4, 4))), S(A((4, 4, 4)), I((2, 3, 2), 0, 4), A((3, 3, 3)))],
+            samples=[
+                S(A((4, 4, 4)), I((4, 4, 4), 0, 4), A((4, 4, 4))),
+                S(A((4, 4, 4)), I((2, 3, 2), 0, 4), A((3, 3, 3))),
+            ],
             kernels=("scatter_along",),
             dtypes=ALL_FLOATS,
             tol={"bfloat16": 3e-2, "float16": 4e-3},  # every addition rounds
@@ -259,7 +280,10 @@ CASES = [
     ),
     Case(
         "scatter",
-        fn=lambda x, y: (F.scatter(x, 1, lamella.tensor([[2, 0], [1, 3]]), y), F.scatter(x, 0, ints(1, 0, 2).reshape(1, 3), 5)),
+        fn=lambda x, y: (
+            F.scatter(x, 1, lamella.tensor([[2, 0], [1, 3]]), y),
+            F.scatter(x, 0, ints(1, 0, 2).reshape(1, 3), 5),
+        ),
         ref=lambda x, y: (
             np_scatter(x, 1, np.array([[2, 0], [1, 3]]), y, False),
             np_scatter(x, 0, np.array([[1, 0, 2]]), np.full((1, 3), 5.0), False),
@@ -275,12 +299,18 @@ CASES = [
     *(
         Case(
             name,
-            fn=lambda x, d, f=getattr(F, name): f(x, d),
-            ref=lambda x, d, f=getattr(np, name): f(x, d),
+            fn=lambda x, d, name=name: getattr(F, name)(x, d),
+            ref=lambda x, d, name=name: getattr(np, name)(x, d),
             samples=[S(A(s), d) for s in ((3, 4), (5, 3), (2, 17, 33), (0, 3)) for d in (0, 1, -2, 40, -40)],
             kernels=("triangle",),
             dtypes=ALL_FLOATS,
-            bad=[Bad(lambda f=getattr(F, name): f(t(3)), ValueError, f"[{name}] input must have at least 2 dimensions, got (3,)")],
+            bad=[
+                Bad(
+                    lambda name=name: getattr(F, name)(t(3)),
+                    ValueError,
+                    f"[{name}] input must have at least 2 dimensions, got (3,)",
+                )
+            ],
         )
         for name in ("tril", "triu")
     ),
@@ -301,7 +331,12 @@ CASES = [
         "cat",
         fn=lambda *x: (F.cat(x), F.cat(x, -1)),
         ref=lambda *x: (np.concatenate(x), np.concatenate(x, -1)),
-        samples=[S(A((3, 4)), A((3, 4)), A((3, 4))), S(A((1, 1))), S(A((2, 0)), A((2, 0))), S(A((17, 33)), A((17, 33)))],
+        samples=[
+            S(A((3, 4)), A((3, 4)), A((3, 4))),
+            S(A((1, 1))),
+            S(A((2, 0)), A((2, 0))),
+            S(A((17, 33)), A((17, 33))),
+        ],
         dtypes=ALL_FLOATS,
         bad=[
             Bad(lambda: F.cat([]), ValueError, "[cat] tensors must not be empty"),
@@ -318,11 +353,23 @@ CASES = [
         fn=lambda *x: (F.stack(x), F.stack(x, 1), F.stack(x, -1)),
         ref=lambda *x: (np.stack(x), np.stack(x, 1), np.stack(x, -1)),
         samples=[S(A((3, 4)), A((3, 4))), S(A((2,)), A((2,)), A((2,)))],
-        bad=[Bad(lambda: F.stack([t(2), t(3)]), ValueError, "[stack] tensors must have one shape, got (2,) and (3,) at position 1")],
+        bad=[
+            Bad(
+                lambda: F.stack([t(2), t(3)]),
+                ValueError,
+                "[stack] tensors must have one shape, got (2,) and (3,) at position 1",
+            )
+        ],
     ),
     Case(
         "split",
-        fn=lambda x: (*F.split(x, 2), *F.split(x, [1, 0, 4], 0), *F.chunk(x, 3, 1), *F.unbind(x, 1), F.narrow(x, 1, 1, 2)),
+        fn=lambda x: (
+            *F.split(x, 2),
+            *F.split(x, [1, 0, 4], 0),
+            *F.chunk(x, 3, 1),
+            *F.unbind(x, 1),
+            F.narrow(x, 1, 1, 2),
+        ),
         ref=lambda x: (
             *np.split(x, [2, 4]),
             *np.split(x, [1, 1]),
@@ -333,7 +380,9 @@ CASES = [
         samples=[S(A((5, 4))), S(A((5, 4, 3)))],
         bad=[
             Bad(lambda: F.split(t(5), [1, 2]), ValueError, "[split] sizes must add up to 5, got (1, 2)"),
-            Bad(lambda: F.narrow(t(5), 0, 3, 3), ValueError, "[narrow] start and length must stay within 5, got 3 and 3"),
+            Bad(
+                lambda: F.narrow(t(5), 0, 3, 3), ValueError, "[narrow] start and length must stay within 5, got 3 and 3"
+            ),
         ],
     ),
     Case(

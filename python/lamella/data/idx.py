@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """IDX files, the format of MNIST (LeCun, Cortes, Burges) and Fashion-MNIST, raw or gzipped.
 
-The file: two zero bytes, a type code, the number of dimensions; each size as big-endian uint32; the elements, big-endian.
+The file: two zero bytes, a type code, the number of dimensions; each size as uint32; the elements. All big-endian.
 """
 
 from __future__ import annotations

@@ -19,8 +19,8 @@ _sample = threading.local()  # .key = (seed, epoch, index) of the item that this
 def sample_generator() -> np.random.Generator:
     """Random numbers for the item being made: a function of (seed, epoch, index), whoever makes it and when.
 
-    For augmentation inside __getitem__ and collate_fn (there, the index is that of the batch's first item). RuntimeError
-    outside a DataLoader.
+    For augmentation inside __getitem__ and collate_fn (there, the index is that of the batch's first item).
+    RuntimeError outside a DataLoader.
     """
     key = getattr(_sample, "key", None)
     if key is None:
@@ -59,14 +59,17 @@ def default_collate(batch: Sequence[Any]) -> Any:
             raise ValueError("[default_collate] items must have one length: give the loader a collate_fn")
         parts = [default_collate(part) for part in zip(*batch, strict=True)]
         return type(first)(*parts) if hasattr(first, "_fields") else parts
-    raise TypeError(f"[default_collate] items must be tensors, numbers, strings, lists or dicts, got {type(first).__name__}")
+    raise TypeError(
+        f"[default_collate] items must be tensors, numbers, strings, lists or dicts, got {type(first).__name__}"
+    )
 
 
 class DataLoader:
     """Iterates over `dataset` in batches.
 
     Batches and the random numbers of each item depend on (seed, epoch, index) alone: 0, 1 or 4 workers give the same.
-    Workers are threads (kernels, Pillow and NumPy release the GIL); num_workers * prefetch_factor batches are made ahead.
+    Workers are threads (kernels, Pillow and NumPy release the GIL); num_workers * prefetch_factor batches are made
+    ahead.
     The seed is that of `generator` (a lamella.Generator or an int), else of manual_seed; the epoch counts up with each
     iteration. To go on where a run stopped, set `epoch` and skip the batches already seen with `start_batch`.
     """
@@ -119,7 +122,7 @@ class DataLoader:
                 _sample.key = (seed, epoch, index)
                 return whole(indices)
             items = []
-            for index in indices:  # noqa: B007, as the note below names it
+            for index in indices:
                 _sample.key = (seed, epoch, index)
                 items.append(self.dataset[index])
         except Exception as error:

@@ -85,8 +85,14 @@ class WeightedRandomSampler(Sampler):
         self, weights: Sequence[float], num_samples: int, replacement: bool = True, generator: Any = None
     ) -> None:
         self.weights = np.asarray(weights, dtype=np.float64)
-        if self.weights.ndim != 1 or not np.all(np.isfinite(self.weights) & (self.weights >= 0)) or not self.weights.any():
-            raise ValueError("[WeightedRandomSampler] weights must be a list of finite numbers, none negative, not all 0")
+        if (
+            self.weights.ndim != 1
+            or not np.all(np.isfinite(self.weights) & (self.weights >= 0))
+            or not self.weights.any()
+        ):
+            raise ValueError(
+                "[WeightedRandomSampler] weights must be a list of finite numbers, none negative, not all 0"
+            )
         possible = np.count_nonzero(self.weights)
         if num_samples <= 0 or (not replacement and num_samples > possible):
             limit = "" if replacement else f" and at most {possible} without replacement"

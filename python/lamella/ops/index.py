@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Indexing, gather and scatter. Where several values meet in one place they are added in order: the same bits always."""
+"""Indexing, gather and scatter. Values that meet in one place are added in order: the same bits always."""
 
 from __future__ import annotations
 
@@ -48,8 +48,8 @@ def _as(value: Any, like: Any) -> Any:
 def getitem(input, index):
     """`input[index]` with ints, slices (negative steps too), None, `...`, and integer or bool tensors, arrays or lists.
 
-    Without tensors the result is a view. Tensors broadcast together; their dimensions stand in place of the first if they
-    are side by side, else in front (NumPy's rule). An int takes its dimension away before that, as in PyTorch. A bool
+    Without tensors the result is a view. Tensors broadcast together; their dimensions stand in place of the first if
+    they are side by side, else in front (NumPy's rule). An int takes its dimension away before that, as in PyTorch. A bool
     tensor selects where it is True. IndexError for what is out of range.
     """
     found = _core.getitem(input, index, view_vjp)  # recorded; (view, indices) where tensors are among the indices
@@ -89,7 +89,7 @@ def index_get_vjp(node, dy):
 
 
 def setitem(input, index, value):
-    """`input[index] = value` (broadcast, cast), recorded as an op on input and value. Of values for one place the last wins."""
+    """`input[index] = value` (broadcast, cast), recorded as an op on both. Of values for one place the last wins."""
     value = _as(value, input)
     prepare_inplace(input, value)
     found = _core.getitem(input, index, None)
@@ -148,7 +148,7 @@ def masked_select(input, mask):
 
 
 def nonzero(input, as_tuple=False):
-    """Positions of the elements that are not zero, int64 (count, ndim) in row-major order; as_tuple: one per dimension."""
+    """Positions of the elements that are not zero, row-major, int64 (count, ndim); as_tuple: a tensor per dimension."""
     found = _core.nonzero(input)
     return tuple(found[:, i] for i in range(input.ndim)) if as_tuple else found
 
@@ -233,8 +233,8 @@ def _copy_for(input, *others):
 
 # ---- along a dimension ----------------------------------------------------------------------------------------------
 def gather(input, dim, index):
-    """y[i][j] = input[index[i][j]][j] for dim 0, and so on: the shape of `index`, which has the dimensions of input and is
-    no larger than it outside `dim`."""
+    """y[i][j] = input[index[i][j]][j] for dim 0, and so on: the shape of `index`, which has the dimensions of input and
+    is no larger than it outside `dim`."""
     return record(_core.gather(input, dim, index), gather_vjp, (input,), (input.shape, dim, index))
 
 
@@ -257,11 +257,17 @@ def take_along_dim(input, indices, dim=None):
     sizes = []
     for i, (a, b) in enumerate(zip(input.shape, indices.shape, strict=True)):
         if i != dim and a != b and 1 not in (a, b):
-            raise ValueError(f"[take_along_dim] indices must broadcast to {input.shape} outside dim {dim}, got {indices.shape}")
+            raise ValueError(
+                f"[take_along_dim] indices must broadcast to {input.shape} outside dim {dim}, got {indices.shape}"
+            )
         sizes.append(b if a == 1 else a)
     wide = [n if i == dim else s for i, s in enumerate(sizes)]
     sizes[dim] = indices.shape[dim]
-    return gather(input.expand(wide), dim, indices.expand(sizes).remainder(n) if _any_negative(indices, n) else indices.expand(sizes))
+    return gather(
+        input.expand(wide),
+        dim,
+        indices.expand(sizes).remainder(n) if _any_negative(indices, n) else indices.expand(sizes),
+    )
 
 
 def _any_negative(indices, n):
@@ -269,7 +275,7 @@ def _any_negative(indices, n):
 
 
 def scatter(input, dim, index, src):
-    """A copy of `input` in which y[index[i][j]][j] = src[i][j] for dim 0, and so on; src may be a number. The last wins."""
+    """A copy of `input` with y[index[i][j]][j] = src[i][j] for dim 0, and so on; src may be a number. The last wins."""
     return scatter_(_copy_for(input, src), dim, index, src)
 
 

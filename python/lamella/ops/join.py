@@ -59,7 +59,9 @@ def stack(tensors, dim=0):
     tensors = tuple(tensors)
     for i, t in enumerate(tensors):
         if t.shape != tensors[0].shape:
-            raise ValueError(f"[stack] tensors must have one shape, got {tensors[0].shape} and {t.shape} at position {i}")
+            raise ValueError(
+                f"[stack] tensors must have one shape, got {tensors[0].shape} and {t.shape} at position {i}"
+            )
     if not tensors:
         raise ValueError("[stack] tensors must not be empty")
     dim = _dim("stack", dim, tensors[0].ndim + 1)
@@ -186,7 +188,7 @@ def repeat_interleave(input, repeats, dim=None):
 
 
 def roll(input, shifts, dims=None):
-    """Elements moved by `shifts` along `dims`, those pushed out coming in again; without dims, of the flattened input."""
+    """Elements moved by `shifts` along `dims`, what is pushed out coming in again; without dims, of the flattened input."""
     if dims is None:
         return reshape(roll(reshape(input, (-1,)), shifts, 0), input.shape)
     shifts = (shifts,) if isinstance(shifts, int) else tuple(shifts)
@@ -225,10 +227,14 @@ def pad(input, pad, mode="constant", value=None):
         n = input.shape[dim]
         most = {"reflect": n - 1, "circular": n, "replicate": max(before, after) if n else 0}[mode]
         if min(before, after) < 0 or max(before, after) > most:
-            raise ValueError(f"[pad] pad must be in [0, {most}] for mode {mode!r} of a size {n}, got ({before}, {after})")
+            raise ValueError(
+                f"[pad] pad must be in [0, {most}] for mode {mode!r} of a size {n}, got ({before}, {after})"
+            )
         if before or after:
             at = np.arange(-before, n + after)
-            at = {"reflect": n - 1 - np.abs(n - 1 - np.abs(at)), "replicate": at.clip(0, n - 1), "circular": at % n}[mode]
+            at = {"reflect": n - 1 - np.abs(n - 1 - np.abs(at)), "replicate": at.clip(0, n - 1), "circular": at % n}[
+                mode
+            ]
             input = index_select(input, dim, from_numpy(at))
     return input
 
@@ -239,7 +245,9 @@ def _pad_constant(input, pad, value):
         before, after, dim = pad[2 * i], pad[2 * i + 1], input.ndim - 1 - i
         n = shape[dim]
         if n + before + after < 0:
-            raise ValueError(f"[pad] pad must leave a size that is not negative, got ({before}, {after}) for a size {n}")
+            raise ValueError(
+                f"[pad] pad must leave a size that is not negative, got ({before}, {after}) for a size {n}"
+            )
         cut[dim] = slice(max(0, -before), n - max(0, -after))
         shape[dim] = n + before + after
         inner[dim] = slice(max(0, before), shape[dim] - max(0, after))
