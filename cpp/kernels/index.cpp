@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Gather, scatter, and the positions of true elements. Where outputs may collide, tasks own disjoint parts of the output and
-// each walks all indices in order: no atomics, and every element sees its additions in the same order always.
+// Gather, scatter, and the positions of true elements. Where outputs may collide, tasks own disjoint parts of the output
+// and each walks all indices in order: no atomics, and every element sees its additions in the same order always.
 #include <cstring>
 #include "vec.h"
 

@@ -46,11 +46,11 @@ def _as(value: Any, like: Any) -> Any:
 
 # ---- x[index] -------------------------------------------------------------------------------------------------------
 def getitem(input, index):
-    """`input[index]` with ints, slices (negative steps too), None, `...`, and integer or bool tensors, arrays or lists.
+    """`input[index]` with ints, slices (also backwards), None, `...`, and integer or bool tensors, arrays or lists.
 
     Without tensors the result is a view. Tensors broadcast together; their dimensions stand in place of the first if
-    they are side by side, else in front (NumPy's rule). An int takes its dimension away before that, as in PyTorch. A bool
-    tensor selects where it is True. IndexError for what is out of range.
+    they are side by side, else in front (NumPy's rule). An int takes its dimension away before that, as in PyTorch. A
+    bool tensor selects where it is True. IndexError for what is out of range.
     """
     found = _core.getitem(input, index, view_vjp)  # recorded; (view, indices) where tensors are among the indices
     return index_get(*found) if type(found) is tuple else found

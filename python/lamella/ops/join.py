@@ -188,7 +188,7 @@ def repeat_interleave(input, repeats, dim=None):
 
 
 def roll(input, shifts, dims=None):
-    """Elements moved by `shifts` along `dims`, what is pushed out coming in again; without dims, of the flattened input."""
+    """Elements moved by `shifts` along `dims`, what falls out coming in again; without dims, of the flattened input."""
     if dims is None:
         return reshape(roll(reshape(input, (-1,)), shifts, 0), input.shape)
     shifts = (shifts,) if isinstance(shifts, int) else tuple(shifts)
