@@ -4,17 +4,19 @@
 #include "caster.h"
 
 #define LAMELLA_FAMILIES(F) \
-  F(runtime)                \
-  F(view)                   \
+  F(batch_norm)             \
+  F(conv)                   \
+  F(dlpack)                 \
   F(index)                  \
   F(interop)                \
-  F(dlpack)                 \
+  F(layer_norm)             \
   F(optim)                  \
+  F(pool)                   \
   F(random)                 \
   F(reduce)                 \
-  F(batch_norm)             \
-  F(layer_norm)             \
-  F(softmax)
+  F(runtime)                \
+  F(softmax)                \
+  F(view)
 
 namespace lamella {
 #define F(family) void bind_##family(pybind11::module_& m);

@@ -13,6 +13,8 @@ from .reduce import *
 from .view import *
 from .view import cast
 from .random import *
+from .conv import *
+from .pool import *
 from .softmax import *
 from .layer_norm import *
 from .batch_norm import *

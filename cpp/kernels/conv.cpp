@@ -1,0 +1,238 @@
+// SPDX-License-Identifier: MIT
+// Convolution as products whose image operand packs itself (conv_columns.h). Images are folded into one long column axis,
+// so that small images fill the tiles too. Depthwise convolution has loops of its own (conv_depthwise.cpp).
+#include "conv_columns.h"
+#include "conv_depthwise.h"
+#include "gemm_out.h"
+
+namespace lamella {
+namespace LAMELLA_ISA {
+
+static ImageWindow forward_window(const ConvGeometry& g) {
+  ImageWindow w;
+  for (int d = 0; d < 3; ++d) {
+    w.grid[d] = g.out[d];
+    w.size[d] = g.in[d];
+    w.taps[d] = g.kernel[d];
+    w.step[d] = g.stride[d];
+    w.first[d] = -g.pad[d];
+    w.next[d] = g.dilation[d];
+  }
+  for (int d = 0; d < 5; ++d) w.stride[d] = g.x_stride[d];
+  return w;
+}
+
+static int64_t volume(const int64_t* v) { return v[0] * v[1] * v[2]; }
+
+template <class T> static void forward(const ConvFwd& a) {
+  using A = acc_t<T>;
+  const ConvGeometry& g = a.g;
+  const int64_t rows = g.k / g.groups, channels = g.c / g.groups, depth = channels * volume(g.kernel);
+  ImageWindow w = forward_window(g);
+  ImageOut<T> out{static_cast<T*>(a.y), nullptr, a.act, {g.out[0], g.out[1], g.out[2]}, {}};
+  for (int d = 0; d < 5; ++d) out.stride[d] = g.y_stride[d];
+  const int64_t columns = g.n * volume(g.out);
+  w.flatten();
+  for (int64_t group = 0; group < g.groups; ++group) {
+    StridedOperand<T, kTileRows<A>> left{static_cast<const T*>(a.w) + group * rows * depth, depth, 1};
+    ColumnsOperand<T> right{w, static_cast<const T*>(a.x) + group * channels * g.x_stride[1]};
+    ImageOut<T> o = out;
+    o.y += group * rows * g.y_stride[1];
+    o.bias = a.bias ? static_cast<const T*>(a.bias) + group * rows : nullptr;
+    gemm_blocked<A>(rows, columns, depth, left, right, o);
+  }
+}
+
+LAMELLA_INLINE int64_t gcd(int64_t a, int64_t b) {
+  while (b) { int64_t t = a % b; a = b; b = t; }
+  return a;
+}
+
+// Taps t of one dim that reach inputs phase, phase + stride, ...: those with (phase + pad - t dilation) a multiple of the
+// stride, an arithmetic progression. Output of input phase + stride j under tap t: j + (phase + pad - t dilation) / stride.
+struct PhaseTaps { int64_t count, first, next, out_first, out_next; };
+static PhaseTaps phase_taps(int64_t phase, int64_t kernel, int64_t stride, int64_t pad, int64_t dilation) {
+  PhaseTaps p{0, 0, stride / gcd(stride, dilation), 0, 0};
+  for (int64_t t = 0; t < kernel && t < p.next; ++t) {
+    const int64_t reach = phase + pad - t * dilation;
+    if (reach % stride) continue;
+    p.first = t;
+    p.count = (kernel - t + p.next - 1) / p.next;
+    p.out_first = reach / stride;
+    p.out_next = -p.next * dilation / stride;
+    break;
+  }
+  return p;
+}
+
+// dx where no tap reaches.
+template <class T> static void zero_positions(const ImageOut<T>& o, int64_t images, int64_t channels) {
+  parallel_blocks(images * channels, 64, [&](int64_t begin, int64_t end) {
+    for (int64_t ic = begin; ic < end; ++ic)
+      for (int64_t d = 0; d < o.grid[0]; ++d)
+        for (int64_t h = 0; h < o.grid[1]; ++h) {
+          T* to = o.y + ic / channels * o.stride[0] + ic % channels * o.stride[1] + d * o.stride[2] + h * o.stride[3];
+          for (int64_t i = 0; i < o.grid[2]; ++i) to[i * o.stride[4]] = down<T>(acc_t<T>(0));
+        }
+  });
+}
+
+// Input positions of one phase (i mod stride along each dim) form an image of their own that sees a fixed set of taps with
+// stride 1: no multiplication by zeros, no scatter.
+template <class T> static void backward_input_phase(const ConvBwdInput& a, const int64_t* phase) {
+  using A = acc_t<T>;
+  const ConvGeometry& g = a.g;
+  const int64_t channels = g.c / g.groups, filters = g.k / g.groups;
+  ImageWindow w;
+  PhaseWeights<T> left{nullptr, channels, {}, {}, {}, {}};
+  ImageOut<T> out{static_cast<T*>(a.dx), nullptr, Act::none, {}, {g.x_stride[0], g.x_stride[1], 0, 0, 0}};
+  for (int d = 0; d < 3; ++d) {
+    const PhaseTaps p = phase_taps(phase[d], g.kernel[d], g.stride[d], g.pad[d], g.dilation[d]);
+    w.grid[d] = out.grid[d] = (g.in[d] - phase[d] + g.stride[d] - 1) / g.stride[d];
+    w.size[d] = g.out[d];
+    w.taps[d] = left.taps[d] = p.count;
+    w.step[d] = 1;
+    w.first[d] = p.out_first;
+    w.next[d] = p.out_next;
+    left.first[d] = p.first;
+    left.next[d] = p.next;
+    left.kernel[d] = g.kernel[d];
+    out.stride[2 + d] = g.x_stride[2 + d] * g.stride[d];
+    out.y += phase[d] * g.x_stride[2 + d];
+  }
+  for (int d = 0; d < 5; ++d) w.stride[d] = g.y_stride[d];
+  const int64_t depth = filters * w.tap_count(), columns = g.n * w.volume();
+  if (depth == 0) return zero_positions(out, g.n, g.c);
+  w.flatten();
+  for (int64_t group = 0; group < g.groups; ++group) {
+    left.w = static_cast<const T*>(a.w) + group * filters * channels * volume(g.kernel);
+    ColumnsOperand<T> right{w, static_cast<const T*>(a.dy) + group * filters * g.y_stride[1]};
+    ImageOut<T> o = out;
+    o.y += group * channels * g.x_stride[1];
+    gemm_blocked<A>(channels, columns, depth, left, right, o);
+  }
+}
+
+template <class T> static void backward_input(const ConvBwdInput& a) {
+  const ConvGeometry& g = a.g;
+  for (int64_t p0 = 0; p0 < lesser(g.stride[0], g.in[0]); ++p0)
+    for (int64_t p1 = 0; p1 < lesser(g.stride[1], g.in[1]); ++p1)
+      for (int64_t p2 = 0; p2 < lesser(g.stride[2], g.in[2]); ++p2) {
+        const int64_t phase[3] = {p0, p1, p2};
+        backward_input_phase<T>(a, phase);
+      }
+}
+
+// Sums of dy per channel: fixed order, images in turn.
+template <class T> static void bias_gradient(const ConvBwdWeight& a) {
+  using A = acc_t<T>;
+  const ConvGeometry& g = a.g;
+  const int64_t* s = g.y_stride;
+  const bool joined = s[4] == 1 && s[3] == g.out[2] && s[2] == g.out[1] * s[3];
+  const int64_t rows = joined ? 1 : g.out[0] * g.out[1], length = joined ? volume(g.out) : g.out[2];
+  parallel_blocks(g.k, 1 + 30000 / (g.n * volume(g.out) + 1), [&](int64_t begin, int64_t end) {
+    for (int64_t k = begin; k < end; ++k) {
+      A total = 0;
+      for (int64_t n = 0; n < g.n; ++n) {
+        A image = 0;
+        for (int64_t r = 0; r < rows; ++r) {
+          const T* p = static_cast<const T*>(a.dy) + n * s[0] + k * s[1] + r / g.out[1] * s[2] + r % g.out[1] * s[3];
+          if (s[4] == 1) {
+            vec<A> sum = {};
+            int64_t i = 0;
+            for (; i + kLanes<A> <= length; i += kLanes<A>) sum += vload(p + i);
+            if (i < length) sum += vload(p + i, length - i);
+            image += hsum(sum);
+          } else {
+            for (int64_t i = 0; i < length; ++i) image += up(p[i * s[4]]);
+          }
+        }
+        total += image;
+      }
+      static_cast<T*>(a.db)[k] = down<T>(total);
+    }
+  });
+}
+
+// dw (rows, depth) of one group = dy (rows, columns) . columns (columns, depth). The positions are cut into chunks by shape;
+// the chunks' products are added in order.
+template <class T> static void weight_group(const ConvBwdWeight& a, const ImageWindow& w, int64_t group) {
+  using A = acc_t<T>;
+  const ConvGeometry& g = a.g;
+  const int64_t rows = g.k / g.groups, channels = g.c / g.groups, depth = channels * volume(g.kernel);
+  const int64_t columns = g.n * volume(g.out), size = rows * depth;
+  const T* x = static_cast<const T*>(a.x) + group * channels * g.x_stride[1];
+  const T* dy = static_cast<const T*>(a.dy) + group * rows * g.y_stride[1];
+  const int64_t step = g.y_stride[4];
+  // a product with few tiles is cut along k; one with many is parallel by itself
+  int64_t chunk = columns;
+  if (size < 300000) {
+    const int64_t enough = div_up(2000000, size + 1), most = div_up(columns, 32);
+    chunk = enough > most ? enough : most;
+    chunk = div_up(chunk, kBlockDepth) * kBlockDepth;
+    if (chunk > columns) chunk = columns;
+  }
+  const int64_t chunks = div_up(columns, chunk);
+  A* partial = static_cast<A*>(scratch(size_t(chunks * size) * sizeof(A), 5));
+  const auto one = [&](int64_t c) {
+    const int64_t begin = c * chunk, n = lesser(chunk, columns - begin);
+    ChannelsOperand<T> left{dy, g.y_stride[0], g.y_stride[1], step, volume(g.out), begin};
+    TapsOperand<T> right{w, x, begin};
+    gemm_blocked<A>(rows, depth, n, left, right, MatrixOut<A>{partial + c * size, depth, false, {}});
+  };
+  if (chunks == 1) one(0);
+  else parallel(chunks, one);
+  T* dw = static_cast<T*>(a.dw) + group * size;
+  parallel_blocks(size, 16384, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      A sum = partial[i];
+      for (int64_t c = 1; c < chunks; ++c) sum += partial[c * size + i];
+      dw[i] = down<T>(sum);
+    }
+  });
+}
+
+template <class T> static void backward_weight(const ConvBwdWeight& a) {
+  const ImageWindow w = forward_window(a.g);
+  for (int64_t group = 0; group < a.g.groups; ++group) weight_group<T>(a, w, group);
+}
+
+template <class F> static void by_float(DType t, const F& f) {
+  switch (t) {
+    case DType::f64: f(static_cast<double*>(nullptr)); break;
+    case DType::f32: f(static_cast<float*>(nullptr)); break;
+    case DType::bf16: f(static_cast<bf16*>(nullptr)); break;
+    default: f(static_cast<f16*>(nullptr)); break;
+  }
+}
+
+void conv_fwd(const ConvFwd& a) {
+  if (a.g.n == 0 || a.g.k == 0 || volume(a.g.out) == 0) return;
+  by_float(a.g.dtype, [&](auto* t) {
+    using T = __typeof__(*t);
+    if (is_depthwise(a.g)) depthwise_forward<T>(a);
+    else forward<T>(a);
+  });
+}
+
+void conv_bwd_input(const ConvBwdInput& a) {
+  if (a.g.n == 0 || a.g.c == 0 || volume(a.g.in) == 0) return;
+  by_float(a.g.dtype, [&](auto* t) {
+    using T = __typeof__(*t);
+    if (is_depthwise(a.g)) depthwise_backward_input<T>(a);
+    else backward_input<T>(a);
+  });
+}
+
+void conv_bwd_weight(const ConvBwdWeight& a) {
+  by_float(a.g.dtype, [&](auto* t) {
+    using T = __typeof__(*t);
+    if (a.db) bias_gradient<T>(a);
+    if (is_depthwise(a.g)) depthwise_backward_weight<T>(a);
+    else if (a.g.n * volume(a.g.out) == 0) __builtin_memset(a.dw, 0, size_t(a.g.k * (a.g.c / a.g.groups) * volume(a.g.kernel)) * sizeof(T));
+    else backward_weight<T>(a);
+  });
+}
+
+}  // namespace LAMELLA_ISA
+}  // namespace lamella

@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: MIT
+#include "conv.h"
+#include "dispatch/dispatch.h"
+#include "elementwise.h"
+
+namespace lamella::ops {
+namespace {
+
+void check_options(const char* op, const ConvOptions& o, int dims) {
+  const auto one = [&](const char* name, const Dims& v, int64_t least) {
+    check<ValueError>(v.n == dims, "[", op, "] ", name, " must be a number or ", dims, " numbers, got ", v);
+    for (int64_t x : v) check<ValueError>(x >= least, "[", op, "] ", name, " must be at least ", least, ", got ", v);
+  };
+  one("stride", o.stride, 1);
+  one("padding", o.padding, 0);
+  one("dilation", o.dilation, 1);
+  check<ValueError>(o.groups >= 1, "[", op, "] groups must be at least 1, got ", o.groups);
+}
+
+// Spatial dim i of 3 (depth, height, width) in a shape with `dims` of them; 1 or 0 strides where absent.
+int64_t spatial(const Dims& v, int first, int dims, int i, int64_t absent) {
+  int at = i - (3 - dims);
+  return at < 0 ? absent : v[first + at];
+}
+
+void set_strides(int64_t* out, const Array& a, int dims) {
+  out[0] = a.strides[0];
+  out[1] = a.strides[1];
+  for (int i = 0; i < 3; ++i) out[2 + i] = spatial(a.strides, 2, dims, i, 0);
+  // Absent dims continue the present ones, so that planes count as joined.
+  for (int i = 2 - dims; i >= 0; --i) out[2 + i] = out[3 + i] * a.shape[a.ndim() - (2 - i)];
+}
+
+Shape output_shape(const char* op, const Shape& x, const Shape& w, const ConvOptions& o) {
+  int dims = x.n - 2;
+  Shape y{x[0], w[0]};
+  for (int i = 0; i < dims; ++i) {
+    int64_t reach = o.dilation[i] * (w[2 + i] - 1) + 1, padded = x[2 + i] + 2 * o.padding[i];
+    check<ValueError>(padded >= reach, "[", op, "] kernel must fit into the padded input, got kernel ", w, " with dilation ",
+                      o.dilation, " for input ", x, " with padding ", o.padding);
+    y.push((padded - reach) / o.stride[i] + 1);
+  }
+  return y;
+}
+
+ConvGeometry geometry(const Array& x, const Shape& w, const Array& y, const ConvOptions& o) {
+  int dims = x.ndim() - 2;
+  ConvGeometry g{};
+  g.dtype = x.dtype;
+  g.n = x.shape[0];
+  g.c = x.shape[1];
+  g.k = w[0];
+  g.groups = o.groups;
+  for (int i = 0; i < 3; ++i) {
+    g.in[i] = spatial(x.shape, 2, dims, i, 1);
+    g.out[i] = spatial(y.shape, 2, dims, i, 1);
+    g.kernel[i] = spatial(w, 2, dims, i, 1);
+    g.stride[i] = spatial(o.stride, 0, dims, i, 1);
+    g.pad[i] = spatial(o.padding, 0, dims, i, 0);
+    g.dilation[i] = spatial(o.dilation, 0, dims, i, 1);
+  }
+  set_strides(g.x_stride, x, dims);
+  set_strides(g.y_stride, y, dims);
+  return g;
+}
+
+void check_operands(const char* op, const char* first, const Array& a, const Array& w) {
+  int n = w.ndim();
+  check<ValueError>(n >= 3 && n <= 5, "[", op, "] weight must have 3 to 5 dimensions, got ", w.shape);
+  check<ValueError>(a.ndim() == n, "[", op, "] ", first, " must have ", n, " dimensions as weight has, got ", a.shape,
+                    " with weight ", w.shape);
+  check<TypeError>(is_floating(a.dtype) && a.dtype == w.dtype, "[", op, "] ", first,
+                   " and weight must have one floating dtype, got ", name_of(a.dtype), " and ", name_of(w.dtype));
+}
+
+void check_channels(const char* op, int64_t channels, const Shape& w, int64_t groups) {
+  check<ValueError>(w[1] * groups == channels, "[", op, "] input must have ", w[1] * groups, " channels (weight ", w,
+                    ", groups ", groups, "), got ", channels);
+  check<ValueError>(w[0] % groups == 0, "[", op, "] weight's output channels must be a multiple of groups, got ", w[0],
+                    " and ", groups);
+}
+
+}  // namespace
+
+Array conv(const Array& x, const Array& w, const Array* bias, const ConvOptions& o, Act act) {
+  check_operands("conv", "input", x, w);
+  check_options("conv", o, x.ndim() - 2);
+  check_channels("conv", x.shape[1], w.shape, o.groups);
+  if (bias)
+    check<ValueError>(bias->ndim() == 1 && bias->shape[0] == w.shape[0] && bias->dtype == x.dtype, "[conv] bias must be ",
+                      name_of(x.dtype), " (", w.shape[0], ",), got ", describe(*bias));
+  Array y = empty(output_shape("conv", x.shape, w.shape, o), x.dtype), wc = contiguous(w), b;
+  if (bias) b = contiguous(*bias);
+  kernels().conv_fwd({geometry(x, w.shape, y, o), x.data(), wc.data(), bias ? b.data() : nullptr, y.data(), act});
+  return y;
+}
+
+Array conv_input_grad(const Array& dy, const Array& w, const Shape& input, const ConvOptions& o) {
+  check_operands("conv_input_grad", "dy", dy, w);
+  check_options("conv_input_grad", o, dy.ndim() - 2);
+  check<ValueError>(input.n == dy.ndim(), "[conv_input_grad] input shape must have ", dy.ndim(), " sizes, got ", input);
+  check_channels("conv_input_grad", input[1], w.shape, o.groups);
+  Shape y = output_shape("conv_input_grad", input, w.shape, o);
+  check<ValueError>(dy.shape == y, "[conv_input_grad] dy must have shape ", y, ", got ", dy.shape);
+  Array dx = empty(input, dy.dtype), wc = contiguous(w);
+  kernels().conv_bwd_input({geometry(dx, w.shape, dy, o), wc.data(), dy.data(), dx.data()});
+  return dx;
+}
+
+std::pair<Array, Array> conv_weight_grad(const Array& dy, const Array& x, const Shape& kernel, const ConvOptions& o,
+                                         bool with_bias) {
+  check<ValueError>(kernel.n == x.ndim() && dy.ndim() == x.ndim(), "[conv_weight_grad] dy, input and kernel must have as "
+                    "many dimensions, got ", dy.shape, ", ", x.shape, " and ", kernel);
+  check_options("conv_weight_grad", o, x.ndim() - 2);
+  check_channels("conv_weight_grad", x.shape[1], kernel, o.groups);
+  Shape y = output_shape("conv_weight_grad", x.shape, kernel, o);
+  check<ValueError>(dy.shape == y, "[conv_weight_grad] dy must have shape ", y, ", got ", dy.shape);
+  check<TypeError>(dy.dtype == x.dtype && is_floating(x.dtype), "[conv_weight_grad] dy and input must have one floating "
+                   "dtype, got ", name_of(dy.dtype), " and ", name_of(x.dtype));
+  Array dyc = contiguous(dy), dw = empty(kernel, x.dtype), db;
+  if (with_bias) db = empty({kernel[0]}, x.dtype);
+  kernels().conv_bwd_weight({geometry(x, kernel, dyc, o), x.data(), dyc.data(), dw.data(), with_bias ? db.data() : nullptr});
+  return {dw, db};
+}
+
+}  // namespace lamella::ops

@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: MIT
+#include "pool.h"
+#include "dispatch/dispatch.h"
+#include "elementwise.h"
+
+namespace lamella::ops {
+namespace {
+
+// Geometry of contiguous x and y with `dims` spatial dims behind (n, c).
+ConvGeometry planes(const Array& x, const Shape& xs, const Shape& ys) {
+  int dims = xs.n - 2;
+  ConvGeometry g{};
+  g.dtype = x.dtype;
+  g.n = xs[0];
+  g.c = g.k = xs[1];
+  g.groups = 1;
+  for (int i = 0; i < 3; ++i) {
+    int at = i - (3 - dims);
+    g.in[i] = at < 0 ? 1 : xs[2 + at];
+    g.out[i] = at < 0 ? 1 : ys[2 + at];
+    g.kernel[i] = g.stride[i] = g.dilation[i] = 1;
+  }
+  const auto strides = [&](int64_t* s, const int64_t* size) {
+    s[4] = 1;
+    s[3] = size[2];
+    s[2] = s[3] * size[1];
+    s[1] = s[2] * size[0];
+    s[0] = s[1] * g.c;
+  };
+  strides(g.x_stride, g.in);
+  strides(g.y_stride, g.out);
+  return g;
+}
+
+void set_window(ConvGeometry& g, const PoolOptions& o, int dims) {
+  for (int i = 0; i < dims; ++i) {
+    int d = 3 - dims + i;
+    g.kernel[d] = o.kernel[i];
+    g.stride[d] = o.stride[i];
+    g.pad[d] = o.padding[i];
+    g.dilation[d] = o.dilation[i];
+  }
+}
+
+void check_input(const char* op, const Array& x) {
+  check<ValueError>(x.ndim() >= 3 && x.ndim() <= 5, "[", op, "] input must have 3 to 5 dimensions, got ", x.shape);
+  check<TypeError>(is_floating(x.dtype), "[", op, "] input must have a floating dtype, got ", name_of(x.dtype));
+}
+
+// Windows along a dim: floor or ceil of (size + 2 padding - reach) / stride, + 1; with ceil_mode a last window that would
+// start behind the input and its left padding is left out.
+Shape output_shape(const char* op, const Shape& x, const PoolOptions& o) {
+  int dims = x.n - 2;
+  const Dims* all[] = {&o.kernel, &o.stride, &o.padding, &o.dilation};
+  const char* names[] = {"kernel_size", "stride", "padding", "dilation"};
+  for (int k = 0; k < 4; ++k) {
+    check<ValueError>(all[k]->n == dims, "[", op, "] ", names[k], " must be a number or ", dims, " numbers, got ", *all[k]);
+    for (int64_t v : *all[k])
+      check<ValueError>(v >= (k == 2 ? 0 : 1), "[", op, "] ", names[k], " must be ", k == 2 ? "0 or more" : "positive", ", got ", *all[k]);
+  }
+  Shape y{x[0], x[1]};
+  for (int i = 0; i < dims; ++i) {
+    check<ValueError>(2 * o.padding[i] <= o.kernel[i], "[", op, "] padding must be at most half of kernel_size, got ",
+                      o.padding, " and ", o.kernel);
+    int64_t free = x[2 + i] + 2 * o.padding[i] - o.dilation[i] * (o.kernel[i] - 1) - 1;
+    int64_t n = free < 0 ? (o.ceil_mode && free > -o.stride[i] ? 1 : 0)
+                         : (free + (o.ceil_mode ? o.stride[i] - 1 : 0)) / o.stride[i] + 1;
+    if (o.ceil_mode && n > 0 && (n - 1) * o.stride[i] >= x[2 + i] + o.padding[i]) --n;
+    check<ValueError>(n > 0 && x[2 + i] > 0, "[", op, "] input must be at least as large as the window, got ", x,
+                      " with kernel_size ", o.kernel);
+    y.push(n);
+  }
+  return y;
+}
+
+Shape adaptive_shape(const char* op, const Shape& x, const Dims& output) {
+  check<ValueError>(output.n == x.n - 2, "[", op, "] output_size must have ", x.n - 2, " numbers, got ", output);
+  Shape y{x[0], x[1]};
+  for (int i = 0; i < output.n; ++i) {
+    int64_t size = output[i] == -1 ? x[2 + i] : output[i];  // -1 keeps the size
+    check<ValueError>(size >= 1 && x[2 + i] >= 1, "[", op, "] output_size must be positive for a non-empty input, got ",
+                      output, " and ", x);
+    y.push(size);
+  }
+  return y;
+}
+
+}  // namespace
+
+std::pair<Array, Array> max_pool(const Array& x, const PoolOptions& o, bool with_index) {
+  check_input("max_pool", x);
+  Shape shape = output_shape("max_pool", x.shape, o);
+  Array xc = contiguous(x), y = empty(shape, x.dtype), index;
+  if (with_index) index = empty(shape, DType::i64);
+  ConvGeometry g = planes(xc, x.shape, shape);
+  set_window(g, o, x.ndim() - 2);
+  kernels().max_pool_fwd({g, xc.data(), y.data(), with_index ? index.data<int64_t>() : nullptr});
+  return {y, index};
+}
+
+Array max_pool_grad(const Array& dy, const Array& index, const Shape& input) {
+  check<ValueError>(dy.shape == index.shape && input.n == dy.ndim(), "[max_pool_grad] dy and index must have one shape, got ",
+                    dy.shape, " and ", index.shape);
+  Array dyc = contiguous(dy), ic = contiguous(index), dx = empty(input, dy.dtype);
+  kernels().max_pool_bwd({planes(dyc, input, dy.shape), dyc.data(), ic.data<int64_t>(), dx.data()});
+  return dx;
+}
+
+Array avg_pool(const Array& x, const PoolOptions& o, const AvgOptions& a) {
+  check_input("avg_pool", x);
+  Shape shape = output_shape("avg_pool", x.shape, o);
+  Array xc = contiguous(x), y = empty(shape, x.dtype);
+  ConvGeometry g = planes(xc, x.shape, shape);
+  set_window(g, o, x.ndim() - 2);
+  kernels().avg_pool_fwd({g, xc.data(), y.data(), a.count_include_pad, a.divisor_override});
+  return y;
+}
+
+Array avg_pool_grad(const Array& dy, const Shape& input, const PoolOptions& o, const AvgOptions& a) {
+  Shape shape = output_shape("avg_pool_grad", input, o);
+  check<ValueError>(dy.shape == shape, "[avg_pool_grad] dy must have shape ", shape, ", got ", dy.shape);
+  Array dyc = contiguous(dy), dx = empty(input, dy.dtype);
+  ConvGeometry g = planes(dyc, input, shape);
+  set_window(g, o, input.n - 2);
+  kernels().avg_pool_bwd({g, dyc.data(), dx.data(), a.count_include_pad, a.divisor_override});
+  return dx;
+}
+
+Array adaptive_avg_pool(const Array& x, const Dims& output) {
+  check_input("adaptive_avg_pool", x);
+  Shape shape = adaptive_shape("adaptive_avg_pool", x.shape, output);
+  Array xc = contiguous(x), y = empty(shape, x.dtype);
+  kernels().adaptive_avg_pool_fwd({planes(xc, x.shape, shape), xc.data(), y.data()});
+  return y;
+}
+
+Array adaptive_avg_pool_grad(const Array& dy, const Shape& input) {
+  Array dyc = contiguous(dy), dx = empty(input, dy.dtype);
+  kernels().adaptive_avg_pool_bwd({planes(dyc, input, dy.shape), dyc.data(), dx.data()});
+  return dx;
+}
+
+std::pair<Array, Array> adaptive_max_pool(const Array& x, const Dims& output) {
+  check_input("adaptive_max_pool", x);
+  Shape shape = adaptive_shape("adaptive_max_pool", x.shape, output);
+  Array xc = contiguous(x), y = empty(shape, x.dtype), index = empty(shape, DType::i64);
+  kernels().adaptive_max_pool_fwd({planes(xc, x.shape, shape), xc.data(), y.data(), index.data<int64_t>()});
+  return {y, index};
+}
+
+}  // namespace lamella::ops
