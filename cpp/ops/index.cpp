@@ -166,16 +166,19 @@ Array nonzero(const Array& x) {
   Array flat = true_positions(x);
   int64_t n = flat.numel();
   if (x.ndim() == 1) return flat.reshape({n, 1});
-  Array y = empty({n, x.ndim()}, DType::i64);
+  int dims = x.ndim();
+  Array y = empty({n, dims}, DType::i64);
   const int64_t* p = flat.data<int64_t>();
   int64_t* out = y.data<int64_t>();
-  for (int64_t i = 0; i < n; ++i) {
-    int64_t rest = p[i];
-    for (int d = x.ndim() - 1; d >= 0; --d) {
-      int64_t q = rest / x.shape[d];
-      out[i * x.ndim() + d] = rest - q * x.shape[d];
-      rest = q;
+  int64_t cols = dims ? x.shape[dims - 1] : 1, row_begin = -cols;
+  Dims at;
+  for (int64_t i = 0; i < n; ++i, out += dims) {
+    if (p[i] - row_begin >= cols) {  // a new row: positions ascend, so its coordinates hold for a while
+      at = position_of(p[i], x.shape);
+      row_begin = p[i] - (dims ? at[dims - 1] : 0);
     }
+    for (int d = 0; d < dims - 1; ++d) out[d] = at[d];
+    if (dims) out[dims - 1] = p[i] - row_begin;
   }
   return y;
 }
