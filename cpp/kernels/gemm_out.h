@@ -1,14 +1,7 @@
 // SPDX-License-Identifier: MIT
 // The result of gemm_core.h as a matrix with adjacent columns, with bias and activation in its last step.
 #pragma once
-#if __has_include("activation.h")
 #include "activation.h"
-#else
-#include "vec.h"
-namespace lamella { namespace LAMELLA_ISA {
-template <class V> LAMELLA_INLINE V apply_act(Act act, V x) { return act == Act::relu ? vmax(V{}, x) : x; }
-} }
-#endif
 
 namespace lamella {
 namespace LAMELLA_ISA {
