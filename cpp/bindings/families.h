@@ -7,6 +7,7 @@
   F(batch_norm)             \
   F(conv)                   \
   F(dlpack)                 \
+  F(gemm)                   \
   F(index)                  \
   F(interop)                \
   F(layer_norm)             \

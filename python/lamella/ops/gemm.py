@@ -1,0 +1,279 @@
+# SPDX-License-Identifier: MIT
+"""Matrix products. Operands share one floating dtype; transposed and broadcast ones are read in place."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from .. import _core
+from ..autograd import is_grad_enabled, record
+
+__all__ = [
+    "addmm",
+    "baddbmm",
+    "bmm",
+    "dot",
+    "einsum",
+    "linear",
+    "matmul",
+    "mm",
+    "mv",
+    "outer",
+    "tensordot",
+]
+
+
+def matmul(input, other):
+    """Product over the last dimension of `input` and the second to last of `other`; 1-D operands are a row on the left
+    and a column on the right, leading dimensions broadcast: (..., m, k) @ (..., k, n) -> (..., m, n).
+
+    ValueError if the inner sizes differ or the leading ones do not broadcast, TypeError for dtypes.
+    """
+    return record(_core.matmul(input, other), matmul_vjp, (input, other), (input, other))
+
+
+def matmul_vjp(node, dy):  # da = dy b^T, db = a^T dy
+    a, b = node.ctx
+    da = db = None
+    if a.ndim == 1 and b.ndim == 1:
+        return (dy * b if node.needs[0] else None, dy * a if node.needs[1] else None)
+    if a.ndim == 1:
+        a, dy = a.unsqueeze(0), dy.unsqueeze(-2)
+    elif b.ndim == 1:
+        b, dy = b.unsqueeze(1), dy.unsqueeze(-1)
+    x, y = node.ctx
+    if node.needs[0]:
+        da = matmul(dy, b.transpose(-1, -2))
+        if x.ndim == 1:
+            da = da.squeeze(-2)
+    if node.needs[1]:
+        if b.ndim == 2 and a.ndim > 2:  # one product over all leading dimensions
+            db = matmul(a.reshape(-1, a.shape[-1]).transpose(0, 1), dy.reshape(-1, dy.shape[-1]))
+        else:
+            db = matmul(a.transpose(-1, -2), dy)
+        if y.ndim == 1:
+            db = db.squeeze(-1)
+    return da, db
+
+
+def _want_dims(op: str, **operands: tuple[Any, int]) -> None:
+    for name, (x, ndim) in operands.items():
+        if x.ndim != ndim:
+            raise ValueError(f"[{op}] {name} must have {ndim} dimension{'s' * (ndim > 1)}, got {tuple(x.shape)}")
+
+
+def mm(input, mat2):
+    """(m, k) @ (k, n). ValueError for other shapes."""
+    _want_dims("mm", input=(input, 2), mat2=(mat2, 2))
+    return matmul(input, mat2)
+
+
+def bmm(input, mat2):
+    """(b, m, k) @ (b, k, n). ValueError for other shapes."""
+    _want_dims("bmm", input=(input, 3), mat2=(mat2, 3))
+    if input.shape[0] != mat2.shape[0]:
+        raise ValueError(f"[bmm] batch sizes must match, got {tuple(input.shape)} and {tuple(mat2.shape)}")
+    return matmul(input, mat2)
+
+
+def mv(input, vec):
+    """(m, k) @ (k,). ValueError for other shapes."""
+    _want_dims("mv", input=(input, 2), vec=(vec, 1))
+    return matmul(input, vec)
+
+
+def dot(input, other):
+    """Sum of the products of two vectors. ValueError for other shapes."""
+    _want_dims("dot", input=(input, 1), other=(other, 1))
+    return matmul(input, other)
+
+
+def outer(input, vec2):
+    """input_i vec2_j: (m,), (n,) -> (m, n). ValueError for other shapes."""
+    _want_dims("outer", input=(input, 1), vec2=(vec2, 1))
+    return input.unsqueeze(1) * vec2
+
+
+def addmm(input, mat1, mat2, *, beta=1, alpha=1):
+    """beta input + alpha (mat1 @ mat2), input broadcast to (m, n). With beta == 0 input is not read."""
+    _want_dims("addmm", mat1=(mat1, 2), mat2=(mat2, 2))
+    return _scaled_sum("addmm", input, matmul(mat1, mat2), beta, alpha)
+
+
+def baddbmm(input, batch1, batch2, *, beta=1, alpha=1):
+    """beta input + alpha (batch1 @ batch2), input broadcast to (b, m, n). With beta == 0 input is not read."""
+    return _scaled_sum("baddbmm", input, bmm(batch1, batch2), beta, alpha)
+
+
+def _scaled_sum(op, input, product, beta, alpha):
+    y = product if alpha == 1 else product * alpha
+    if beta != 0:
+        shape = product.shape
+        y = y + (input if beta == 1 else input * beta)
+        if y.shape != shape:
+            raise ValueError(f"[{op}] input must broadcast to {tuple(shape)}, got {tuple(input.shape)}")
+    return y
+
+
+def linear(input, weight, bias=None):
+    """input @ weight^T + bias: (..., in), (out, in), (out,) -> (..., out). ValueError for shapes that do not fit."""
+    return record(_core.linear(input, weight, bias), linear_vjp, (input, weight, bias), (input, weight))
+
+
+def linear_vjp(node, dy):
+    x, w = node.ctx
+    need_x, need_w, need_b = node.needs
+    if is_grad_enabled():
+        rows = dy.reshape(-1, dy.shape[-1])
+        return (
+            matmul(dy, w) if need_x else None,
+            matmul(rows.transpose(0, 1), x.reshape(-1, x.shape[-1])) if need_w else None,
+            rows.sum(0) if need_b else None,
+        )
+    dw = db = None
+    if need_w:
+        dw, db = _core.linear_bwd_weight(x, dy, need_b)
+    elif need_b:
+        db = dy.reshape(-1, dy.shape[-1]).sum(0)
+    return _core.matmul(dy, w) if need_x else None, dw, db
+
+
+# ---- tensordot, einsum: permuted and reshaped to one product ---------------------------------------------------------
+def tensordot(a, b, dims=2):
+    """Sum over pairs of dimensions: the last `dims` of a with the first of b, or (dims of a, dims of b).
+
+    ValueError if the sizes of a pair differ.
+    """
+    if isinstance(dims, int):
+        if not 0 <= dims <= min(a.ndim, b.ndim):
+            raise ValueError(f"[tensordot] dims must be 0 to {min(a.ndim, b.ndim)}, got {dims}")
+        over_a, over_b = list(range(a.ndim - dims, a.ndim)), list(range(dims))
+    else:
+        over_a, over_b = ([d] if isinstance(d, int) else list(d) for d in dims)
+        for over, x in ((over_a, a), (over_b, b)):
+            if any(not -x.ndim <= d < x.ndim for d in over):
+                raise IndexError(f"[tensordot] dims must be within {x.ndim} dimensions, got {over}")
+        over_a, over_b = [d % a.ndim for d in over_a], [d % b.ndim for d in over_b]
+    if [a.shape[d] for d in over_a] != [b.shape[d] for d in over_b]:
+        raise ValueError(
+            f"[tensordot] contracted sizes must match, got {tuple(a.shape)} over {over_a} and {tuple(b.shape)} over {over_b}"
+        )
+    keep_a = [d for d in range(a.ndim) if d not in over_a]
+    keep_b = [d for d in range(b.ndim) if d not in over_b]
+    k = _product(a.shape[d] for d in over_a)
+    left = a.permute(keep_a + over_a).reshape(_product(a.shape[d] for d in keep_a), k)
+    right = b.permute(over_b + keep_b).reshape(k, _product(b.shape[d] for d in keep_b))
+    return matmul(left, right).reshape([a.shape[d] for d in keep_a] + [b.shape[d] for d in keep_b])
+
+
+def _product(sizes) -> int:
+    n = 1
+    for s in sizes:
+        n *= s
+    return n
+
+
+def einsum(equation, *operands):
+    """Einstein summation: "bij,bjk->bik" multiplies operands and sums over the letters that are not in the output.
+
+    Without "->" the output has the letters that occur once, in alphabetical order, after those of "...", which stands
+    for broadcast leading dimensions. Pairs are contracted greedily, cheapest first. ValueError for a malformed equation
+    or sizes that differ.
+    """
+    if len(operands) == 1 and isinstance(operands[0], (list, tuple)):
+        operands = tuple(operands[0])
+    terms, output, sizes = _parse(equation, operands)
+    items = [_lone(*_diagonal(x, term)) for x, term in zip(operands, terms, strict=True)]
+    while len(items) > 1:
+        best = None
+        for i in range(len(items)):
+            for j in range(i + 1, len(items)):
+                left = set(items[i][1]) | set(items[j][1])
+                cost = _product(sizes[c] for c in left)
+                if best is None or cost < best[0]:
+                    best = (cost, i, j)
+        _, i, j = best
+        (b, tb), (a, ta) = items.pop(j), items.pop(i)
+        needed = set(output).union(*(t for _, t in items))
+        items.append(_contract(a, ta, b, tb, needed))
+    x, term = items[0]
+    x, term = _sum_out(x, term, set(output))
+    y = x.permute([term.index(c) for c in output if c in term]) if term else x
+    return y
+
+
+def _parse(equation: str, operands: Sequence[Any]) -> tuple[list[list[str]], list[str], dict[str, int]]:
+    """Letters of each operand and of the output ("..." as numbers from the right), and their sizes."""
+    left, arrow, right = equation.replace(" ", "").partition("->")
+    inputs = left.split(",")
+    if len(inputs) != len(operands):
+        raise ValueError(f"[einsum] equation must name {len(operands)} operands, got {equation!r}")
+    letters = equation.replace(" ", "").replace("->", "").replace(",", "").replace("...", "")
+    if not all(c.isalpha() for c in letters):
+        raise ValueError(f"[einsum] equation must hold letters, commas, '...' and '->', got {equation!r}")
+    wide, terms, sizes = 0, [], {}
+    for x, text in zip(operands, inputs, strict=True):
+        before, dots, after = text.partition("...")
+        extra = x.ndim - len(before) - len(after)
+        if extra < 0 or (extra and not dots) or "..." in after:
+            raise ValueError(f"[einsum] term {text!r} must have one letter per dimension, got shape {tuple(x.shape)}")
+        wide = max(wide, extra)
+        term = [*before, *(str(extra - i) for i in range(extra)), *after]
+        for c, n in zip(term, x.shape, strict=True):
+            if sizes.setdefault(c, n) == 1 and c.isdigit():
+                sizes[c] = n
+            if n != sizes[c] and not (n == 1 and c.isdigit()):
+                raise ValueError(f"[einsum] sizes of {c!r} must match, got {sizes[c]} and {n} in {equation!r}")
+        terms.append(term)
+    dotted = [str(wide - i) for i in range(wide)]
+    if arrow:
+        before, dots, after = right.partition("...")
+        output = [*before, *(dotted if dots else ()), *after]
+        for c in output:
+            if output.count(c) > 1 or c not in sizes:
+                raise ValueError(f"[einsum] output letters must be distinct and occur in an operand, got {equation!r}")
+    else:
+        flat = [c for term in terms for c in term]
+        output = dotted + sorted(c for c in set(flat) if flat.count(c) == 1 and not c.isdigit())
+    return terms, output, sizes
+
+
+def _diagonal(x, term):
+    """Takes the diagonal of each repeated letter."""
+    while len(set(term)) < len(term):
+        c = next(c for c in term if term.count(c) > 1)
+        i = term.index(c)
+        j = term.index(c, i + 1)
+        x = x.diagonal(0, i, j)
+        term = [t for d, t in enumerate(term) if d not in (i, j)] + [c]
+    return x, term
+
+
+def _lone(x, term):
+    """Drops broadcast dimensions of size 1 that stand for a larger "..."."""
+    one = [d for d, c in enumerate(term) if c.isdigit() and x.shape[d] == 1]
+    for d in reversed(one):
+        x = x.squeeze(d)
+    return x, [c for d, c in enumerate(term) if d not in one]
+
+
+def _sum_out(x, term, needed):
+    over = [d for d, c in enumerate(term) if c not in needed]
+    return (x.sum(over) if over else x), [c for c in term if c in needed]
+
+
+def _contract(a, ta, b, tb, needed):
+    """The product of two operands, summed over the letters that nothing else needs."""
+    a, ta = _sum_out(a, ta, needed | set(tb))
+    b, tb = _sum_out(b, tb, needed | set(ta))
+    batch = [c for c in ta if c in tb and c in needed]
+    inner = [c for c in ta if c in tb and c not in needed]
+    rows, columns = [c for c in ta if c not in tb], [c for c in tb if c not in ta]
+    size = {**dict(zip(ta, a.shape, strict=True)), **dict(zip(tb, b.shape, strict=True))}
+    shape = [size[c] for c in batch]
+    m, k, n = (_product(size[c] for c in g) for g in (rows, inner, columns))
+    left = a.permute([ta.index(c) for c in batch + rows + inner]).reshape([*shape, m, k])
+    right = b.permute([tb.index(c) for c in batch + inner + columns]).reshape([*shape, k, n])
+    out = batch + rows + columns
+    return matmul(left, right).reshape([size[c] for c in out]), out
