@@ -20,3 +20,8 @@ from .softmax import *
 from .layer_norm import *
 from .batch_norm import *
 from .loss import *
+from .optim import *
+
+__all__ = [  # what the modules above give, not the modules themselves
+    name for name, value in globals().items() if name[0] != "_" and not hasattr(value, "__spec__")
+]
