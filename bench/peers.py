@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: MIT
+"""The processes that hold one library each, and the pipe to them."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+KNOWN = ("lamella", "torch", "jax", "numpy")
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "LAMELLA_NUM_THREADS")
+
+
+class PeerError(RuntimeError):
+    """A worker that failed at a workload, or died."""
+
+
+class Peer:
+    def __init__(self, name: str, python: str, threads: int):
+        self.name, self.dead = name, False
+        env = os.environ | dict.fromkeys(THREAD_VARIABLES, str(threads))
+        env |= {
+            "JAX_PLATFORMS": "cpu",
+            "JAX_ENABLE_X64": "1",
+            "PYTHONPATH": f"{ROOT}:{os.environ.get('PYTHONPATH', '')}",
+        }
+        command = [python, "-m", "bench.worker", name, str(threads)]
+        self.process = subprocess.Popen(
+            command,
+            cwd=ROOT,
+            env=env,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+        self.about = self.ask("hello")
+
+    def ask(self, do: str, **arguments: Any) -> dict[str, Any]:
+        try:
+            self.process.stdin.write(json.dumps({"do": do, **arguments}) + "\n")
+            self.process.stdin.flush()
+            line = self.process.stdout.readline()
+        except BrokenPipeError:
+            line = ""
+        if not line:
+            self.dead = True
+            raise PeerError(f"{self.name}: the process ended with code {self.process.wait()}")
+        answer = json.loads(line)
+        if "error" in answer:
+            raise PeerError(f"{self.name}: {answer['error']}")
+        return answer
+
+    def close(self) -> None:
+        self.process.stdin.close()
+        self.process.wait()
+
+
+def start(names: list[str], pythons: dict[str, str], threads: int) -> list[Peer]:
+    """Those of `names` that import, lamella first."""
+    found = []
+    for name in sorted(names, key=KNOWN.index):
+        python = pythons.get(name, sys.executable)
+        probe = subprocess.run([python, "-c", f"import {name}"], cwd=ROOT, capture_output=True)
+        if probe.returncode == 0:
+            found.append(Peer(name, python, threads))
+        elif name == "lamella":
+            sys.exit(f"bench: lamella does not import in {python}:\n{probe.stderr.decode()}")
+        else:
+            print(f"bench: {name} does not import in {python}; left out", file=sys.stderr)
+    return found
