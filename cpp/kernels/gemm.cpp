@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT
 // Matrix products: which path for which shape. Every path sums in an order that depends on the shape alone.
 #include "gemm_core.h"
+#include "gemm_direct.h"
 #include "gemm_out.h"
+#include "gemm_vector.h"
 
 namespace lamella {
 namespace LAMELLA_ISA {
@@ -30,9 +32,50 @@ template <class T> static void no_product(const Product<T>& g) {
     }
 }
 
+// Few results, long sums: blocks of k side by side, added up in their order.
+constexpr int kSplitSlot = 7;
+constexpr int64_t kSplitDepth = 4096;
+template <class T> static void split_depth(const Product<T>& g) {
+  using A = acc_t<T>;
+  const int64_t parts = div_up(g.k, kSplitDepth), size = g.m * g.n;
+  A* sums = static_cast<A*>(scratch(size_t(parts * size) * sizeof(A), kSplitSlot));
+  parallel(parts, [&](int64_t t) {
+    const int64_t p = t * kSplitDepth;
+    StridedOperand<T, kTileRows<A>> left{g.a + p * g.a_col, g.a_row, g.a_col};
+    StridedOperand<T, kTileCols<A>> right{g.b + p * g.b_row, g.b_col, g.b_row};
+    gemm_blocked<A>(g.m, g.n, lesser(kSplitDepth, g.k - p), left, right, MatrixOut<A>{sums + t * size, g.n, false, {}});
+  });
+  for (int64_t t = 1; t < parts; ++t)
+    for (int64_t i = 0; i < size; ++i) sums[i] += sums[t * size + i];
+  for (int64_t i = 0; i < g.m; ++i)
+    for (int64_t j = 0; j < g.n; j += 1024)
+      g.out.write(i, j, int(lesser(1024, g.n - j)), sums + i * g.n + j, g.out.accumulate);
+}
+
 template <class T> static void product(const Product<T>& g) {
-  if (g.k == 0) no_product(g);
-  else packed(g);
+  using A = acc_t<T>;
+  if (g.k == 0) { no_product(g); return; }
+  if (g.m * g.n <= 4096 && g.k >= 4 * kSplitDepth) { split_depth(g); return; }
+  if (g.n == 1 && (g.a_col == 1 || g.a_row == 1)) {  // A . vector
+    matrix_vector(g.m, g.k, g.a, g.a_row, g.a_col, g.b, g.b_row, [&](int64_t i, int count, A* sums) {
+      for (int r = 0; r < count; ++r) g.out.write(i + r, 0, 1, sums + r, g.out.accumulate);
+    });
+    return;
+  }
+  if (g.m == 1 && (g.b_col == 1 || g.b_row == 1)) {  // vector . B
+    matrix_vector(g.n, g.k, g.b, g.b_col, g.b_row, g.a, g.a_col, [&](int64_t j, int count, A* sums) {
+      g.out.write(0, j, count, sums, g.out.accumulate);
+    });
+    return;
+  }
+  if constexpr (__is_same(T, A)) {
+    const bool small = g.m <= 128 && g.n <= 128 && g.k <= 128;
+    if (small || g.m <= 3 * kTileRows<A> || g.n <= kTileCols<A>) {
+      gemm_direct<A>(g.m, g.n, g.k, g.a, g.a_row, g.a_col, g.b, g.b_row, g.b_col, g.out);
+      return;
+    }
+  }
+  packed(g);
 }
 
 template <class T> static void gemm_of(const Gemm& g) {

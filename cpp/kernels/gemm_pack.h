@@ -7,50 +7,55 @@
 namespace lamella {
 namespace LAMELLA_ISA {
 
-// Transposes a square of lanes in registers, by exchanging off-diagonal blocks of half, quarter, ... its size.
-template <class A> LAMELLA_INLINE void transpose_lanes(vec<A>* r) {
+template <int... l> struct Lanes {};
+
+// Exchanges the off-diagonal halves of each square of 2 H rows, H rows apart.
+template <class A, int H, int... l> LAMELLA_INLINE void exchange_halves(vec<A>* r, Lanes<l...> lanes) {
   constexpr int L = kLanes<A>;
-  using I = int_of<A>;
-#pragma GCC unroll 4
-  for (int h = L / 2; h; h /= 2) {
-    vec<I> low, high;
-    for (int l = 0; l < L; ++l) {
-      low[l] = I(l & h ? L + l - h : l);
-      high[l] = I(l & h ? L + l : l + h);
-    }
+  using I = vec<int_of<A>>;
 #pragma GCC unroll 16
-    for (int i = 0; i < L; ++i) {
-      if (i & h) continue;
-      vec<A> a = r[i], b = r[i + h];
-      r[i] = __builtin_shuffle(a, b, low);
-      r[i + h] = __builtin_shuffle(a, b, high);
+  for (int i = 0; i < L; ++i)
+    if (!(i & H)) {
+      const vec<A> a = r[i], b = r[i + H];
+      r[i] = __builtin_shuffle(a, b, I{(l & H ? L + l - H : l)...});
+      r[i + H] = __builtin_shuffle(a, b, I{(l & H ? L + l : l + H)...});
     }
-  }
+  if constexpr (H > 1) exchange_halves<A, H / 2>(r, lanes);
+}
+
+// Transposes a square of lanes in registers.
+template <class A> LAMELLA_INLINE void transpose_lanes(vec<A>* r) {
+  exchange_halves<A, kLanes<A> / 2>(r, Lanes<__integer_pack(kLanes<A>)...>{});
+}
+
+// One square: `count` rows of `n` elements, stored as n rows of `width` elements, R apart; zero past count.
+template <class T, int R>
+LAMELLA_INLINE void pack_square(acc_t<T>* out, const T* x, int64_t row, int count, int n, int width) {
+  using A = acc_t<T>;
+  constexpr int L = kLanes<A>;
+  vec<A> r[L];
+#pragma GCC unroll 16
+  for (int i = 0; i < L; ++i) r[i] = i >= count ? vec<A>{} : n == L ? vload(x + i * row) : vload(x + i * row, n);
+  transpose_lanes<A>(r);
+#pragma GCC unroll 16
+  for (int i = 0; i < L; ++i)
+    if (i < n) {
+      if (width == L) vstore(out + i * R, r[i]);
+      else vstore(out + i * R, r[i], width);
+    }
 }
 
 // R rows, `depth` long, adjacent along k: squares are transposed in registers.
 template <class T, int R> static void pack_transposed(acc_t<T>* panel, const T* x, int64_t row, int count, int64_t depth) {
-  using A = acc_t<T>;
-  constexpr int L = kLanes<A>;
-  for (int64_t q = 0; q < depth; q += L) {
-    int64_t n = depth - q < L ? depth - q : L;
-    for (int i0 = 0; i0 < R; i0 += L) {
-      const int width = R - i0 < L ? R - i0 : L;
-      vec<A> r[L];
-#pragma GCC unroll 16
-      for (int i = 0; i < L; ++i) {
-        const T* p = x + (i0 + i) * row + q;
-        r[i] = i0 + i >= count ? vec<A>{} : n == L ? vload(p) : vload(p, n);
-      }
-      transpose_lanes<A>(r);
-      A* out = panel + q * R + i0;
-#pragma GCC unroll 16
-      for (int i = 0; i < L; ++i) {
-        if (i >= n) break;
-        if (width == L) vstore(out + i * R, r[i]);
-        else vstore(out + i * R, r[i], width);
-      }
-    }
+  constexpr int L = kLanes<acc_t<T>>;
+#pragma GCC unroll 4
+  for (int i = 0; i < R; i += L) {
+    const int width = R - i < L ? R - i : L, rows = count - i < width ? count - i : width;
+    int64_t q = 0;
+    if (rows == width)  // the compiler sees all but x, row and q as constants
+      for (; q + L <= depth; q += L) pack_square<T, R>(panel + q * R + i, x + i * row + q, row, width, L, width);
+    for (; q < depth; q += L)
+      pack_square<T, R>(panel + q * R + i, x + i * row + q, row, rows, int(depth - q < L ? depth - q : L), width);
   }
 }
 
