@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: MIT
 // The machine: ISA, threads, memory.
+#include "core/guard.h"
+#include "core/storage.h"
 #include "core/threads.h"
 #include "dispatch/dispatch.h"
 #include "families.h"
@@ -18,6 +20,14 @@ void bind_runtime(py::module_& m) {
   m.def("empty_cache", &empty_cache);
   m.def("set_memory_limit", &set_memory_limit, py::arg("bytes"));
   m.def("reset_peak_memory", &reset_peak_memory);
+  m.def("set_allocator_guard", &set_allocator_guard, py::arg("on"));
+  m.def("check_allocator_guard", [] {
+    std::string fault = allocator_fault();
+    if (!fault.empty()) throw RuntimeError(fault);
+  });
+  m.def("test_overrun", [](int64_t bytes) {  // writes one byte too many, to test the guard
+    static_cast<char*>(new_storage(size_t(bytes))->data)[bytes] = 0;
+  });
   m.def("memory_stats", [] {
     MemoryStats s = memory_stats();
     py::dict d;

@@ -7,6 +7,7 @@
 #include <cstdlib>
 #include <new>
 #include "errors.h"
+#include "guard.h"
 
 namespace lamella {
 namespace {
@@ -136,6 +137,8 @@ void* allocate(size_t bytes) {
   int64_t peak = c.peak.load(std::memory_order_relaxed);
   while (live > peak && !c.peak.compare_exchange_weak(peak, live, std::memory_order_relaxed)) {}
   add(c.requests, 1);
+  if (allocator_guard())
+    if (void* p = guarded_allocate(bytes)) return p;
   if (cls < kLocalClasses && !Local::dead) {
     Local& l = local;
     if (Free* f = l.bins[cls]) { l.bins[cls] = f->next; --l.depth[cls]; return f; }
@@ -161,6 +164,7 @@ void deallocate(void* p, size_t bytes) noexcept {
   int cls = class_of(bytes);
   size_t size = class_size(cls);
   add(c.allocated, -int64_t(size));
+  if (guard_used.load(std::memory_order_relaxed) && guarded_free(p)) return;
   Free* f = static_cast<Free*>(p);
   if (cls < kLocalClasses && !Local::dead && local.depth[cls] < kLocalDepth) {
     f->next = local.bins[cls];
