@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from . import _core, ops
-from .autograd import backward, is_grad_enabled, prepare_inplace, record_inplace
+from .autograd import backward
 
 __all__ = ["Parameter", "Tensor", "device"]
 

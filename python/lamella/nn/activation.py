@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from ..ops import activation as A
 from ..ops import elementwise as E
-
 from ..ops.creation import full
 from . import functional as F
 from .module import Module

@@ -191,7 +191,7 @@ class ParameterList(_List):
     """A list of parameters; Tensors become Parameters."""
 
     _type = Parameter
-    _put: Callable = lambda self, name, value: _Members._put(self, name, _parameter(value))  # noqa: E731
+    _put: Callable = lambda self, name, value: _Members._put(self, name, _parameter(value))
 
     def __init__(self, values: Iterable[Tensor] = ()) -> None:
         super().__init__()

@@ -21,7 +21,7 @@ from ..ops.random import (
 from ..ops.softmax import *
 from ..ops.view import flatten, unflatten
 
-_relu = relu  # noqa: F405  the op itself, without `inplace`
+_relu = relu
 
 
 def normalize(input, p=2.0, dim=1, eps=1e-12):

@@ -24,8 +24,8 @@ __all__ = [
     "expand_as",
     "fill_",
     "flatten",
-    "movedim",
     "moveaxis",
+    "movedim",
     "permute",
     "ravel",
     "reshape",
@@ -101,7 +101,7 @@ def flatten(input, start_dim=0, end_dim=-1):
     size = 1
     for s in shape[start : end + 1]:
         size *= s
-    return reshape(input, shape[:start] + (size,) + shape[end + 1 :])
+    return reshape(input, (*shape[:start], size, *shape[end + 1 :]))
 
 
 def ravel(input):
