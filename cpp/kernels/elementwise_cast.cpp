@@ -16,20 +16,49 @@ static constexpr Run kConvert[wide_count][wide_count] = {
     {convert_run<int64_t, float>, convert_run<int64_t, double>, convert_run<int64_t, int32_t>, nullptr}};
 
 // ---- transposition -----------------------------------------------------------------------------------------------------
+// y (in, jn) from tile, whose row b holds column b of y; 4 x 4 blocks of 32-bit elements in registers.
+template <class T, int kTile>
+LAMELLA_INLINE void turn(const T (*tile)[kTile + 4], T* y, int64_t y_row, int64_t in, int64_t jn) {
+  int64_t from = 0;
+  if constexpr (sizeof(T) == 4) {
+    typedef uint32_t quad __attribute__((vector_size(16)));
+    from = in / 4 * 4;
+    const int64_t whole = jn / 4 * 4;
+    for (int64_t a = 0; a < from; a += 4) {
+      for (int64_t b = 0; b < whole; b += 4) {
+        quad r[4];
+        for (int k = 0; k < 4; ++k) std::memcpy(&r[k], &tile[b + k][a], 16);
+        const quad p = __builtin_shufflevector(r[0], r[1], 0, 4, 1, 5), q = __builtin_shufflevector(r[2], r[3], 0, 4, 1, 5);
+        const quad s = __builtin_shufflevector(r[0], r[1], 2, 6, 3, 7), t = __builtin_shufflevector(r[2], r[3], 2, 6, 3, 7);
+        r[0] = __builtin_shufflevector(p, q, 0, 1, 4, 5);
+        r[1] = __builtin_shufflevector(p, q, 2, 3, 6, 7);
+        r[2] = __builtin_shufflevector(s, t, 0, 1, 4, 5);
+        r[3] = __builtin_shufflevector(s, t, 2, 3, 6, 7);
+        for (int k = 0; k < 4; ++k) std::memcpy(y + (a + k) * y_row + b, &r[k], 16);
+      }
+      for (int64_t b = whole; b < jn; ++b) for (int k = 0; k < 4; ++k) y[(a + k) * y_row + b] = tile[b][a + k];
+    }
+  }
+  for (int64_t a = from; a < in; ++a) for (int64_t b = 0; b < jn; ++b) y[a * y_row + b] = tile[b][a];
+}
+
 // y (rows, cols), row i at i * y_row, from x whose element (i, j) is at i + j * x_col: tiles through a buffer, so that
-// both sides touch whole cache lines once, whatever power of two lies between them.
+// both sides touch whole cache lines once, whatever power of two lies between them; the next tile is fetched meanwhile.
 template <class T> static void transpose(const T* x, int64_t x_col, T* y, int64_t y_row, int64_t rows, int64_t cols) {
-  constexpr int kTile = 64 / int(sizeof(T)) < 16 ? 16 : 64 / int(sizeof(T));
-  T tile[kTile][kTile + 1];
+  constexpr int kTile = sizeof(T) == 8 ? 32 : 64, kLine = 64 / int(sizeof(T));
+  alignas(64) T tile[kTile][kTile + 4];
   for (int64_t j = 0; j < cols; j += kTile) {
     const int64_t jn = cols - j < kTile ? cols - j : kTile;
     for (int64_t i = 0; i < rows; i += kTile) {
       const int64_t in = rows - i < kTile ? rows - i : kTile;
-      for (int64_t b = 0; b < jn; ++b) std::memcpy(tile[b], x + i + (j + b) * x_col, in * sizeof(T));
-      for (int64_t a = 0; a < in; ++a) {
-        T* to = y + (i + a) * y_row + j;
-        for (int64_t b = 0; b < jn; ++b) to[b] = tile[b][a];
+      for (int64_t b = 0; b < jn; ++b) {
+        const T* from = x + i + (j + b) * x_col;
+        if (in == kTile) std::memcpy(tile[b], from, sizeof(T) * kTile);
+        else for (int64_t a = 0; a < in; ++a) tile[b][a] = from[a];
+        if (j + b + kTile < cols)
+          for (int64_t a = 0; a < in; a += kLine) __builtin_prefetch(from + kTile * x_col + a);
       }
+      turn<T, kTile>(tile, y + i * y_row + j, y_row, in, jn);
     }
   }
 }
@@ -48,8 +77,8 @@ template <class T> static bool copy_transposed(const Cast& c) {
     outer[d] = d == dim || d == last ? 1 : l.shape[d];
   }
   // tasks: for each index of the outer dimensions, bands of rows of about kGrain elements
-  int64_t band = kGrain / l.shape[last] / 16 * 16;
-  if (band < 16) band = 16;
+  int64_t band = kGrain / l.shape[last] / 64 * 64;
+  if (band < 64) band = 64;
   const int64_t bands = (l.shape[dim] + band - 1) / band, planes = total / (l.shape[dim] * l.shape[last]);
   parallel(planes * bands, [&](int64_t task) {
     int64_t i = task % bands * band, plane = task / bands, x = i, y = i * l.stride[0][dim];

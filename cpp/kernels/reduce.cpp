@@ -9,7 +9,7 @@ namespace LAMELLA_ISA {
 namespace {
 
 constexpr int64_t kBlock = 1024, kPart = 65536;              // elements of a row: 64 blocks a part
-constexpr int64_t kRows = 128, kPartRows = 1024, kCols = 512;  // columns: 8 blocks a part, kCols columns at a time
+constexpr int64_t kRows = 128, kPartRows = 1024, kCols = 1024;  // columns: 8 blocks a part, kCols columns at a time
 
 // What a reduction is to the walk: arrays of states, made from elements and joined.
 struct Reducer {
@@ -266,16 +266,17 @@ void reduce_rows(const Reducer& r, const Port& x, const Loop<2>& kept, const Loo
   });
 }
 
-// The innermost kept dimension is contiguous in x: whole rows of it are taken into a row of states.
+// Whole rows of the innermost kept dimension are taken into a row of states: where that dimension is contiguous in x, or
+// the reduced ones are short.
 template <class F>
 void reduce_columns(const Reducer& r, const Port& x, const Loop<2>& kept, const Loop<2>& over, const F& finish) {
   const int last = kept.ndim - 1;
-  const int64_t cols = kept.shape[last], planes = count_of(kept) / cols, m = count_of(over);
+  const int64_t cols = kept.shape[last], step = kept.stride[1][last], planes = count_of(kept) / cols, m = count_of(over);
   const int64_t strips = (cols + kCols - 1) / kCols, parts = (m + kPartRows - 1) / kPartRows;
   auto part_states = [&](int64_t plane, int64_t strip, int64_t part, char* states) {  // states: the first block's
     alignas(64) char buffer[kCols * 8], blocks[kPartRows / kRows * kCols * 8];
     const int64_t begin = strip * kCols, n = cols - begin < kCols ? cols - begin : kCols;
-    const int64_t base = offset_of(kept, plane * cols) + begin;
+    const int64_t base = offset_of(kept, plane * cols) + begin * step;
     const int64_t first = part * kPartRows, end = first + kPartRows < m ? first + kPartRows : m;
     int64_t count = 0, inner = over.ndim ? over.shape[over.ndim - 1] : 1, left = 0, at = 0;
     for (int64_t b = first; b < end; b += kRows, ++count) {
@@ -285,7 +286,7 @@ void reduce_columns(const Reducer& r, const Port& x, const Loop<2>& kept, const 
         if (left == 0) { at = offset_of(over, j); left = inner - j % inner; }
         else at += over.stride[1][over.ndim - 1];
         const char* row = x.data + (base + at) * x.size;
-        if (!x.native) { x.gather(row, 1, buffer, n); row = buffer; }
+        if (!x.native || step != 1) { x.gather(row, step, buffer, n); row = buffer; }
         r.rows(s, row, n);
       }
     }
@@ -367,8 +368,9 @@ void reduce(const Reduce& a) {
     return;
   }
   const int last = a.kept.ndim - 1;
-  const bool across = r.rows && last >= 0 && a.kept.stride[1][last] == 1 && a.kept.shape[last] > 1 &&
-                      !(a.over.ndim && a.over.stride[1][a.over.ndim - 1] == 1 && a.over.shape[a.over.ndim - 1] > 1);
+  const bool inner = a.over.ndim && a.over.stride[1][a.over.ndim - 1] == 1 && a.over.shape[a.over.ndim - 1] > 1;
+  const bool across = r.rows && last >= 0 && a.kept.shape[last] > 1 &&
+                      ((a.kept.stride[1][last] == 1 && !inner) || (m <= 32 && a.kept.shape[last] >= 64));
   if (across) reduce_columns(r, x, a.kept, a.over, finish);
   else reduce_rows(r, x, a.kept, a.over, finish);
 }
