@@ -65,7 +65,7 @@ std::tuple<Array, Array, Array> group_norm_fwd(const Array& x, int64_t groups, c
 std::tuple<Array, Array, Array> group_norm_bwd(const Array& x, const Array& dy, int64_t groups,
                                                const std::optional<Array>& weight, const Array& mean, const Array& rstd,
                                                bool need_x, bool need_weight, bool need_bias) {
-  const int64_t n = x.shape[0], c = x.shape[1], inner = n * c ? x.numel() / (n * c) : 0;
+  const int64_t n = x.shape[0], c = x.shape[1], inner = n * c > 0 ? x.numel() / (n * c) : 0;
   Array w = parameter("group_norm", "weight", weight, {c}, x.dtype), cx = contiguous(x), cdy = contiguous(dy);
   Grads g(x, {c}, need_x, need_weight, need_bias);
   kernels().group_norm_bwd({cx.dtype, n, c, inner, groups, cx.data(), cdy.data(), data_of(w), mean.data(), rstd.data(),
