@@ -42,7 +42,7 @@ def _mnist(folder: str) -> tuple[Any, Any]:
     if not Path(folder).is_dir():
         raise UsageError(f"--data must be a folder with IDX files, got {folder}")
     has_train = any(Path(folder).glob("train-images*"))
-    test = arrays("test") if any(Path(folder).glob("t10k-images*")) or not has_train else None
+    test = arrays("t10k") if any(Path(folder).glob("t10k-images*")) or not has_train else None
     if has_train:
         train = arrays("train")
         if test is None:
