@@ -1,0 +1,155 @@
+# SPDX-License-Identifier: MIT
+"""Convolution against plain loops over the taps."""
+
+import itertools
+
+import numpy as np
+
+import lamella
+from case import ALL_FLOATS, A, Bad, Case, S
+from lamella.nn import functional as F
+
+KERNELS = ("conv_fwd", "conv_bwd_input", "conv_bwd_weight")
+TOL = {"float32": 1e-5, "float64": 1e-12}
+TOL_ALL = {**TOL, "bfloat16": 2e-2, "float16": 4e-3}
+
+
+def _each(v, dims):
+    return (v,) * dims if isinstance(v, int) else tuple(v)
+
+
+def reference(x, w, b=None, stride=1, padding=0, dilation=1, groups=1):
+    """y[n, k, o] = b[k] + sum over c and taps t of w[k, c, t] x[n, c, o stride + t dilation - padding]."""
+    dims = w.ndim - 2
+    if x.ndim == dims + 1:
+        return reference(x[None], w, b, stride, padding, dilation, groups)[0]
+    stride, dilation = _each(stride, dims), _each(dilation, dims)
+    if padding == "same":
+        total = [d * (k - 1) for d, k in zip(dilation, w.shape[2:], strict=True)]
+        sides = [(t // 2, t - t // 2) for t in total]
+    else:
+        sides = [(p, p) for p in _each(0 if padding == "valid" else padding, dims)]
+    x = np.pad(x, [(0, 0), (0, 0), *sides])
+    out = [(s - d * (k - 1) - 1) // st + 1 for s, d, k, st in zip(x.shape[2:], dilation, w.shape[2:], stride, strict=True)]
+    y = np.zeros((x.shape[0], w.shape[0], *out))
+    per_in, per_out = w.shape[1], w.shape[0] // groups
+    for tap in itertools.product(*(range(k) for k in w.shape[2:])):
+        at = tuple(
+            slice(t * d, t * d + (o - 1) * s + 1, s) for t, d, o, s in zip(tap, dilation, out, stride, strict=True)
+        )
+        seen = x[(slice(None), slice(None), *at)]
+        for g in range(groups):
+            taps = w[(slice(g * per_out, (g + 1) * per_out), slice(None), *tap)]
+            y[:, g * per_out : (g + 1) * per_out] += np.einsum("kc,nc...->nk...", taps, seen[:, g * per_in : (g + 1) * per_in])
+    return y if b is None else y + b.reshape((-1,) + (1,) * dims)
+
+
+def transposed(x, w, b=None, stride=1, padding=0, output_padding=0, groups=1, dilation=1):
+    """Every input adds its taps to the output: y[i stride + t dilation - padding] += w[k, c, t] x[i]."""
+    dims = w.ndim - 2
+    stride, padding, dilation = _each(stride, dims), _each(padding, dims), _each(dilation, dims)
+    extra = _each(output_padding, dims)
+    full = [(s - 1) * st + d * (k - 1) + 1 for s, st, d, k in zip(x.shape[2:], stride, dilation, w.shape[2:], strict=True)]
+    y = np.zeros((x.shape[0], w.shape[1] * groups, *(f + e for f, e in zip(full, extra, strict=True))))
+    per_in, per_out = w.shape[0] // groups, w.shape[1]
+    for tap in itertools.product(*(range(k) for k in w.shape[2:])):
+        at = tuple(
+            slice(t * d, t * d + (s - 1) * st + 1, st) for t, d, s, st in zip(tap, dilation, x.shape[2:], stride, strict=True)
+        )
+        for g in range(groups):
+            taps = w[(slice(g * per_in, (g + 1) * per_in), slice(None), *tap)]
+            part = np.einsum("kc,nk...->nc...", taps, x[:, g * per_in : (g + 1) * per_in])
+            y[(slice(None), slice(g * per_out, (g + 1) * per_out), *at)] += part
+    y = y[(..., *(slice(p, y.shape[2 + i] - p) for i, p in enumerate(padding)))]
+    return y if b is None else y + b.reshape((-1,) + (1,) * dims)
+
+
+x4, w4 = lamella.zeros(1, 4, 5, 5), lamella.zeros(6, 4, 3, 3)
+
+CASES = [
+    Case(
+        "conv1d",
+        F.conv1d,
+        reference,
+        [
+            S(A((2, 3, 17)), A((4, 3, 3)), A((4,))),
+            S(A((2, 4, 40)), A((6, 2, 5)), A((6,)), stride=2, padding=3, dilation=2, groups=2),
+            S(A((3, 9)), A((2, 3, 4)), None, padding="same"),
+        ],
+        kernels=KERNELS,
+        dtypes=ALL_FLOATS,
+        tol=TOL_ALL,
+    ),
+    Case(
+        "conv2d",
+        F.conv2d,
+        reference,
+        [
+            S(A((2, 3, 9, 8)), A((4, 3, 3, 3)), A((4,)), padding=1),
+            S(A((5, 1, 12, 12)), A((6, 1, 5, 5)), A((6,)), padding=2),  # few channels, many images in a tile
+            S(A((2, 17, 6, 7)), A((13, 17, 1, 1)), A((13,))),  # a plain product
+            S(A((1, 31, 5, 5)), A((14, 31, 3, 3)), None, padding=1),  # k beyond a block
+            S(A((2, 4, 11, 10)), A((6, 2, 3, 3)), A((6,)), stride=2, padding=1, groups=2),
+            S(A((2, 5, 9, 9)), A((5, 1, 3, 3)), A((5,)), padding=1, groups=5),  # depthwise
+            S(A((2, 3, 40, 37)), A((6, 1, 3, 5)), None, stride=2, padding=(1, 2), groups=3),  # with multiplier 2
+            S(A((1, 2, 13, 14)), A((3, 2, 3, 2)), A((3,)), stride=(3, 2), padding=(2, 1), dilation=(2, 3)),
+            S(A((1, 3, 23, 23)), A((8, 3, 7, 7)), None, stride=2, padding=3),
+            S(A((2, 2, 6, 6)), A((3, 2, 2, 3)), A((3,)), padding="same"),
+            S(A((3, 7, 7)), A((2, 3, 3, 3)), A((2,)), padding="valid"),
+            S(A((2, 2, 3, 3)), A((2, 2, 1, 1)), None, stride=2),  # positions that no tap reaches
+            S(A((0, 3, 5, 5)), A((2, 3, 3, 3)), A((2,))),
+        ],
+        kernels=KERNELS,
+        dtypes=ALL_FLOATS,
+        tol=TOL_ALL,
+        bad=[
+            Bad(lambda: F.conv2d(lamella.zeros(1, 3, 5, 5), w4), ValueError, "[conv] input must have 4 channels"),
+            Bad(lambda: F.conv2d(x4, w4, lamella.zeros(5)), ValueError, "[conv] bias must be float32 (6,), got float32 (5,)"),
+            Bad(lambda: F.conv2d(lamella.zeros(5, 5), w4), ValueError, "[conv2d] input must have 3 or 4 dimensions, got (5, 5)"),
+            Bad(lambda: F.conv2d(lamella.zeros(1, 4, 2, 2), w4), ValueError, "[conv] kernel must fit into the padded input"),
+            Bad(lambda: F.conv2d(x4, w4, stride=0), ValueError, "[conv] stride must be at least 1, got (0, 0)"),
+            Bad(lambda: F.conv2d(x4, w4, padding="full"), ValueError, "[conv2d] padding must be a number"),
+            Bad(lambda: F.conv2d(x4, w4.double()), TypeError, "must have one floating dtype, got float32 and float64"),
+            Bad(lambda: F.conv2d(x4, w4, stride=2, padding="same"), ValueError, "[conv2d] stride must be 1 for padding='same'"),
+        ],
+    ),
+    Case(
+        "conv3d",
+        F.conv3d,
+        reference,
+        [
+            S(A((2, 2, 4, 5, 6)), A((3, 2, 2, 3, 3)), A((3,)), padding=1),
+            S(A((1, 4, 5, 5, 5)), A((4, 1, 3, 3, 3)), None, stride=2, padding=1, groups=4),
+        ],
+        kernels=KERNELS,
+        tol=TOL,
+    ),
+    Case(
+        "conv_transpose1d",
+        F.conv_transpose1d,
+        transposed,
+        [S(A((2, 4, 7)), A((4, 3, 3)), A((3,)), stride=2, padding=1, output_padding=1)],
+        kernels=KERNELS,
+        tol=TOL,
+    ),
+    Case(
+        "conv_transpose2d",
+        F.conv_transpose2d,
+        transposed,
+        [
+            S(A((2, 4, 5, 6)), A((4, 3, 3, 3)), A((3,))),
+            S(A((1, 4, 4, 3)), A((4, 2, 4, 3)), A((4,)), stride=2, padding=1, groups=2),
+            S(A((1, 2, 3, 3)), A((2, 3, 2, 2)), None, stride=3, output_padding=(2, 1), dilation=2),
+        ],
+        kernels=KERNELS,
+        tol=TOL,
+        bad=[
+            Bad(
+                lambda: F.conv_transpose2d(x4, lamella.zeros(4, 2, 3, 3), output_padding=1),
+                ValueError,
+                "[conv_transpose2d] output_padding must lie below stride or dilation",
+            ),
+            Bad(lambda: F.conv_transpose2d(x4, w4), ValueError, "[conv_transpose2d] input must have 6 channels"),
+        ],
+    ),
+]

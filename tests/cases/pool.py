@@ -1,0 +1,156 @@
+# SPDX-License-Identifier: MIT
+"""Pooling against plain loops over the windows."""
+
+import itertools
+import math
+
+import numpy as np
+
+import lamella
+from case import ALL_FLOATS, A, Bad, Case, S
+from lamella.nn import functional as F
+
+
+def _each(v, dims):
+    return (v,) * dims if isinstance(v, int) else tuple(v)
+
+
+def _windows(size, kernel, stride, padding, dilation, ceil_mode):
+    """Per output: (positions inside the input, how many positions lie inside the padded input)."""
+    free = size + 2 * padding - dilation * (kernel - 1) - 1
+    n = (math.ceil(free / stride) if ceil_mode else free // stride) + 1
+    if ceil_mode and (n - 1) * stride >= size + padding:
+        n -= 1
+    result = []
+    for o in range(n):
+        at = [o * stride - padding + t * dilation for t in range(kernel)]
+        result.append(([p for p in at if 0 <= p < size], len([p for p in at if p < size + padding])))
+    return result
+
+
+def _pool(x, dims, kernel, stride, padding, dilation, ceil_mode, value):
+    kernel = _each(kernel, dims)
+    stride = kernel if stride is None else _each(stride, dims)
+    padding, dilation = _each(padding, dims), _each(dilation, dims)
+    per = [
+        _windows(x.shape[x.ndim - dims + i], kernel[i], stride[i], padding[i], dilation[i], ceil_mode) for i in range(dims)
+    ]
+    y = np.zeros((*x.shape[: x.ndim - dims], *(len(p) for p in per)))
+    for at in itertools.product(*(range(len(p)) for p in per)):
+        chosen = [per[i][o] for i, o in enumerate(at)]
+        window = x[(..., *np.ix_(*(c[0] for c in chosen)))]
+        y[(..., *at)] = value(window.reshape(*x.shape[: x.ndim - dims], -1), math.prod(c[1] for c in chosen))
+    return y
+
+
+def max_reference(dims):
+    def ref(x, kernel, stride=None, padding=0, dilation=1, ceil_mode=False):
+        return _pool(x, dims, kernel, stride, padding, dilation, ceil_mode, lambda w, n: w.max(-1))
+
+    return ref
+
+
+def avg_reference(dims):
+    def ref(x, kernel, stride=None, padding=0, ceil_mode=False, count_include_pad=True, divisor_override=None):
+        def mean(w, padded):
+            return w.sum(-1) / (divisor_override or (padded if count_include_pad else w.shape[-1]))
+
+        return _pool(x, dims, kernel, stride, padding, 1, ceil_mode, mean)
+
+    return ref
+
+
+def adaptive_reference(dims, reduce):
+    def ref(x, output):
+        output = (output,) * dims if output is None or isinstance(output, int) else output
+        lead = x.shape[: x.ndim - dims]
+        sizes = [s if o is None else o for o, s in zip(output, x.shape[x.ndim - dims :], strict=True)]
+        y = np.zeros((*lead, *sizes))
+        for at in itertools.product(*(range(s) for s in sizes)):
+            window = x[
+                (
+                    ...,
+                    *(
+                        slice(o * n // s, -(-(o + 1) * n // s))
+                        for o, s, n in zip(at, sizes, x.shape[x.ndim - dims :], strict=True)
+                    ),
+                )
+            ]
+            y[(..., *at)] = reduce(window.reshape(*lead, -1), axis=-1)
+        return y
+
+    return ref
+
+
+MAX, AVG = ("max_pool_fwd", "max_pool_bwd"), ("avg_pool_fwd", "avg_pool_bwd")
+ADAPTIVE = ("adaptive_avg_pool_fwd", "adaptive_avg_pool_bwd")
+x = lamella.zeros(1, 2, 4, 4)
+
+CASES = [
+    Case("max_pool1d", F.max_pool1d, max_reference(1), [S(A((2, 3, 19)), 3, 2, 1), S(A((3, 8)), 2)], kernels=MAX),
+    Case(
+        "max_pool2d",
+        F.max_pool2d,
+        max_reference(2),
+        [
+            S(A((2, 3, 8, 10)), 2),
+            S(A((2, 3, 33, 35)), 3, 2, 1),
+            S(A((1, 2, 9, 7)), (2, 3), (3, 1), (1, 1), (2, 1)),
+            S(A((2, 2, 7, 7)), 3, 2, 0, ceil_mode=True),
+            S(A((1, 1, 5, 6), special=(math.nan, math.inf, -math.inf)), 2, 1),
+            S(A((3, 5, 5)), 5),
+        ],
+        kernels=MAX,
+        dtypes=ALL_FLOATS,
+        bad=[
+            Bad(lambda: F.max_pool2d(x, 2, padding=2), ValueError, "[max_pool] padding must be at most half of kernel_size"),
+            Bad(lambda: F.max_pool2d(x, 5), ValueError, "[max_pool] input must be at least as large as the window"),
+            Bad(lambda: F.max_pool2d(x, 0), ValueError, "[max_pool] kernel_size must be positive, got (0, 0)"),
+            Bad(lambda: F.max_pool2d(x, (1, 2, 3)), ValueError, "[max_pool2d] kernel_size must be a number or 2 numbers"),
+            Bad(lambda: F.max_pool2d(x.long(), 2), TypeError, "[max_pool] input must have a floating dtype, got int64"),
+        ],
+    ),
+    Case("max_pool3d", F.max_pool3d, max_reference(3), [S(A((1, 2, 5, 6, 7)), 2), S(A((1, 1, 5, 5, 5)), 3, 2, 1)], kernels=MAX),
+    Case("avg_pool1d", F.avg_pool1d, avg_reference(1), [S(A((2, 3, 19)), 3, 2, 1)], kernels=AVG),
+    Case(
+        "avg_pool2d",
+        F.avg_pool2d,
+        avg_reference(2),
+        [
+            S(A((2, 3, 8, 10)), 2),
+            S(A((2, 3, 33, 35)), 3, 2, 1),
+            S(A((2, 2, 7, 7)), 3, 2, 1, ceil_mode=True),
+            S(A((2, 2, 7, 7)), 3, 2, 1, count_include_pad=False),
+            S(A((1, 2, 6, 9)), (2, 3), divisor_override=5),
+        ],
+        kernels=AVG,
+        dtypes=ALL_FLOATS,
+        bad=[
+            Bad(lambda: F.avg_pool2d(x, 2, divisor_override=0), ValueError, "[avg_pool2d] divisor_override must be positive"),
+            Bad(lambda: F.avg_pool2d(x[0, 0], 2), ValueError, "[avg_pool2d] input must have 3 or 4 dimensions, got (4, 4)"),
+        ],
+    ),
+    Case("avg_pool3d", F.avg_pool3d, avg_reference(3), [S(A((1, 2, 5, 6, 7)), 2), S(A((1, 1, 5, 5, 5)), 3, 2, 1)], kernels=AVG),
+    Case(
+        "adaptive_avg_pool2d",
+        F.adaptive_avg_pool2d,
+        adaptive_reference(2, np.mean),
+        [S(A((2, 3, 7, 9)), 1), S(A((2, 3, 7, 9)), (3, 4)), S(A((2, 5, 6)), (None, 8)), S(A((1, 2, 40, 40)), 5)],
+        kernels=ADAPTIVE,
+        dtypes=ALL_FLOATS,
+        bad=[
+            Bad(lambda: F.adaptive_avg_pool2d(x, 0), ValueError, "[adaptive_avg_pool] output_size must be positive"),
+            Bad(lambda: F.adaptive_avg_pool2d(x, (1, 2, 3)), ValueError, "[adaptive_avg_pool2d] output_size must be a number"),
+        ],
+    ),
+    Case("adaptive_avg_pool1d", F.adaptive_avg_pool1d, adaptive_reference(1, np.mean), [S(A((2, 3, 11)), 4)], kernels=ADAPTIVE),
+    Case("adaptive_avg_pool3d", F.adaptive_avg_pool3d, adaptive_reference(3, np.mean), [S(A((1, 2, 5, 6, 7)), 2)], kernels=ADAPTIVE),
+    Case(
+        "adaptive_max_pool2d",
+        F.adaptive_max_pool2d,
+        adaptive_reference(2, np.max),
+        [S(A((2, 3, 7, 9)), 1), S(A((2, 3, 7, 9)), (3, 4))],
+        kernels=("adaptive_max_pool_fwd", "max_pool_bwd"),
+        dtypes=ALL_FLOATS,
+    ),
+]
