@@ -295,6 +295,7 @@ class Tensor(_core.TensorBase):
 
     def __reduce_ex__(self, protocol):
         bits = _core.to_numpy(_core.contiguous(self.detach()), bits=True)
+        bits = bits.view(np.int16) if self.dtype is _core.bfloat16 else bits
         return _rebuild, (type(self), bits, self.dtype, self.requires_grad)
 
     def __repr__(self):
@@ -315,11 +316,6 @@ class Tensor(_core.TensorBase):
         return format(self.item(), spec) if self.ndim == 0 else object.__format__(self, spec)
 
     # ---- in place ------------------------------------------------------------------------------------------------
-    def detach_(self):
-        """Leaves the graph, in place."""
-        self._set_array(self)
-        return _core.detach_(self)
-
     def add_(self, other, *, alpha=1):
         """self += alpha * other."""
         return _core.add.inplace(self, other if alpha == 1 else other * alpha)
@@ -394,7 +390,18 @@ def _attach() -> None:
         if hasattr(ops, name):
             setattr(Tensor, name, getattr(ops, name))
     for name in _INPLACE:
-        setattr(Tensor, name + "_", getattr(_core, name).inplace)
+        setattr(Tensor, name + "_", _inplace_method(name))
+
+
+def _inplace_method(name: str) -> Callable[..., Any]:
+    write = getattr(_core, name).inplace
+
+    def method(self, *args):
+        return write(self, *args)
+
+    method.__name__ = name + "_"
+    method.__doc__ = f"`{name}`, written into this tensor."
+    return method
 
 
 _attach()

@@ -96,11 +96,11 @@ def _from_data(data: Any, dtype: Any) -> Any:
     elif hasattr(data, "__array__"):
         x = _core.from_numpy(np.asarray(data))
     else:
-        x = _from_list(data)
+        x = _from_list(data, dtype)
     return x
 
 
-def _from_list(data: Any) -> Any:
+def _from_list(data: Any, dtype: Any) -> Any:
     if _holds_tensors(data):
         data = _plain(data)
     try:
@@ -110,7 +110,8 @@ def _from_list(data: Any) -> Any:
     if array.dtype == object or array.dtype.kind not in "fiub":
         raise TypeError(f"[tensor] data must be numbers, nested lists of numbers or arrays, got {type(data).__name__} of {array.dtype}")
     x = _core.from_numpy(array if array.dtype != np.uint64 else array.astype(np.int64))
-    return _core.cast(x, _default) if array.dtype == np.float64 and x.dtype is not _default else x
+    # Python floats are float64 to NumPy: they take the default dtype, unless another is asked for.
+    return _core.cast(x, _default) if dtype is None and array.dtype == np.float64 and x.dtype is not _default else x
 
 
 def _holds_tensors(data: Any) -> bool:

@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: MIT
+"""Tensor: creation, promotion, views, exchange with NumPy and DLPack, Python's protocols."""
+
+import copy
+import pickle
+
+import numpy as np
+import pytest
+
+import lamella
+
+
+def test_creation():
+    assert lamella.tensor([1.0, 2]).dtype is lamella.float32 and lamella.tensor([1, 2]).dtype is lamella.int64
+    assert lamella.tensor(True).dtype is lamella.bool and lamella.tensor(np.float64(2)).dtype is lamella.float64
+    assert lamella.arange(2, 11, 3).tolist() == [2, 5, 8] and lamella.arange(0.0, 1.0, 0.25).shape == (4,)
+    assert lamella.linspace(0, 1, 5).tolist() == [0, 0.25, 0.5, 0.75, 1] and lamella.eye(2).tolist() == [[1, 0], [0, 1]]
+    assert lamella.full((2,), 7).dtype is lamella.int64 and lamella.zeros(0, 3).numel() == 0
+    with pytest.raises(ValueError, match="ragged"):
+        lamella.tensor([[1, 2], [3]])
+    with pytest.raises(TypeError, match=r"\[tensor\] data must be numbers"):
+        lamella.tensor(["a"])
+    with pytest.raises(RuntimeError, match=r"device must be available in this build \(cpu\), got cuda"):
+        lamella.zeros(2).to("cuda")
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "expected"),
+    [
+        ("uint8", "int8", "int16"),
+        ("bool", "uint8", "uint8"),
+        ("int64", "float16", "float16"),
+        ("float16", "bfloat16", "float32"),
+        ("bfloat16", "float32", "float32"),
+        ("int32", "int64", "int64"),
+    ],
+)
+def test_promotion(a, b, expected):
+    x, y = lamella.ones(2, dtype=getattr(lamella, a)), lamella.ones(2, dtype=getattr(lamella, b))
+    assert (x + y).dtype.name == (y + x).dtype.name == expected
+
+
+def test_numbers_do_not_widen():
+    assert (lamella.ones(2, dtype=lamella.float16) * 2.5).dtype is lamella.float16
+    assert (lamella.ones(2, dtype=lamella.int8) + 1).dtype is lamella.int8
+    assert (lamella.ones(2, dtype=lamella.int8) * 1.5).dtype is lamella.float32
+    assert (lamella.ones(2) * lamella.tensor(2.0, dtype=lamella.float64)).dtype is lamella.float32
+    assert (lamella.tensor(3) / lamella.tensor(2)).item() == 1.5
+
+
+def test_views_share_memory():
+    x = lamella.zeros(2, 3)
+    x.t()[1, 0] = 5
+    x.reshape(6)[5] = 7
+    x[:, 1:2].fill_(1)
+    assert x.tolist() == [[0, 1, 0], [0, 1, 7]]
+    assert x.t().contiguous().data_ptr() != x.data_ptr() and x.expand(4, 2, 3).stride() == (0, 3, 1)
+    with pytest.raises(ValueError, match="use reshape"):
+        x.t().view(6)
+    assert x.flatten().shape == (6,) and x.unsqueeze(-1).squeeze(-1).shape == (2, 3)
+    assert x.permute(1, 0).shape == x.movedim(0, 1).shape == (3, 2) and x.diagonal().tolist() == [0, 1]
+
+
+def test_numpy_both_ways_without_a_copy():
+    a = np.arange(6, dtype=np.float32).reshape(2, 3)
+    x = lamella.from_numpy(a[:, ::-1])
+    assert x.tolist() == a[:, ::-1].tolist()
+    x[0, 0] = 9
+    assert a[0, 2] == 9
+    b = x.numpy()
+    b[1, 1] = -1
+    assert x[1, 1] == -1 and np.asarray(x).shape == (2, 3)
+    assert isinstance(a * x, lamella.Tensor) and isinstance(np.float32(2) * x, lamella.Tensor)
+    a.flags.writeable = False
+    with pytest.raises(ValueError, match="read-only"):
+        lamella.from_numpy(a).zero_()
+    with pytest.raises(TypeError, match=r"\[from_numpy\] array must have a dtype lamella has"):
+        lamella.from_numpy(np.zeros(2, complex))
+    with pytest.raises(RuntimeError, match=r"use detach\(\).numpy\(\)"):
+        lamella.ones(2, requires_grad=True).numpy()
+    del x
+    assert b[1, 1] == -1  # the array keeps the storage
+
+
+def test_dlpack_both_ways_without_a_copy():
+    x = lamella.arange(6.0).reshape(2, 3)
+    a = np.from_dlpack(x)
+    a[0, 0] = 4
+    assert x[0, 0] == 4
+    y = lamella.from_dlpack(np.ones((2, 2)))
+    assert y.dtype is lamella.float64 and y.sum() == 4
+    z = lamella.from_dlpack(lamella.ones(3, dtype=lamella.bfloat16))
+    assert z.dtype is lamella.bfloat16 and z.float().sum() == 3
+    with pytest.raises(BufferError):
+        np.from_dlpack(lamella.ones(2, requires_grad=True))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "int8", "bool"])
+def test_copies(dtype):
+    x = lamella.tensor([[0, 1], [1, 1]], dtype=getattr(lamella, dtype))
+    for y in (pickle.loads(pickle.dumps(x)), copy.deepcopy(x), x.clone()):
+        assert y.dtype is x.dtype and y.tolist() == x.tolist() and y.data_ptr() != x.data_ptr()
+    assert pickle.loads(pickle.dumps(lamella.Parameter(lamella.ones(2)))).requires_grad
+
+
+def test_protocols():
+    x = lamella.tensor([[1.5, -2.0]])
+    assert len(x) == 1 and [r.tolist() for r in x] == [[1.5, -2.0]] and 1.5 in x
+    assert float(lamella.tensor(2.5)) == 2.5 and int(lamella.tensor(3)) == 3 and bool(lamella.tensor(0)) is False
+    assert [10, 20, 30][lamella.tensor(1)] == 20 and f"{lamella.tensor(1.234):.1f}" == "1.2"
+    assert repr(x).startswith("tensor([[ 1.5, -2. ]])") or "1.5" in repr(x)
+    assert "grad_fn=<mul>" in repr(lamella.ones(1, requires_grad=True) * 2)
+    assert hash(x) == hash(x) and {x: 1}[x] == 1
+    with pytest.raises(RuntimeError, match=r"use .any\(\) or .all\(\)"):
+        bool(x)
+    assert (~lamella.tensor([True, False])).tolist() == [False, True]
+
+
+def test_memory_limit_is_an_error_one_survives():
+    from lamella import _core
+
+    used = _core.memory_stats()["allocated"]
+    _core.set_memory_limit(used + (1 << 20))
+    try:
+        with pytest.raises(MemoryError, match="limit"):
+            lamella.zeros(1 << 20)
+    finally:
+        _core.set_memory_limit(0)
+    assert lamella.zeros(1 << 20).sum() == 0
+    with pytest.raises(MemoryError):
+        lamella.empty(1 << 40, 1 << 20)
