@@ -155,6 +155,16 @@ void binary(const Binary& s) {
     run(s.y, x, n, p);
     return;
   }
+  if (a.native && s.loop.ndim == 1 && s.loop.shape[0] <= kChunk && s.loop.stride[0][0] == 1) {  // an operand is one value
+    alignas(64) char buffers[2][kChunk * 8];
+    const void* x[2] = {s.a, s.b};
+    bool simple = true;
+    for (int k = 0; k < 2; ++k) {
+      if (s.loop.stride[k + 1][0] == 0) { a.gather(x[k], 0, buffers[k], s.loop.shape[0]); x[k] = buffers[k]; }
+      else simple &= s.loop.stride[k + 1][0] == 1;
+    }
+    if (simple) { run(s.y, x, s.loop.shape[0], p); return; }
+  }
   drive(s.loop, {to_bool ? port_raw(1, s.y) : port(s.dtype, s.y), a, logic ? port_bool(s.dtype, s.b) : port(s.dtype, s.b)},
         run, p);
 }

@@ -150,6 +150,15 @@ static LAMELLA_INLINE char* element(const Plan& plan, int k, int64_t offset) {
   return plan.port[k].data + offset * plan.port[k].size;
 }
 
+// Gathers of a few elements each: vector code would spend more on its own start than on them.
+__attribute__((optimize("no-tree-vectorize")))
+static void gather_piece(const Port& port, const char* x, int64_t stride, char* buffer, int64_t n) {
+  if (!port.native || port.size != 4) return port.gather(x, stride, buffer, n);
+  uint32_t* to = reinterpret_cast<uint32_t*>(buffer);
+  const uint32_t* from = reinterpret_cast<const uint32_t*>(x);
+  for (int64_t i = 0; i < n; ++i) to[i] = from[i * stride];
+}
+
 // A stretch of one row: elements [at, at + n) of the row at `pos`.
 static void run_row(const Plan& plan, Buffers& buffers, const Position& pos, int64_t at, int64_t n) {
   const int last = plan.ndim - 1;
@@ -213,7 +222,7 @@ static void run_across(const Plan& plan, Buffers& buffers, int64_t begin, int64_
         for (int k = 1; k < plan.operands; ++k) {
           if (plan.flat[k] || plan.constant[k]) continue;
           const int64_t s = plan.stride[k][last];
-          plan.port[k].gather(element(plan, k, pos.offset[k] + at * s), s, buffers.of[k] + done * plan.port[k].wide, m);
+          gather_piece(plan.port[k], element(plan, k, pos.offset[k] + at * s), s, buffers.of[k] + done * plan.port[k].wide, m);
         }
         done += m;
         at += m;

@@ -371,6 +371,25 @@ void reduce(const Reduce& a) {
   const bool inner = a.over.ndim && a.over.stride[1][a.over.ndim - 1] == 1 && a.over.shape[a.over.ndim - 1] > 1;
   const bool across = r.rows && last >= 0 && a.kept.shape[last] > 1 &&
                       ((a.kept.stride[1][last] == 1 && !inner) || (m <= 32 && a.kept.shape[last] >= 64));
+  // A few columns, all contiguous: several rows side by side are one long row, whose states are joined at the end.
+  const int64_t cols = last >= 0 ? a.kept.shape[last] : 0, side = cols ? 512 / cols : 0;
+  if (across && cols <= 64 && a.kept.ndim == 1 && a.kept.stride[1][0] == 1 && a.over.ndim == 1 &&
+      a.over.stride[1][0] == cols && m >= 4 * side) {
+    Loop<2> wide_kept = a.kept, wide_over = a.over;
+    wide_kept.shape[0] = side * cols;
+    wide_over.shape[0] = m / side;
+    wide_over.stride[1][0] = side * cols;
+    reduce_columns(r, x, wide_kept, wide_over, [&](int64_t, int64_t, char* states) {
+      alignas(64) char buffer[64 * 8];
+      join_tree(r, states, side, cols, cols);
+      for (int64_t j = m / side * side; j < m; ++j) {
+        x.gather(x.data + j * cols * x.size, 1, buffer, cols);
+        r.rows(states, buffer, cols);
+      }
+      finish(0, cols, states);
+    });
+    return;
+  }
   if (across) reduce_columns(r, x, a.kept, a.over, finish);
   else reduce_rows(r, x, a.kept, a.over, finish);
 }

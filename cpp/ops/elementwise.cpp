@@ -204,8 +204,26 @@ static void run_binary(BinaryOp op, DType t, const Input& a, const Input& b, con
   kernels().binary({op, t, a.data, b.data, y.bytes(), p0, p1, make_loop(y.shape.n, y.shape.v, strides)});
 }
 
+// x ** number as a cheaper op of the same value; false where there is none.
+static bool simple_power(const Array& x, double exponent, Array& y) {
+  if (!is_floating(x.dtype)) return false;
+  if (exponent == 2) y = unary(UnaryOp::square, x);
+  else if (exponent == 1) y = copy(x);
+  else if (exponent == 0.5) y = unary(UnaryOp::sqrt, x);
+  else if (exponent == -1) y = unary(UnaryOp::reciprocal, x);
+  else if (exponent == 3) y = binary(BinaryOp::mul, unary(UnaryOp::square, x), x);
+  else return false;
+  return true;
+}
+
 Array binary(BinaryOp op, const Operand& a, const Operand& b, double p0, double p1) {
   const DType t = compute_type(op, a, b);
+  if (op == BinaryOp::pow && a.is_array() && !b.is_array()) {
+    const double exponent = b.kind == Operand::float_kind ? b.f : double(b.i);
+    check(is_floating(t) || exponent >= 0, "[pow] exponent of integers must not be negative, got ", exponent);
+    Array y;
+    if (a.array->dtype == t && simple_power(*a.array, exponent, y)) return y;
+  }
   check_divisor(op, t, b);
   const DType to = is_comparison(op) ? DType::b8 : t;
   if (a.is_array() && b.is_array()) {  // the short way: same shape and dtype, contiguous
@@ -213,6 +231,20 @@ Array binary(BinaryOp op, const Operand& a, const Operand& b, double p0, double 
     if (x.dtype == t && z.dtype == t && x.shape == z.shape && x.is_contiguous() && z.is_contiguous()) {
       Array y = empty(x.shape, to);
       kernels().binary({op, t, x.bytes(), z.bytes(), y.bytes(), p0, p1, flat_loop<3>(x.numel())});
+      return y;
+    }
+  }
+  if (a.is_array() != b.is_array()) {  // likewise an array and a number
+    const Array& x = a.is_array() ? *a.array : *b.array;
+    const Operand& o = a.is_array() ? b : a;
+    if (x.dtype == t && x.is_contiguous()) {
+      Number number;
+      if (o.kind == Operand::float_kind) store_number(t, o.f, number); else store_number(t, o.i, number);
+      Array y = empty(x.shape, to);
+      Loop<3> loop = flat_loop<3>(x.numel());
+      loop.stride[a.is_array() ? 2 : 1][0] = 0;
+      const void* p[2] = {a.is_array() ? x.bytes() : (const void*)&number, a.is_array() ? (const void*)&number : x.bytes()};
+      kernels().binary({op, t, p[0], p[1], y.bytes(), p0, p1, loop});
       return y;
     }
   }
