@@ -49,7 +49,7 @@ def var(x, dim=None, correction=1, keepdim=False):
 
 
 VARIANCES = [S(A((17,))), S(A((3, 5)), -1, keepdim=True), S(A((2, 3, 41)), (0, 2)), S(A((2, 3, 41)), 1, correction=0),
-             S(A((3000, 7)), 0), S(A((67,), 1000, 1001, grad=False))]
+             S(A((3000, 7), grad=False), 0), S(A((67,), 1000, 1001, grad=False))]
 AXES = [S(A((17,), special=(0.5, NAN, 2.0, NAN))), S(A((3, 5)), 1), S(A((2, 3, 41)), 1, True), S(A((2, 3, 41)), -1),
         S(A((3000, 7)), 0), S(A((3, 1500)), 1), S(I((40, 7), -5, 5), 0), S(I((40, 7), -5, 5, "uint8"), 1)]
 WITHOUT_NAN = [S(A((17,)), 0), *AXES[1:6]]
