@@ -32,7 +32,8 @@ template <class F> static double median_rate(double seconds, const F& run) {
 }
 
 static double measure_fma(DType dtype) {
-  check<TypeError>(dtype == DType::f32 || dtype == DType::f64, "[measure_fma] dtype must be float32 or float64, got ", name_of(dtype));
+  check<TypeError>(dtype == DType::f32 || dtype == DType::f64, "[measure_fma] dtype must be float32 or float64, got ",
+                   name_of(dtype));
   std::vector<double> sink(num_threads());
   return median_rate(0.3, [&] {
     double flops;
@@ -60,7 +61,8 @@ void bind_gemm(py::module_& m) {
     return maybe_nogil(ops::matmul_work(a, b), [&] { return ops::matmul(a, b); });
   }, py::arg("a"), py::arg("b"));
   m.def("linear", [](const Array& x, const Array& weight, const std::optional<Array>& bias, int act) {
-    return maybe_nogil(x.numel() * (weight.ndim() ? weight.shape[0] : 1), [&] { return ops::linear(x, weight, bias, Act(act)); });
+    const int64_t work = x.numel() * (weight.ndim() ? weight.shape[0] : 1);
+    return maybe_nogil(work, [&] { return ops::linear(x, weight, bias, Act(act)); });
   }, py::arg("x"), py::arg("weight"), py::arg("bias"), py::arg("act") = 0);
   m.def("linear_bwd_weight", [](const Array& x, const Array& dy, bool bias) {
     ops::LinearGrads g = maybe_nogil(x.numel() * dy.shape.back(), [&] { return ops::linear_bwd_weight(x, dy, bias); });

@@ -82,8 +82,10 @@ template <class T> static void gemm_of(const Gemm& g) {
   int64_t count = 1;
   for (int d = 0; d < g.batch_ndim; ++d) count *= g.batch[d];
   if (count == 0 || g.m == 0 || g.n == 0) return;
-  Product<T> p{g.m, g.n, g.k, static_cast<const T*>(g.a), static_cast<const T*>(g.b), g.a_row, g.a_col, g.b_row, g.b_col,
-               {static_cast<T*>(g.c), g.c_row, g.accumulate, {g.bias_axis, static_cast<const T*>(g.bias), g.act}}};
+  const T *a = static_cast<const T*>(g.a), *b = static_cast<const T*>(g.b);
+  const T* bias = g.bias_axis == BiasAxis::none ? nullptr : static_cast<const T*>(g.bias);
+  const MatrixOut<T> out{static_cast<T*>(g.c), g.c_row, g.accumulate, {g.bias_axis, bias, g.act}};
+  const Product<T> p{g.m, g.n, g.k, a, b, g.a_row, g.a_col, g.b_row, g.b_col, out};
   const int64_t work = g.m * g.n * g.k;
   const auto one = [&](int64_t index) {
     Product<T> q = p;
@@ -101,7 +103,10 @@ template <class T> static void gemm_of(const Gemm& g) {
   else {
     const int64_t grain = lesser(count, 1 + 500000 / (work + 1000));
     if (count * work < 1000000) for (int64_t i = 0; i < count; ++i) one(i);
-    else parallel_blocks(count, grain, [&](int64_t begin, int64_t end) { for (int64_t i = begin; i < end; ++i) one(i); });
+    else
+      parallel_blocks(count, grain, [&](int64_t begin, int64_t end) {
+        for (int64_t i = begin; i < end; ++i) one(i);
+      });
   }
 }
 

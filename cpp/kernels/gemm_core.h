@@ -23,7 +23,7 @@
 namespace lamella {
 namespace LAMELLA_ISA {
 
-// ---- register tile: rows x vectors of accumulators, so that they, a row of B and one element of A fit the registers --
+// ---- register tile: rows x vectors of sums; they, a row of B and one element of A must fit the registers ----------
 #if defined(__AVX512F__)
 constexpr int kTileVecs = 2;
 template <class A> constexpr int kTileRows = 12;
@@ -36,7 +36,7 @@ template <class A> constexpr int kTileRows = 4;
 #endif
 template <class A> constexpr int kTileCols = kTileVecs * kLanes<A>;
 
-constexpr int64_t kBlockDepth = 256;  // of k: a panel of A then fits half of L1
+constexpr int64_t kBlockDepth = 384;  // of k: a panel of A then takes about half of L1
 constexpr int64_t kBlockRows = 1536, kBlockCols = 2048;  // packed at once; bounds the scratch memory
 constexpr int kGemmSlot = 2;          // scratch slots 2 and 3 belong to gemm_blocked
 
@@ -58,7 +58,10 @@ static void micro_tile(int64_t depth, const A* a, const A* b, A* c, int64_t stri
   for (int i = 0; i < R; ++i)
 #pragma GCC unroll 4
     for (int j = 0; j < V; ++j) acc[i][j] = vec<A>{};
-  for (int i = 0; i < rows; ++i) __builtin_prefetch(c + i * stride, 1);
+  for (int i = 0; i < rows; ++i) {
+    __builtin_prefetch(c + i * stride, 1);
+    __builtin_prefetch(c + i * stride + V * L - 1, 1);
+  }
 #pragma GCC unroll 4
   for (int64_t p = 0; p < depth; ++p) {
     vec<A> row[V];
@@ -73,6 +76,8 @@ static void micro_tile(int64_t depth, const A* a, const A* b, A* c, int64_t stri
     }
     a += kTileRows<A>;
     b += kTileCols<A>;
+#pragma GCC unroll 4
+    for (int j = 0; j < V; ++j) __builtin_prefetch(b + (8 * kTileVecs + j) * L);  // panels of B stream from L2
   }
   const bool whole = cols == V * L;
   const int last = cols - (V - 1) * L;  // columns in the last vector

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Products that read A where it lies: for matrices that fit the caches, and for few rows or columns, where packing would
-// cost as much as multiplying. B is read in place too where its columns are adjacent and whole vectors can be loaded.
+// Products that read A where it lies: for matrices that fit the caches, and for few rows or columns, where packing
+// would cost as much as multiplying. B is read in place too where its columns are adjacent.
 #pragma once
 #include "gemm_core.h"
 #include "gemm_out.h"
@@ -14,20 +14,26 @@ constexpr bool kMaskedLoads = true;  // a partial vector costs no more than a wh
 constexpr bool kMaskedLoads = false;
 #endif
 
+// What a tile does besides the product, in registers: starts from a bias per column (or null), adds to c, ends in relu.
+template <class A> struct TileEnds { const A* bias; bool add, relu; };
+
 // c (R x cols) = or += a . b, cols <= V vectors. Three rows of A share a base pointer: few registers for many rows.
 template <class A, int R, int V>
 static void direct_tile(int64_t depth, const A* a, int64_t a_row, int64_t a_col, const A* b, int64_t b_row, A* c,
-                        int64_t stride, int cols, bool add) {
+                        int64_t stride, int cols, TileEnds<A> ends) {
   constexpr int L = kLanes<A>, G = (R + 2) / 3;
   const int last = cols - (V - 1) * L;
   const A* base[G];
 #pragma GCC unroll 4
   for (int g = 0; g < G; ++g) base[g] = a + 3 * g * a_row;
   vec<A> acc[R][V];
-#pragma GCC unroll 16
-  for (int i = 0; i < R; ++i)
 #pragma GCC unroll 4
-    for (int j = 0; j < V; ++j) acc[i][j] = vec<A>{};
+  for (int j = 0; j < V; ++j) {
+    vec<A> first{};
+    if (ends.bias) first = j < V - 1 || last == L ? vload(ends.bias + j * L) : vload(ends.bias + j * L, last);
+#pragma GCC unroll 16
+    for (int i = 0; i < R; ++i) acc[i][j] = first;
+  }
   const auto step = [&](bool whole) __attribute__((always_inline)) {
     for (int64_t p = 0; p < depth; ++p) {
       vec<A> row[V];
@@ -56,8 +62,12 @@ static void direct_tile(int64_t depth, const A* a, int64_t a_row, int64_t a_col,
     A* to = c + i * stride;
 #pragma GCC unroll 4
     for (int j = 0; j < V; ++j) {
-      if (j < V - 1 || whole) vstore(to + j * L, add ? vload(to + j * L) + acc[i][j] : acc[i][j]);
-      else vstore(to + j * L, add ? vload(to + j * L, last) + acc[i][j] : acc[i][j], last);
+      const bool full = j < V - 1 || whole;
+      vec<A> v = acc[i][j];
+      if (ends.add) v += full ? vload(to + j * L) : vload(to + j * L, last);
+      if (ends.relu) v = relu(v);
+      if (full) vstore(to + j * L, v);
+      else vstore(to + j * L, v, last);
     }
   }
 }
@@ -71,14 +81,18 @@ template <class A, int R, class F> LAMELLA_INLINE void take_rows(int64_t& i, int
 }
 
 template <class A, int V, class Out>
-static void direct_panel(int64_t begin, int64_t end, int64_t depth, const A* a, int64_t a_row, int64_t a_col, const A* b,
-                         int64_t b_row, const Out& out, int64_t j, int cols, bool add, bool last) {
+static void direct_panel(int64_t begin, int64_t end, int64_t depth, const A* a, int64_t a_row, int64_t a_col,
+                         const A* b, int64_t b_row, const Out& out, int64_t j, int cols, bool first, bool last) {
   int64_t i = begin;
+  const auto& e = out.epilogue;
+  const bool in_registers = e.axis != BiasAxis::row && (e.act == Act::none || e.act == Act::relu);
+  const TileEnds<A> ends{in_registers && first && e.bias ? e.bias + j : nullptr, !first || out.accumulate,
+                         in_registers && last && e.act == Act::relu};
   const auto f = [&](int64_t at, auto rows) __attribute__((always_inline)) {
     constexpr int R = decltype(rows)::value;
     A* c = out.at(at, j);
-    direct_tile<A, R, V>(depth, a + at * a_row, a_row, a_col, b, b_row, c, out.row, cols, add);
-    if (last) out.finish(at, j, R, cols, c, out.row);
+    direct_tile<A, R, V>(depth, a + at * a_row, a_row, a_col, b, b_row, c, out.row, cols, ends);
+    if (last && !in_registers) out.finish(at, j, R, cols, c, out.row);
   };
   take_rows<A, 12>(i, end, f);
   take_rows<A, 8>(i, end, f);
@@ -114,7 +128,9 @@ static void gemm_direct(int64_t m, int64_t n, int64_t k, const A* a, int64_t a_r
     for (int64_t h = h0; h < h1; ++h) {
       const int64_t j = h * TC;
       const int cols = int(lesser(TC, n - j));
-      const bool in_place = b_col == 1 && (kMaskedLoads || cols % L == 0);
+      // Rows of B a power of two apart share sets of L1 and would not stay there from tile to tile.
+      const bool spread = m <= 2 * kTileRows<A> || b_row * int64_t(sizeof(A)) % 512 != 0;
+      const bool in_place = b_col == 1 && spread && (kMaskedLoads || cols % L == 0);
       for (int64_t p = 0; p < k; p += depth_block) {
         const int64_t depth = lesser(depth_block, k - p);
         const A* from = b + p * b_row + j;
@@ -124,9 +140,10 @@ static void gemm_direct(int64_t m, int64_t n, int64_t k, const A* a, int64_t a_r
           right.pack(panel, j, cols, p, depth);
           from = panel, step = TC;
         }
-        const bool add = p > 0 || out.accumulate, last = p + depth == k;
-        if (cols > L) direct_panel<A, 2>(i0, i1, depth, a + p * a_col, a_row, a_col, from, step, out, j, cols, add, last);
-        else direct_panel<A, 1>(i0, i1, depth, a + p * a_col, a_row, a_col, from, step, out, j, cols, add, last);
+        const bool first = p == 0, last = p + depth == k;
+        const A* left = a + p * a_col;
+        if (cols > L) direct_panel<A, 2>(i0, i1, depth, left, a_row, a_col, from, step, out, j, cols, first, last);
+        else direct_panel<A, 1>(i0, i1, depth, left, a_row, a_col, from, step, out, j, cols, first, last);
       }
     }
   });

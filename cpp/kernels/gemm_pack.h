@@ -46,7 +46,8 @@ LAMELLA_INLINE void pack_square(acc_t<T>* out, const T* x, int64_t row, int coun
 }
 
 // R rows, `depth` long, adjacent along k: squares are transposed in registers.
-template <class T, int R> static void pack_transposed(acc_t<T>* panel, const T* x, int64_t row, int count, int64_t depth) {
+template <class T, int R>
+static void pack_transposed(acc_t<T>* panel, const T* x, int64_t row, int count, int64_t depth) {
   constexpr int L = kLanes<acc_t<T>>;
 #pragma GCC unroll 4
   for (int i = 0; i < R; i += L) {
@@ -60,7 +61,8 @@ template <class T, int R> static void pack_transposed(acc_t<T>* panel, const T* 
 }
 
 // Rows adjacent: one copy of R elements for each step of k.
-template <class T, int R> static void pack_adjacent(acc_t<T>* panel, const T* x, int64_t step, int count, int64_t depth) {
+template <class T, int R>
+static void pack_adjacent(acc_t<T>* panel, const T* x, int64_t step, int count, int64_t depth) {
   using A = acc_t<T>;
   constexpr int L = kLanes<A>;
   if (count == R && R % L == 0) {

@@ -46,7 +46,8 @@ static void add_columns(int64_t k, const T* m, int64_t step, const acc_t<T>* x, 
   for (int64_t p = 0; p < k; ++p, m += step) {
     const vec<A> s = splat(x[p]);
 #pragma GCC unroll 8
-    for (int j = 0; j < V; ++j) acc[j] = fma(s, j < V - 1 || last == L ? vload(m + j * L) : vload(m + j * L, last), acc[j]);
+    for (int j = 0; j < V; ++j)
+      acc[j] = fma(s, j < V - 1 || last == L ? vload(m + j * L) : vload(m + j * L, last), acc[j]);
   }
 #pragma GCC unroll 8
   for (int j = 0; j < V; ++j) vstore(sums + j * L, acc[j]);

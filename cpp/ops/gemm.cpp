@@ -7,8 +7,10 @@
 namespace lamella::ops {
 
 static void check_dtypes(const char* op, const char* what, const Array& a, const Array& b) {
-  check<TypeError>(a.dtype == b.dtype, "[", op, "] ", what, " must have one dtype, got ", describe(a), " and ", describe(b));
-  check<TypeError>(is_floating(a.dtype), "[", op, "] ", what, " must be floating, got ", describe(a), " and ", describe(b));
+  check<TypeError>(a.dtype == b.dtype, "[", op, "] ", what, " must have one dtype, got ", describe(a), " and ",
+                   describe(b));
+  check<TypeError>(is_floating(a.dtype), "[", op, "] ", what, " must be floating, got ", describe(a), " and ",
+                   describe(b));
 }
 
 // The leading dimensions of x and its second to last, seen as one: their common stride, or -1 if they have none.
@@ -28,7 +30,8 @@ static Array run(Gemm& g, Array c) {
 }
 
 Array matmul(const Array& a, const Array& b) {
-  check(a.ndim() > 0 && b.ndim() > 0, "[matmul] operands must have at least 1 dimension, got ", a.shape, " and ", b.shape);
+  check(a.ndim() > 0 && b.ndim() > 0, "[matmul] operands must have at least 1 dimension, got ", a.shape, " and ",
+        b.shape);
   check_dtypes("matmul", "operands", a, b);
   const bool row = a.ndim() == 1, column = b.ndim() == 1;
   const Array &x = row ? a.unsqueeze(0) : a, &y = column ? b.unsqueeze(1) : b;

@@ -157,7 +157,8 @@ def tensordot(a, b, dims=2):
         over_a, over_b = [d % a.ndim for d in over_a], [d % b.ndim for d in over_b]
     if [a.shape[d] for d in over_a] != [b.shape[d] for d in over_b]:
         raise ValueError(
-            f"[tensordot] contracted sizes must match, got {tuple(a.shape)} over {over_a} and {tuple(b.shape)} over {over_b}"
+            f"[tensordot] contracted sizes must match, got {tuple(a.shape)} over {over_a} "
+            f"and {tuple(b.shape)} over {over_b}"
         )
     keep_a = [d for d in range(a.ndim) if d not in over_a]
     keep_b = [d for d in range(b.ndim) if d not in over_b]
