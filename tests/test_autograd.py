@@ -159,7 +159,7 @@ def test_gradcheck_finds_a_wrong_rule():
         def backward(ctx, dy):
             return dy * 3
 
-    with pytest.raises(Exception, match="(?i)grad"):
+    with pytest.raises(Exception, match=r"(?i)grad"):
         gradcheck(Wrong.apply, (x,))
 
 

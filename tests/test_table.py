@@ -6,7 +6,7 @@ import pytest
 import lamella
 from harness import CASES
 
-ELSEWHERE = {"measure_fma", "measure_triad"}  # no op: tests/test_measure.py
+ELSEWHERE = {"measure_fma", "measure_triad"}  # no op: tests/test_process.py
 
 
 def test_every_kernel_has_a_case():

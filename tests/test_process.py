@@ -1,0 +1,139 @@
+# SPDX-License-Identifier: MIT
+"""The library as part of a process: threads, fork, memory, interrupts, the measured peaks."""
+
+import os
+import resource
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+
+import numpy as np
+import pytest
+
+import lamella
+from lamella import _core, nn
+from lamella.nn import functional as F
+
+
+def run(code, **env):
+    result = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, timeout=120, env={**os.environ, **env}
+    )
+    return result.returncode, result.stdout.strip(), result.stderr.strip()
+
+
+def test_import_starts_no_thread():
+    code, out, err = run("import lamella, os; print(len(os.listdir('/proc/self/task')))", OPENBLAS_NUM_THREADS="1")
+    assert (code, out) == (0, "1"), err
+
+
+def test_forced_isa_must_exist():
+    code, _, err = run("import lamella; lamella.ones(3) + 1", LAMELLA_ISA="v9")
+    assert code == 1 and "LAMELLA_ISA must be one of" in err
+    code, out, _ = run("import lamella; print(lamella._core.active_isa())", LAMELLA_ISA=_core.isas()[0])
+    assert (code, out) == (0, _core.isas()[0])
+
+
+def test_small_work_wakes_nobody():
+    x, w = lamella.randn(32, 64), lamella.randn(64, 64)
+    before = _core.pool_wakeups()
+    for _ in range(50):
+        (x @ w).relu().sum()
+    assert _core.pool_wakeups() == before
+
+
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_fork_after_parallel_work():
+    x = lamella.randn(600, 600)
+    expected = (x @ x).sum().item()
+    for _ in range(50):
+        pid = os.fork()
+        if pid == 0:
+            os._exit(0 if (x @ x).sum().item() == expected else 1)
+        assert os.waitpid(pid, 0)[1] == 0
+    assert (x @ x).sum().item() == expected
+
+
+def test_several_python_threads():
+    x = lamella.randn(400, 400)
+    expected, results = (x @ x).numpy(), []
+    workers = [threading.Thread(target=lambda: results.append((x @ x).numpy())) for _ in range(6)]
+    for w in workers:
+        w.start()
+    for w in workers:
+        w.join()
+    assert len(results) == 6 and all(np.array_equal(r, expected) for r in results)
+
+
+def test_interrupt_gets_through():
+    code, out, _ = run(
+        """
+        import lamella, os, signal, threading
+        x = lamella.randn(300, 300)
+        threading.Timer(0.5, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
+        try:
+            while True:
+                x @ x
+        except KeyboardInterrupt:
+            print("interrupted")
+        """
+    )
+    assert (code, out) == (0, "interrupted")
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def training_step():
+    lamella.manual_seed(0)
+    model = nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(36, 10))
+    optimizer = lamella.optim.AdamW(model.parameters())
+    x, y = lamella.randn(16, 1, 8, 8), lamella.randint(0, 10, (16,))
+
+    def step():
+        loss = F.cross_entropy(model(x), y)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        return loss
+
+    return step
+
+
+def test_no_growth_over_2000_steps():
+    step = training_step()
+    for _ in range(50):
+        step()
+    live, rss = _core.memory_stats()["allocated"], resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    for _ in range(2000):
+        step()
+    assert _core.memory_stats()["allocated"] == live
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - rss < 4096  # KiB
+
+
+def test_a_steady_step_touches_no_fresh_pages():
+    step = training_step()
+    for _ in range(50):
+        step()
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(100):
+        step()
+    assert (resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before) / 100 < 10
+
+
+def test_varying_shapes_do_not_creep():
+    rng = np.random.default_rng(0)
+    for n in rng.integers(1, 3000, 2000):
+        lamella.randn(int(n), 50).relu().sum()
+    stats = _core.memory_stats()
+    assert stats["cached"] <= max(stats["peak_allocated"], 64 << 20)
+    _core.empty_cache()
+    assert _core.memory_stats()["cached"] == 0
+
+
+def test_measured_peaks():
+    for dtype in (lamella.float32, lamella.float64):
+        assert _core.measure_fma(dtype) > 1e9
+    assert _core.measure_triad() > 1e8
+    with pytest.raises(TypeError, match=r"\[measure_fma\] dtype must be float32 or float64"):
+        _core.measure_fma(lamella.int32)
