@@ -110,9 +110,6 @@ template <class T> struct ColumnsOperand {
   }
 };
 
-constexpr int kMaxDepth = 256;  // of a packed block, gemm_core's kBlockDepth
-static_assert(kMaxDepth >= kBlockDepth);
-
 // The same image transposed: one column per (channel, tap), k runs over positions from `begin` on.
 template <class T> struct TapsOperand {
   using A = acc_t<T>;
@@ -121,18 +118,18 @@ template <class T> struct TapsOperand {
   int64_t begin;
   void pack(A* panel, int64_t first, int count, int64_t p, int64_t depth) const {
     constexpr int R = kTileCols<A>;
-    alignas(64) A rows[R * kMaxDepth];
-    Run runs[kMaxDepth];
+    alignas(64) A rows[R * kBlockDepth];
+    Run runs[kBlockDepth];
     const int n = runs_of(w, begin + p, int(depth), runs);
     for (int i = 0; i < count; ++i) {
       const Tap t = tap_of(w, first + i);
-      A* out = rows + i * kMaxDepth;
+      A* out = rows + i * kBlockDepth;
       for (int r = 0; r < n; ++r) {
         gather_run(w, x, runs[r], t, out);
         out += runs[r].length;
       }
     }
-    pack_transposed<A, R>(panel, rows, kMaxDepth, count, depth);
+    pack_transposed<A, R>(panel, rows, kBlockDepth, count, depth);
   }
 };
 
