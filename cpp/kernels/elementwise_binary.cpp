@@ -26,7 +26,7 @@ template <BinaryOp> struct Logic { static constexpr bool none = true; };
     template <class T> LAMELLA_INLINE static Result on(T a, T b) { return __VA_ARGS__; }                              \
   };
 
-// ---- division as Python's: towards minus infinity, remainder with the divisor's sign -------------------------------------
+// ---- division as Python's: towards minus infinity, remainder with the divisor's sign --------------------------------
 LAMELLA_INLINE double mod_of(double a, double b) {
   double m = __builtin_fmod(a, b);
   return m != 0 && (b < 0) != (m < 0) ? m + b : m;
@@ -155,7 +155,7 @@ void binary(const Binary& s) {
     run(s.y, x, n, p);
     return;
   }
-  if (a.native && s.loop.ndim == 1 && s.loop.shape[0] <= kChunk && s.loop.stride[0][0] == 1) {  // an operand is one value
+  if (a.native && s.loop.ndim == 1 && s.loop.shape[0] <= kChunk && s.loop.stride[0][0] == 1) {  // one operand a number
     alignas(64) char buffers[2][kChunk * 8];
     const void* x[2] = {s.a, s.b};
     bool simple = true;
@@ -165,8 +165,8 @@ void binary(const Binary& s) {
     }
     if (simple) { run(s.y, x, s.loop.shape[0], p); return; }
   }
-  drive(s.loop, {to_bool ? port_raw(1, s.y) : port(s.dtype, s.y), a, logic ? port_bool(s.dtype, s.b) : port(s.dtype, s.b)},
-        run, p);
+  const Port b = logic ? port_bool(s.dtype, s.b) : port(s.dtype, s.b);
+  drive(s.loop, {to_bool ? port_raw(1, s.y) : port(s.dtype, s.y), a, b}, run, p);
 }
 
 }  // namespace LAMELLA_ISA

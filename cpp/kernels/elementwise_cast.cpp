@@ -15,7 +15,7 @@ static constexpr Run kConvert[wide_count][wide_count] = {
     {convert_run<int32_t, float>, convert_run<int32_t, double>, nullptr, convert_run<int32_t, int64_t>},
     {convert_run<int64_t, float>, convert_run<int64_t, double>, convert_run<int64_t, int32_t>, nullptr}};
 
-// ---- transposition -----------------------------------------------------------------------------------------------------
+// ---- transposition --------------------------------------------------------------------------------------------------
 // y (in, jn) from tile, whose row b holds column b of y; 4 x 4 blocks of 32-bit elements in registers.
 template <class T, int kTile>
 LAMELLA_INLINE void turn(const T (*tile)[kTile + 4], T* y, int64_t y_row, int64_t in, int64_t jn) {
@@ -28,8 +28,10 @@ LAMELLA_INLINE void turn(const T (*tile)[kTile + 4], T* y, int64_t y_row, int64_
       for (int64_t b = 0; b < whole; b += 4) {
         quad r[4];
         for (int k = 0; k < 4; ++k) std::memcpy(&r[k], &tile[b + k][a], 16);
-        const quad p = __builtin_shufflevector(r[0], r[1], 0, 4, 1, 5), q = __builtin_shufflevector(r[2], r[3], 0, 4, 1, 5);
-        const quad s = __builtin_shufflevector(r[0], r[1], 2, 6, 3, 7), t = __builtin_shufflevector(r[2], r[3], 2, 6, 3, 7);
+        const quad p = __builtin_shufflevector(r[0], r[1], 0, 4, 1, 5);
+        const quad q = __builtin_shufflevector(r[2], r[3], 0, 4, 1, 5);
+        const quad s = __builtin_shufflevector(r[0], r[1], 2, 6, 3, 7);
+        const quad t = __builtin_shufflevector(r[2], r[3], 2, 6, 3, 7);
         r[0] = __builtin_shufflevector(p, q, 0, 1, 4, 5);
         r[1] = __builtin_shufflevector(p, q, 2, 3, 6, 7);
         r[2] = __builtin_shufflevector(s, t, 0, 1, 4, 5);

@@ -5,7 +5,7 @@
 namespace lamella {
 namespace LAMELLA_ISA {
 
-// ---- between storage and arithmetic types ------------------------------------------------------------------------------
+// ---- between storage and arithmetic types ---------------------------------------------------------------------------
 template <class A, class T> LAMELLA_INLINE A widened(T x) { return A(up(x)); }
 template <class T, class A> LAMELLA_INLINE T narrowed(A x) {
   if constexpr (__is_same(T, bool)) return x != 0;
@@ -53,7 +53,8 @@ template <class T, class A> static void scatter(const void* buffer, void* y, int
 }
 
 template <class T, class A> static Port make_port(const void* data) {
-  return {static_cast<char*>(const_cast<void*>(data)), sizeof(T), sizeof(A), __is_same(T, A), gather<T, A>, scatter<T, A>};
+  return {static_cast<char*>(const_cast<void*>(data)), sizeof(T), sizeof(A), __is_same(T, A), gather<T, A>,
+          scatter<T, A>};
 }
 
 Port port(DType t, const void* data) {
@@ -108,7 +109,7 @@ Port port_bool(DType t, const void* data) {
   return p;
 }
 
-// ---- the walk --------------------------------------------------------------------------------------------------------
+// ---- the walk -------------------------------------------------------------------------------------------------------
 namespace {
 constexpr int kOperands = 4;
 
@@ -222,7 +223,8 @@ static void run_across(const Plan& plan, Buffers& buffers, int64_t begin, int64_
         for (int k = 1; k < plan.operands; ++k) {
           if (plan.flat[k] || plan.constant[k]) continue;
           const int64_t s = plan.stride[k][last];
-          gather_piece(plan.port[k], element(plan, k, pos.offset[k] + at * s), s, buffers.of[k] + done * plan.port[k].wide, m);
+          const Port& in = plan.port[k];
+          gather_piece(in, element(plan, k, pos.offset[k] + at * s), s, buffers.of[k] + done * in.wide, m);
         }
         done += m;
         at += m;

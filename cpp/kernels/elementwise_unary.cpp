@@ -20,7 +20,8 @@ template <UnaryOp> struct Predicate { static constexpr bool none = true; };
   };
 #define INTEGERS(name, ...)                                                                                \
   template <> struct OfInt<UnaryOp::name> {                                                                \
-    template <class T> LAMELLA_INLINE static T on(T x, [[maybe_unused]] T p0, [[maybe_unused]] T p1) { return __VA_ARGS__; } \
+    template <class T>                                                                                     \
+    LAMELLA_INLINE static T on(T x, [[maybe_unused]] T p0, [[maybe_unused]] T p1) { return __VA_ARGS__; }  \
   };
 #define PREDICATE(name, ...)                                                                               \
   template <> struct Predicate<UnaryOp::name> {                                                            \

@@ -20,7 +20,7 @@ struct Reducer {
   void (*join)(void* states, const void* with, int64_t n);  // states[i] = states[i] joined with with[i]
 };
 
-// ---- ops: `map` of an element, `join` of two states, `zero` of nothing -----------------------------------------------------
+// ---- ops: `map` of an element, `join` of two states, `zero` of nothing ----------------------------------------------
 template <class A> struct Sum {
   template <class V> LAMELLA_INLINE static V map(V x) { return x; }
   template <class V> LAMELLA_INLINE static V join(V a, V b) { return a + b; }
@@ -138,7 +138,7 @@ template <> constexpr Reducer reducer<All, bool, bool>() {
   return {1, block<All<bool>, bool, bool>, rows<All<bool>, bool, bool>, clear<All<bool>, bool>, join<All<bool>, bool>};
 }
 
-// ---- argmax and argmin: the extreme value of a block, then its first place --------------------------------------------------
+// ---- argmax and argmin: the extreme value of a block, then its first place ------------------------------------------
 template <class A> struct Best { A value; int64_t index; };
 
 template <class Op, class A> void arg_block(const void* x, int64_t n, int64_t first, void* state) {
@@ -167,7 +167,7 @@ template <template <class> class Op, class A> constexpr Reducer arg_reducer() {
   return {int(sizeof(Best<A>)), arg_block<Op<A>, A>, nullptr, nullptr, arg_join<Op<A>, A>};
 }
 
-// ---- moments: Chan, Golub and LeVeque 1979 ------------------------------------------------------------------------------
+// ---- moments: Chan, Golub and LeVeque 1979 --------------------------------------------------------------------------
 template <class A> struct Moment { A n, mean, m2; };
 
 template <class A> void moment_block(const void* x, int64_t n, int64_t, void* state) {
@@ -191,7 +191,7 @@ template <class A> void moment_join(void* states, const void* with, int64_t) {
   s = {n, s.mean + d * (t.n / n), s.m2 + t.m2 + d * d * (s.n * t.n / n)};
 }
 
-// ---- the walk --------------------------------------------------------------------------------------------------------
+// ---- the walk -------------------------------------------------------------------------------------------------------
 int64_t count_of(const Loop<2>& l) {
   int64_t n = 1;
   for (int d = 0; d < l.ndim; ++d) n *= l.shape[d];
@@ -205,7 +205,8 @@ int64_t offset_of(const Loop<2>& l, int64_t i, int row = 1) {
 // Joins states[0], states[step], ... states[(count - 1) step], each `n` states wide, into the first.
 void join_tree(const Reducer& r, char* states, int64_t count, int64_t step, int64_t n) {
   for (int64_t h = 1; h < count; h *= 2)
-    for (int64_t i = 0; i + h < count; i += 2 * h) r.join(states + i * step * r.size, states + (i + h) * step * r.size, n);
+    for (int64_t i = 0; i + h < count; i += 2 * h)
+      r.join(states + i * step * r.size, states + (i + h) * step * r.size, n);
 }
 
 // Elements [begin, end) of `over`, as contiguous arithmetic elements: in place where they lie so, else in the buffer.
@@ -266,12 +267,13 @@ void reduce_rows(const Reducer& r, const Port& x, const Loop<2>& kept, const Loo
   });
 }
 
-// Whole rows of the innermost kept dimension are taken into a row of states: where that dimension is contiguous in x, or
-// the reduced ones are short.
+// Whole rows of the innermost kept dimension are taken into a row of states: where that dimension is contiguous in x,
+// or the reduced ones are short.
 template <class F>
 void reduce_columns(const Reducer& r, const Port& x, const Loop<2>& kept, const Loop<2>& over, const F& finish) {
   const int last = kept.ndim - 1;
-  const int64_t cols = kept.shape[last], step = kept.stride[1][last], planes = count_of(kept) / cols, m = count_of(over);
+  const int64_t cols = kept.shape[last], step = kept.stride[1][last];
+  const int64_t planes = count_of(kept) / cols, m = count_of(over);
   const int64_t strips = (cols + kCols - 1) / kCols, parts = (m + kPartRows - 1) / kPartRows;
   auto part_states = [&](int64_t plane, int64_t strip, int64_t part, char* states) {  // states: the first block's
     alignas(64) char buffer[kCols * 8], blocks[kPartRows / kRows * kCols * 8];
@@ -317,7 +319,8 @@ constexpr Reducer kReducers[6][wide_count] = {
     {reducer<Min, float>(), reducer<Min, double>(), reducer<Min, int32_t>(), reducer<Min, int64_t>()},
     {reducer<SumSquares, float>(), reducer<SumSquares, double>(), reducer<SumSquares, int32_t, int64_t>(),
      reducer<SumSquares, int64_t>()},
-    {reducer<SumAbs, float>(), reducer<SumAbs, double>(), reducer<SumAbs, int32_t, int64_t>(), reducer<SumAbs, int64_t>()}};
+    {reducer<SumAbs, float>(), reducer<SumAbs, double>(), reducer<SumAbs, int32_t, int64_t>(),
+     reducer<SumAbs, int64_t>()}};
 constexpr Reducer kArg[2][wide_count] = {
     {arg_reducer<Max, float>(), arg_reducer<Max, double>(), arg_reducer<Max, int32_t>(), arg_reducer<Max, int64_t>()},
     {arg_reducer<Min, float>(), arg_reducer<Min, double>(), arg_reducer<Min, int32_t>(), arg_reducer<Min, int64_t>()}};
@@ -353,8 +356,10 @@ void reduce(const Reduce& a) {
       return;
     }
     if (a.op == ReduceOp::mean) {
-      if (wide_of(a.from) == wide_f64) for (int64_t i = 0; i < n; ++i) reinterpret_cast<double*>(states)[i] /= double(m);
-      else for (int64_t i = 0; i < n; ++i) reinterpret_cast<float*>(states)[i] /= float(m);
+      double* d = reinterpret_cast<double*>(states);
+      float* f = reinterpret_cast<float*>(states);
+      if (wide_of(a.from) == wide_f64) for (int64_t i = 0; i < n; ++i) d[i] /= double(m);
+      else for (int64_t i = 0; i < n; ++i) f[i] /= float(m);
     }
     y.scatter(states, y.data + k * y.size, 1, n);
   };
@@ -407,7 +412,7 @@ template <class A> static void write_moments(const Moments& a) {
 
 void moments(const Moments& a) { a.dtype == DType::f64 ? write_moments<double>(a) : write_moments<float>(a); }
 
-// ---- cumsum ----------------------------------------------------------------------------------------------------------
+// ---- cumsum ---------------------------------------------------------------------------------------------------------
 // Running sums in S, columns of `inner` side by side.
 template <class A, class S> static void scan(const Cumsum& c) {
   const Port x = port(c.dtype, c.x), y = port(c.dtype, c.y);
@@ -417,7 +422,8 @@ template <class A, class S> static void scan(const Cumsum& c) {
     A buffer[kCols];
     S sums[kCols];
     for (; t < end; ++t) {
-      const int64_t o = t / strips, begin = t % strips * kCols, cols = c.inner - begin < kCols ? c.inner - begin : kCols;
+      const int64_t o = t / strips, begin = t % strips * kCols;
+      const int64_t cols = c.inner - begin < kCols ? c.inner - begin : kCols;
       for (int64_t i = 0; i < cols; ++i) sums[i] = 0;
       const int64_t base = o * c.n * c.inner + begin, step = c.inner == 1 ? kCols : 1;
       for (int64_t j = 0; j < c.n; j += step) {  // a stretch of a single column, or one row of many

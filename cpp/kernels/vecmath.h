@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Elementary functions on the lanes of V = vec<float> or vec<double>. Largest error in ulp, float32 and float64 alike, on
-// the ISA where it is worst (tests/test_vecmath.py holds them to it):
+// Elementary functions on the lanes of V = vec<float> or vec<double>. Largest error in ulp, float32 and float64 alike,
+// on the ISA where it is worst (tests/test_vecmath.py holds them to it):
 //   vexp 1.1  vexpm1 1.8  vlog 0.8  vlog1p 0.8  vtanh 2.6  vsigmoid 2.2  verf 5  vsin 1.5  vcos 1.5  vatan2 1.8
 //   vrsqrt 1.5  vpow 0.6  vround, vfloor, vceil, vtrunc exact
 // NaN, infinities, signed zeros and subnormals come out as in C's <math.h>. Polynomials are minimax fits, printed by
@@ -47,7 +47,7 @@ template <class V> LAMELLA_INLINE bits_of<V> sign_bit(V x) {
 }
 template <class V> LAMELLA_INLINE V with_sign(V x, bits_of<V> sign) { return (V)((bits_of<V>)x ^ sign); }
 
-// ---- rounding to integers --------------------------------------------------------------------------------------------
+// ---- rounding to integers -------------------------------------------------------------------------------------------
 #if defined(__AVX512F__)
 #define LAMELLA_ROUND(name, mode, neon)                                                               \
   template <class V> LAMELLA_INLINE V name(V x) {                                                     \
@@ -104,7 +104,7 @@ template <class F, class... V> LAMELLA_INLINE vec<float> in_double(const F& f, V
   return y;
 }
 
-// ---- exponentials ----------------------------------------------------------------------------------------------------
+// ---- exponentials ---------------------------------------------------------------------------------------------------
 // x = n ln 2 + r, |r| <= ln 2 / 2
 template <class V> LAMELLA_INLINE V reduce_ln2(V x, V& n) {
   using F = Float<elem_t<V>>;
@@ -166,7 +166,7 @@ template <class V> LAMELLA_INLINE V vtanh(V x) {
   return with_sign(t / (t + elem_t<V>(2)), sign_bit(x));
 }
 
-// ---- logarithms ------------------------------------------------------------------------------------------------------
+// ---- logarithms -----------------------------------------------------------------------------------------------------
 // log(u) + tail for normal u > 0: u = 2^k m, sqrt(1/2) <= m < sqrt(2), f = m - 1, s = f / (2 + f),
 // log(1 + f) = f - (f^2/2 - s (f^2/2 + R(s^2))); k_offset is added to k.
 template <class V> LAMELLA_INLINE V log_normal(V u, V tail, V k_offset) {
@@ -174,7 +174,8 @@ template <class V> LAMELLA_INLINE V log_normal(V u, V tail, V k_offset) {
   using T = elem_t<V>;
   using I = int_of<T>;
   using B = bits_of<V>;
-  const B root = (B)constant<V>(kSqrtHalf), one = (B)constant<V>(1), two_m = (B)constant<V>(double(I(1) << F::mantissa));
+  const B root = (B)constant<V>(kSqrtHalf), one = (B)constant<V>(1);
+  const B two_m = (B)constant<V>(double(I(1) << F::mantissa));
   B shifted = (B)u + (one - root);
   V k = (V)(((shifted >> F::mantissa) & ((I(1) << (sizeof(T) * 8 - F::mantissa - 1)) - 1)) | two_m) -
         T((I(1) << F::mantissa) + F::bias) + k_offset;
@@ -208,7 +209,7 @@ template <class V> LAMELLA_INLINE V vlog1p(V x) {  // log(u) + c / u, where u + 
   return select(x == T(0), x, y);
 }
 
-// ---- error function --------------------------------------------------------------------------------------------------
+// ---- error function -------------------------------------------------------------------------------------------------
 // -log(erfc(a)), a >= 0: a (a + 3) p(t) with t = (a - 3) / (a + 3), fitted up to a = 9.5.
 template <class V> LAMELLA_INLINE V minus_log_erfc(V a) {
   using T = elem_t<V>;
@@ -232,7 +233,7 @@ template <class V> LAMELLA_INLINE V verf(V x) {
   return with_sign(vabs(vexpm1(-minus_log_erfc(a))), sign_bit(x));
 }
 
-// ---- circular functions ----------------------------------------------------------------------------------------------
+// ---- circular functions ---------------------------------------------------------------------------------------------
 // x = n pi/2 + r, |r| <= pi/4, for |x| < 10^6: pi/2 in parts of 33 bits, so that n times a part is exact.
 constexpr double kPio2[3] = {0x1.921fb54400000p+0, 0x1.0b4611a600000p-34, 0x1.3198a2e037073p-69};
 constexpr double kTrigLimit = 1e6;
@@ -301,7 +302,7 @@ template <class V> LAMELLA_INLINE V vatan2(V y, V x) {
   return with_sign(r, sign_bit(y));
 }
 
-// ---- power -----------------------------------------------------------------------------------------------------------
+// ---- power ----------------------------------------------------------------------------------------------------------
 template <class V> LAMELLA_INLINE V vpow(V x, V y) {
   using T = elem_t<V>;
   if constexpr (kSingle<V>) {

@@ -7,7 +7,7 @@
 
 namespace lamella::ops {
 
-// ---- names -------------------------------------------------------------------------------------------------------------
+// ---- names ----------------------------------------------------------------------------------------------------------
 #define NAME(name) #name,
 static const char* const kUnaryNames[] = {LAMELLA_UNARY_OPS(NAME)};
 static const char* const kBinaryNames[] = {LAMELLA_BINARY_OPS(NAME)};
@@ -25,7 +25,7 @@ BinaryOp binary_op(const std::string& name) {
   throw ValueError("[elementwise] name must be that of a binary op, got '" + name + "'");
 }
 
-// ---- types -------------------------------------------------------------------------------------------------------------
+// ---- types ----------------------------------------------------------------------------------------------------------
 static bool is_weak(const Operand& a) { return !a.is_array() || a.array->shape.n == 0; }
 static DType dtype_of_operand(const Operand& a) {
   return a.kind == Operand::array_kind ? a.array->dtype
@@ -76,8 +76,10 @@ static void check_divisor(BinaryOp op, DType t, const Operand& b) {
   check(!zero, "[", name_of(op), "] divisor must not be zero for integers");
 }
 
-// ---- operands ----------------------------------------------------------------------------------------------------------
-union Number { double f64; float f32; int64_t i64; int32_t i32; int16_t i16; int8_t i8; uint8_t u8; bool b8; f16 h; bf16 b; };
+// ---- operands -------------------------------------------------------------------------------------------------------
+union Number {
+  double f64; float f32; f16 h; bf16 b; int64_t i64; int32_t i32; int16_t i16; int8_t i8; uint8_t u8; bool b8;
+};
 
 template <class S> static void store_number(DType t, S v, Number& to) {
   switch (t) {
@@ -138,7 +140,8 @@ static bool is_permuted_dense(const Array& x, const Shape& shape) {
   for (int i = 0; i < shape.n; ++i) {  // smallest stride first
     int at = -1;
     for (int d = 0; d < shape.n; ++d)
-      if (!used[d] && (at < 0 || x.strides.v[d] < x.strides.v[at] || (x.strides.v[d] == x.strides.v[at] && shape.v[d] == 1))) at = d;
+      if (!used[d] && (at < 0 || x.strides.v[d] < x.strides.v[at] ||
+                       (x.strides.v[d] == x.strides.v[at] && shape.v[d] == 1))) at = d;
     used[at] = true;
     if (shape.v[at] == 1) continue;
     if (x.strides.v[at] != expected) return false;
@@ -158,7 +161,7 @@ static Array empty_in_layout(const Shape& shape, DType t, const Array* a, const 
   return y;
 }
 
-// ---- unary -------------------------------------------------------------------------------------------------------------
+// ---- unary ----------------------------------------------------------------------------------------------------------
 static void check_unary(UnaryOp op, DType t) {
   check<TypeError>(is_floating(t) || takes_integers(op) || is_rounding(op), "[", name_of(op),
                    "] input must be floating, got ", name_of(t));
@@ -198,7 +201,7 @@ void unary_(UnaryOp op, Array& x, double p0, double p1) {
   run_unary(op, x, x, p0, p1);
 }
 
-// ---- binary ------------------------------------------------------------------------------------------------------------
+// ---- binary ---------------------------------------------------------------------------------------------------------
 static void run_binary(BinaryOp op, DType t, const Input& a, const Input& b, const Array& y, double p0, double p1) {
   const int64_t* strides[3] = {y.strides.v, a.strides.v, b.strides.v};
   kernels().binary({op, t, a.data, b.data, y.bytes(), p0, p1, make_loop(y.shape.n, y.shape.v, strides)});
@@ -243,8 +246,8 @@ Array binary(BinaryOp op, const Operand& a, const Operand& b, double p0, double 
       Array y = empty(x.shape, to);
       Loop<3> loop = flat_loop<3>(x.numel());
       loop.stride[a.is_array() ? 2 : 1][0] = 0;
-      const void* p[2] = {a.is_array() ? x.bytes() : (const void*)&number, a.is_array() ? (const void*)&number : x.bytes()};
-      kernels().binary({op, t, p[0], p[1], y.bytes(), p0, p1, loop});
+      const void *p = x.bytes(), *q = &number;
+      kernels().binary({op, t, a.is_array() ? p : q, a.is_array() ? q : p, y.bytes(), p0, p1, loop});
       return y;
     }
   }
@@ -309,7 +312,7 @@ Array where(const Array& condition, const Operand& a, const Operand& b) {
   return y;
 }
 
-// ---- copies ------------------------------------------------------------------------------------------------------------
+// ---- copies ---------------------------------------------------------------------------------------------------------
 static void run_cast(const Array& out, const Array& x, const Dims& x_strides) {
   const int64_t* strides[2] = {out.strides.v, x_strides.v};
   kernels().cast({x.dtype, out.dtype, x.bytes(), out.bytes(), make_loop(out.shape.n, out.shape.v, strides)});

@@ -76,9 +76,10 @@ Array reduce(ReduceOp op, const Array& input, const Dims& axes, bool keepdim, st
   const char* name = kNames[int(op)];
   const Array x = dtype && op != ReduceOp::any && op != ReduceOp::all ? cast(input, *dtype) : input;
   Halves h(name, x, axes, keepdim);
-  const bool sums = op == ReduceOp::sum || op == ReduceOp::prod || op == ReduceOp::sum_squares || op == ReduceOp::sum_abs;
-  check<TypeError>(op != ReduceOp::mean || is_floating(x.dtype), "[mean] input must be floating, got ", name_of(x.dtype),
-                   "; pass dtype=");
+  const bool sums =
+      op == ReduceOp::sum || op == ReduceOp::prod || op == ReduceOp::sum_squares || op == ReduceOp::sum_abs;
+  check<TypeError>(op != ReduceOp::mean || is_floating(x.dtype), "[mean] input must be floating, got ",
+                   name_of(x.dtype), "; pass dtype=");
   if (op == ReduceOp::max || op == ReduceOp::min || is_arg(op))
     check(h.count > 0, "[", name, "] input must have elements along the reduced dimensions, got shape ", x.shape);
   const DType to = op == ReduceOp::any || op == ReduceOp::all ? DType::b8
@@ -129,8 +130,8 @@ Array sum_to(const Array& x, const Shape& shape) {
   if (x.shape == shape) return x;
   Dims axes;
   const int lead = x.shape.n - shape.n;
-  check(lead >= 0 && broadcast("sum_to", shape, x.shape) == x.shape, "[sum_to] shape must broadcast to ", x.shape, ", got ",
-        shape);
+  check(lead >= 0 && broadcast("sum_to", shape, x.shape) == x.shape, "[sum_to] shape must broadcast to ", x.shape,
+        ", got ", shape);
   for (int d = 0; d < x.shape.n; ++d)
     if (d < lead || (shape.v[d - lead] == 1 && x.shape.v[d] != 1)) axes.push(d);
   return reduce(ReduceOp::sum, x, axes, true, x.dtype).reshape(shape);
