@@ -2,6 +2,7 @@
 // Matrix products: which path for which shape. Every path sums in an order that depends on the shape alone.
 #include "gemm_core.h"
 #include "gemm_direct.h"
+#include "gemm_dot.h"
 #include "gemm_out.h"
 #include "gemm_vector.h"
 
@@ -75,6 +76,12 @@ template <class T> static void product(const Product<T>& g) {
       return;
     }
   }
+#if defined(LAMELLA_HAS_BF16_DOT)
+  if constexpr (__is_same(T, bf16)) {
+    gemm_dot(g.m, g.n, g.k, {g.a, g.a_row, g.a_col}, {g.b, g.b_col, g.b_row}, g.out);
+    return;
+  }
+#endif
   packed(g);
 }
 
