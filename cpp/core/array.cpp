@@ -154,6 +154,6 @@ Array scalar(double value, DType dtype) {
   return a;
 }
 
-std::string describe(const Array& a) { return text(name_of(a.dtype), " ", a.shape); }
+std::ostream& operator<<(std::ostream& s, Described d) { return s << name_of(d.array.dtype) << " " << d.array.shape; }
 
 }  // namespace lamella
