@@ -13,6 +13,8 @@ def channel(p, x):
 
 
 def train(x, weight=None, bias=None, eps=1e-5):
+    if x.size == 0:  # no batch has no mean
+        return x
     axes = (0, *range(2, x.ndim))
     y = (x - x.mean(axes, keepdims=True)) / np.sqrt(x.var(axes, keepdims=True) + eps)
     y = y if weight is None else y * channel(weight, x)

@@ -15,10 +15,13 @@ def layer_norm(x, shape, weight=1.0, bias=0.0, eps=1e-5):
 
 def rms_norm(x, shape, weight=1.0, eps=2.0**-23):
     axes = tuple(range(-len(np.atleast_1d(shape)), 0))
-    return x / np.sqrt((x * x).mean(axes, keepdims=True) + eps) * weight
+    y = x / np.sqrt((x * x).mean(axes, keepdims=True) + eps)
+    return y if weight is None else y * weight
 
 
 def group_norm(x, groups, weight=None, bias=None, eps=1e-5):
+    if x.size == 0:
+        return x
     rows = x.reshape(x.shape[0], groups, -1)
     y = ((rows - rows.mean(2, keepdims=True)) / np.sqrt(rows.var(2, keepdims=True) + eps)).reshape(x.shape)
     channel = (-1, *(1,) * (x.ndim - 2))
