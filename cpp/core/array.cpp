@@ -122,14 +122,16 @@ Array Array::squeeze(int dim) const {
 }
 
 Array empty(const Shape& shape, DType dtype) {
+  int64_t n = 1, span = 1;  // strides must fit too, also where another dim is 0
+  for (int64_t s : shape) {
+    if (__builtin_mul_overflow(span, s > 0 ? s : 1, &span) || span > (int64_t(1) << 48))
+      throw MemoryError(text("[empty] shape ", shape, " must fit into memory"));
+    n *= s;
+  }
   Array a;
   a.shape = shape;
   a.strides = contiguous_strides(shape);
   a.dtype = dtype;
-  int64_t n = 1;
-  for (int64_t s : shape)
-    if (__builtin_mul_overflow(n, s, &n) || n > (int64_t(1) << 48))
-      throw MemoryError(text("[empty] shape ", shape, " must fit into memory"));
   a.storage = new_storage(size_t(n) * size_t(size_of(dtype)));
   return a;
 }

@@ -53,6 +53,7 @@ size_t class_size(int c) { return size_t(8 + c % 8) << (c / 8 + 3); }
 struct Central {
   SpinLock lock;
   Free* bins[kClasses] = {};
+  uint64_t used[kClasses] = {}, clock = 0;     // when a bin was last put to or taken from
   int64_t cached = 0;                          // bytes in the bins
   std::atomic<int64_t> allocated{0}, peak{0}, limit{0}, requests{0}, system_requests{0};
 };
@@ -77,6 +78,10 @@ void* system_allocate(size_t bytes) {
   return p;
 }
 
+void free_list(Free* f) {
+  while (f) { Free* n = f->next; std::free(f); f = n; }
+}
+
 // Gives every cached block of the central bins back to the system.
 void flush(Central& c) {
   Free* lists[kClasses];
@@ -85,15 +90,41 @@ void flush(Central& c) {
     for (int i = 0; i < kClasses; ++i) { lists[i] = c.bins[i]; c.bins[i] = nullptr; }
     c.cached = 0;
   }
-  for (Free* f : lists)
-    while (f) { Free* n = f->next; std::free(f); f = n; }
+  for (Free* f : lists) free_list(f);
+}
+
+// What is kept beyond what is in use is bounded, so that varying shapes do not make memory creep: cached blocks may hold
+// as much as the peak of live memory (and at least 64 MiB). Unlinks blocks of the bins longest unused until that holds;
+// the caller has the lock, and frees the list after it.
+Free* evict(Central& c) {
+  const int64_t least = int64_t(64) << 20, peak = c.peak.load(std::memory_order_relaxed), room = peak > least ? peak : least;
+  Free* out = nullptr;
+  while (c.cached > room) {
+    int oldest = -1;
+    for (int i = 0; i < kClasses; ++i)
+      if (c.bins[i] && (oldest < 0 || c.used[i] < c.used[oldest])) oldest = i;
+    while (c.cached > room && c.bins[oldest]) {
+      Free* f = c.bins[oldest];
+      c.bins[oldest] = f->next;
+      c.cached -= int64_t(class_size(oldest));
+      f->next = out;
+      out = f;
+    }
+  }
+  return out;
 }
 
 void put_central(Central& c, int cls, Free* f) {
-  Guard g(c.lock);
-  f->next = c.bins[cls];
-  c.bins[cls] = f;
-  c.cached += int64_t(class_size(cls));
+  Free* evicted;
+  {
+    Guard g(c.lock);
+    f->next = c.bins[cls];
+    c.bins[cls] = f;
+    c.used[cls] = ++c.clock;
+    c.cached += int64_t(class_size(cls));
+    evicted = evict(c);
+  }
+  free_list(evicted);
 }
 
 struct Local {                                  // of one thread
@@ -110,15 +141,6 @@ thread_local bool Local::dead = false;
 thread_local Local local;
 
 void add(std::atomic<int64_t>& a, int64_t n) { a.fetch_add(n, std::memory_order_relaxed); }
-
-// What is kept beyond what is in use is bounded, so that varying shapes do not make memory creep: cached blocks may hold
-// as much as the peak of live memory (and at least 64 MiB).
-bool cache_is_full(Central& c, size_t more) {
-  int64_t room = c.peak.load(std::memory_order_relaxed);
-  if (room < (int64_t(64) << 20)) room = int64_t(64) << 20;
-  Guard g(c.lock);
-  return c.cached + int64_t(more) > room;
-}
 
 }  // namespace
 
@@ -145,7 +167,7 @@ void* allocate(size_t bytes) {
   }
   {
     Guard g(c.lock);
-    if (Free* f = c.bins[cls]) { c.bins[cls] = f->next; c.cached -= int64_t(size); return f; }
+    if (Free* f = c.bins[cls]) { c.bins[cls] = f->next; c.used[cls] = ++c.clock; c.cached -= int64_t(size); return f; }
   }
   add(c.system_requests, 1);
   void* p = system_allocate(size);
@@ -172,8 +194,7 @@ void deallocate(void* p, size_t bytes) noexcept {
     ++local.depth[cls];
     return;
   }
-  if (size >= kHuge / 4 && cache_is_full(c, size)) std::free(p);
-  else put_central(c, cls, f);
+  put_central(c, cls, f);
 }
 
 MemoryStats memory_stats() {
@@ -181,7 +202,16 @@ MemoryStats memory_stats() {
   Guard g(c.lock);
   return {c.allocated.load(), c.peak.load(), c.cached, c.limit.load(), c.requests.load(), c.system_requests.load()};
 }
-void reset_peak_memory() { central().peak.store(central().allocated.load()); }
+void reset_peak_memory() {
+  Central& c = central();
+  c.peak.store(c.allocated.load());
+  Free* evicted;
+  {
+    Guard g(c.lock);
+    evicted = evict(c);
+  }
+  free_list(evicted);
+}
 void empty_cache() { flush(central()); }
 void set_memory_limit(int64_t bytes) {
   check<ValueError>(bytes >= 0, "[set_memory_limit] bytes must not be negative, got ", bytes);
