@@ -26,19 +26,22 @@ struct ImageWindow {
   }
 };
 
-struct Tap { int64_t channel, at[3]; };  // at: offset along each dim
-
-LAMELLA_INLINE Tap tap_of(const ImageWindow& w, int64_t row) {
-  Tap t;
-  int64_t u2 = row % w.taps[2]; row /= w.taps[2];
-  int64_t u1 = row % w.taps[1]; row /= w.taps[1];
-  int64_t u0 = row % w.taps[0]; row /= w.taps[0];
-  t.channel = row;
-  t.at[0] = w.first[0] + u0 * w.next[0];
-  t.at[1] = w.first[1] + u1 * w.next[1];
-  t.at[2] = w.first[2] + u2 * w.next[2];
-  return t;
-}
+// The taps of one channel in order; the product's row (channel, tap) is taps.count() * channel + tap.
+struct Tap {
+  int64_t u[3];
+  static Tap of(const ImageWindow& w, int64_t tap) {
+    return {{tap / (w.taps[1] * w.taps[2]), tap / w.taps[2] % w.taps[1], tap % w.taps[2]}};
+  }
+  bool next(const ImageWindow& w) {  // false: past the last, back at the first
+    if (++u[2] < w.taps[2]) return true;
+    u[2] = 0;
+    if (++u[1] < w.taps[1]) return true;
+    u[1] = 0;
+    if (++u[0] < w.taps[0]) return true;
+    u[0] = 0;
+    return false;
+  }
+};
 
 // Consecutive columns within one row of the grid.
 struct Run { int64_t base, g0, g1, g2; int length; };
@@ -62,50 +65,80 @@ static int runs_of(const ImageWindow& w, int64_t first, int count, Run* runs) {
   return n;
 }
 
-// One row of a run: out[i] = source of column i under the tap, i < length.
-template <class T> LAMELLA_INLINE void gather_run(const ImageWindow& w, const T* x, const Run& r, const Tap& t, acc_t<T>* out) {
-  using A = acc_t<T>;
-  const int64_t s0 = r.g0 * w.step[0] + t.at[0], s1 = r.g1 * w.step[1] + t.at[1];
-  if (uint64_t(s0) >= uint64_t(w.size[0]) || uint64_t(s1) >= uint64_t(w.size[1])) {
-    for (int i = 0; i < r.length; ++i) out[i] = A(0);
-    return;
+// What one tap sees: columns g2 in [begin, end) of a grid row have their source inside the image.
+struct Sight {
+  int64_t at[3], begin, end;
+  Sight(const ImageWindow& w, const Tap& t) {
+    for (int d = 0; d < 3; ++d) at[d] = w.first[d] + t.u[d] * w.next[d];
+    const int64_t step = w.step[2], after = w.size[2] - at[2];
+    begin = at[2] >= 0 ? 0 : step == 1 ? -at[2] : (-at[2] + step - 1) / step;
+    end = after <= 0 ? 0 : step == 1 ? after : (after + step - 1) / step;
   }
-  const T* row = x + r.base + t.channel * w.stride[1] + s0 * w.stride[2] + s1 * w.stride[3];
-  const int64_t s2 = r.g2 * w.step[2] + t.at[2], step = w.step[2];
-  int from = s2 >= 0 ? 0 : int((-s2 + step - 1) / step);              // first column whose source is inside
-  int64_t inside = s2 < w.size[2] ? (w.size[2] - s2 + step - 1) / step : 0;
-  int to = inside < r.length ? int(inside) : r.length;
-  if (from > to) from = to;
-  for (int i = 0; i < from; ++i) out[i] = A(0);
-  const int64_t jump = step * w.stride[4];
-  const T* p = row + s2 * w.stride[4];
-  if (jump == 1) {
-    int i = from;
-    for (; i + kLanes<A> <= to; i += kLanes<A>) vstore(out + i, vload(p + i));
-    if (i < to) vstore(out + i, vload(p + i, to - i), to - i);
-  } else {
-    for (int i = from; i < to; ++i) out[i] = up(p[i * jump]);
+  // The part [from, to) of a run that is inside, and where its column 0 would be read: offset from the channel.
+  LAMELLA_INLINE int64_t look(const ImageWindow& w, const Run& r, int64_t& from, int64_t& to) const {
+    const int64_t s0 = r.g0 * w.step[0] + at[0], s1 = r.g1 * w.step[1] + at[1], s2 = r.g2 * w.step[2] + at[2];
+    const bool seen = uint64_t(s0) < uint64_t(w.size[0]) && uint64_t(s1) < uint64_t(w.size[1]);
+    from = begin - r.g2 < 0 ? 0 : begin - r.g2;
+    to = end - r.g2 < r.length ? end - r.g2 : r.length;
+    if (!seen || to < from) from = to = 0;
+    return r.base + s0 * w.stride[2] + s1 * w.stride[3] + s2 * w.stride[4];
   }
-  for (int i = to; i < r.length; ++i) out[i] = A(0);
-}
+};
 
 // Right operand with one column per position: rows of the product's k are (channel, tap).
 template <class T> struct ColumnsOperand {
   using A = acc_t<T>;
   ImageWindow w;
   const T* x;
+
+  // At most a vector of columns of one run, as one tap sees them.
+  struct Piece { int64_t offset; uint32_t mask; int32_t at; };
+
   void pack(A* panel, int64_t first, int count, int64_t p, int64_t depth) const {
-    constexpr int R = kTileCols<A>;
+    constexpr int R = kTileCols<A>, L = kLanes<A>;
     Run runs[R];
     const int n = runs_of(w, first, count, runs);
-    for (int64_t q = 0; q < depth; ++q, panel += R) {
-      const Tap t = tap_of(w, p + q);
-      A* out = panel;
+    const int64_t taps = w.tap_count(), used = lesser(taps, depth), jump = w.step[2] * w.stride[4];
+    int per_tap = (R - count + L - 1) / L;
+    for (int r = 0; r < n; ++r) per_tap += (runs[r].length + L - 1) / L;
+    Piece* const pieces = static_cast<Piece*>(scratch(size_t(taps * per_tap) * sizeof(Piece), kPieceSlot));
+    Tap tap = Tap::of(w, p % taps);
+    for (int64_t i = 0, t = p % taps; i < used; ++i) {
+      const Sight sight(w, tap);
+      Piece* e = pieces + t * per_tap;
+      int at = 0;
       for (int r = 0; r < n; ++r) {
-        gather_run(w, x, runs[r], t, out);
-        out += runs[r].length;
+        int64_t from, to;
+        const int64_t offset = sight.look(w, runs[r], from, to);
+        for (int s = 0; s < runs[r].length; s += L) {
+          const int64_t a = from - s < 0 ? 0 : from - s, b = to - s < L ? to - s : L;
+          const uint32_t mask = b <= a ? 0 : uint32_t((uint64_t(1) << b) - (uint64_t(1) << a));
+          *e++ = {offset + s * jump, mask, at + s};
+        }
+        at += runs[r].length;
       }
-      for (int i = count; i < R; ++i) panel[i] = A(0);
+      for (; at < R; at += L) *e++ = {0, 0, at};  // past the last column
+      if (tap.next(w)) ++t;
+      else t = 0;
+    }
+    if (jump == 1) fill<true>(panel, pieces, per_tap, taps, p, depth, 1);
+    else fill<false>(panel, pieces, per_tap, taps, p, depth, jump);
+  }
+
+ private:
+  static constexpr int kPieceSlot = 9;
+  template <bool adjacent>
+  void fill(A* panel, const Piece* pieces, int per_tap, int64_t taps, int64_t p, int64_t depth, int64_t jump) const {
+    constexpr int R = kTileCols<A>, L = kLanes<A>;
+    const T* channel = x + p / taps * w.stride[1];
+    for (int64_t q = 0, t = p % taps; q < depth; ++q, panel += R) {
+      const Piece* e = pieces + t * per_tap;
+      for (int i = 0; i < per_tap; ++i) {  // in order: a piece shorter than a vector is overwritten by the next
+        const vec<A> v = vload_masked(channel + e[i].offset, e[i].mask, adjacent ? 1 : jump);
+        if (e[i].at + L <= R) vstore(panel + e[i].at, v);
+        else vstore(panel + e[i].at, v, R - e[i].at);
+      }
+      if (++t == taps) t = 0, channel += w.stride[1];
     }
   }
 };
@@ -117,19 +150,29 @@ template <class T> struct TapsOperand {
   const T* x;
   int64_t begin;
   void pack(A* panel, int64_t first, int count, int64_t p, int64_t depth) const {
-    constexpr int R = kTileCols<A>;
-    alignas(64) A rows[R * kBlockDepth];
+    constexpr int R = kTileCols<A>, L = kLanes<A>, stride = int(kBlockDepth) + L;  // rows in different sets of L1
+    alignas(64) A rows[R * stride];
     Run runs[kBlockDepth];
     const int n = runs_of(w, begin + p, int(depth), runs);
+    const int64_t taps = w.tap_count(), jump = w.step[2] * w.stride[4];
+    const T* channel = x + first / taps * w.stride[1];
+    Tap tap = Tap::of(w, first % taps);
     for (int i = 0; i < count; ++i) {
-      const Tap t = tap_of(w, first + i);
-      A* out = rows + i * kBlockDepth;
+      const Sight sight(w, tap);
+      A* out = rows + i * stride;
       for (int r = 0; r < n; ++r) {
-        gather_run(w, x, runs[r], t, out);
+        int64_t from, to;
+        const T* source = channel + sight.look(w, runs[r], from, to);
+        for (int s = 0; s < runs[r].length; s += L) {  // in order: past a run's end is overwritten by the next
+          const int64_t a = from - s < 0 ? 0 : from - s, b = to - s < L ? to - s : L;
+          const uint32_t mask = b <= a ? 0 : uint32_t((uint64_t(1) << b) - (uint64_t(1) << a));
+          vstore(out + s, vload_masked(source + s * jump, mask, jump));
+        }
         out += runs[r].length;
       }
+      if (!tap.next(w)) channel += w.stride[1];
     }
-    pack_transposed<A, R>(panel, rows, kBlockDepth, count, depth);
+    pack_transposed<A, R>(panel, rows, stride, count, depth);
   }
 };
 

@@ -36,9 +36,9 @@ template <class A> constexpr int kTileRows = 4;
 #endif
 template <class A> constexpr int kTileCols = kTileVecs * kLanes<A>;
 
-constexpr int64_t kBlockDepth = 384;  // of k: a panel of A then takes about half of L1
-constexpr int64_t kBlockRows = 1536, kBlockCols = 2048;  // packed at once; bounds the scratch memory
-constexpr int kGemmSlot = 2;          // scratch slots 2 and 3 belong to gemm_blocked
+constexpr int64_t kBlockDepth = 512;  // of k: a panel of A then takes about half of L1
+constexpr int64_t kSharedWidth = 2048, kSharedSize = 4 << 20;  // packed at once: rows or columns, bytes
+constexpr int kGemmSlot = 2, kTaskSlot = 8;  // scratch slots 2 and 3 belong to gemm_blocked, 8 to its tasks
 
 // Keeps a broadcast in its register: folded into each multiply-add as a memory operand it would be loaded V times.
 template <class V> LAMELLA_INLINE void pin(V& v) {
@@ -118,74 +118,102 @@ template <class F> static void parallel_if(bool worth, int64_t count, const F& f
   else for (int64_t i = 0; i < count; ++i) f(i);
 }
 
-// How the tiles of a block (row panels x column panels) are grouped into tasks: a group's panels of B stay in L2, and
-// there are enough groups that an idle thread finds one.
-struct TaskGrid { int64_t rows, cols; };  // panels per task
-template <class A> static TaskGrid task_grid(int64_t row_panels, int64_t col_panels, int64_t depth) {
-  const int64_t l2 = 256 * 1024 / int64_t(sizeof(A)) / (depth * kTileCols<A>);
-  TaskGrid g{16, l2 < 1 ? 1 : l2};
-  const int64_t tile_work = depth * kTileRows<A> * kTileCols<A>;
-  while (div_up(row_panels, g.rows) * div_up(col_panels, g.cols) < 24 && g.rows * g.cols * tile_work > 400000) {
-    if (g.rows >= g.cols) g.rows = (g.rows + 1) / 2;
-    else g.cols = (g.cols + 1) / 2;
-  }
+// How a product is cut. One operand, the smaller, is packed once and shared; tasks pack their own panels of the other,
+// a chunk that stays in L2, and take every panel of the shared one past it.
+struct TaskGrid {
+  int64_t own, shared;                // panels per task
+  int64_t own_tasks, shared_tasks;
+};
+template <class A>
+static TaskGrid task_grid(int64_t own_panels, int64_t own_width, int64_t shared_panels, int64_t kc, int64_t depth) {
+  const int64_t fits = 192 * 1024 / int64_t(sizeof(A)) / (kc * own_width);
+  TaskGrid g{lesser(fits < 1 ? 1 : fits, own_panels), shared_panels, 0, 0};
+  const int64_t tile_work = depth * kTileRows<A> * kTileCols<A>, least = 400000, enough = 16;
+  const auto tasks = [&] { return div_up(own_panels, g.own) * div_up(shared_panels, g.shared); };
+  while (g.own > 1 && tasks() < enough && (g.own + 1) / 2 * g.shared * tile_work > least) g.own = (g.own + 1) / 2;
+  while (g.shared > 4 && tasks() < enough / 2 && (g.shared + 1) / 2 * g.own * tile_work > least)
+    g.shared = (g.shared + 1) / 2;
+  g.own_tasks = div_up(own_panels, g.own), g.shared_tasks = div_up(shared_panels, g.shared);
   return g;
 }
 
-// C (m, n) = left (m, k) . right (k, n). k >= 1.
-template <class A, class L, class R, class Out>
+// C (m, n) = left (m, k) . right (k, n). k >= 1. own_rows: tasks own rows of C, the right operand is shared.
+template <class A, bool own_rows, class L, class R, class Out>
 static void gemm_blocked(int64_t m, int64_t n, int64_t k, const L& left, const R& right, const Out& out) {
-  constexpr int TR = kTileRows<A>, TC = kTileCols<A>;
-  const int64_t k_blocks = div_up(k, kBlockDepth);
-  const int64_t kc = div_up(div_up(k, k_blocks), 4) * 4;
-  const int64_t m_blocks = div_up(m, kBlockRows), mc = div_up(div_up(m, m_blocks), TR) * TR;
-  const int64_t n_blocks = div_up(n, kBlockCols), nc = div_up(div_up(n, n_blocks), TC) * TC;
-  A* const packed = static_cast<A*>(scratch(size_t((mc + nc) * kc) * sizeof(A), kGemmSlot));
-  A* sums = nullptr;  // partial sums of the block, where C cannot hold them
-  if constexpr (!Out::kDirect)
-    if (k > kc) sums = static_cast<A*>(scratch(size_t(mc * nc) * sizeof(A), kGemmSlot + 1));
+  constexpr int TR = kTileRows<A>, TC = kTileCols<A>, Own = own_rows ? TR : TC, Shared = own_rows ? TC : TR;
+  const int64_t own_size = own_rows ? m : n, shared_size = own_rows ? n : m;
+  const int64_t k_blocks = div_up(k, kBlockDepth), kc = div_up(div_up(k, k_blocks), 4) * 4;
+  const int64_t shared_block = div_up(div_up(shared_size, div_up(shared_size, kSharedWidth)), Shared) * Shared;
+  const int64_t blocks_at_once = kSharedSize / int64_t(sizeof(A)) / (shared_block * kc);  // of k
+  const int64_t ks = blocks_at_once < 1 ? kc : lesser(blocks_at_once, k_blocks) * kc;
+  const bool keep = !Out::kDirect && k > ks;  // sums that outlive a task
+  const int64_t own_block = keep ? lesser(own_size, div_up(kSharedSize / int64_t(sizeof(A)), shared_block * Own) * Own) : own_size;
+  A* const packed = static_cast<A*>(scratch(size_t(shared_block * ks) * sizeof(A), kGemmSlot));
+  A* const kept = keep ? static_cast<A*>(scratch(size_t(shared_block * div_up(own_block, Own) * Own) * sizeof(A), kGemmSlot + 1)) : nullptr;
 
-  for (int64_t j0 = 0; j0 < n; j0 += nc)
-    for (int64_t i0 = 0; i0 < m; i0 += mc)
-      for (int64_t p0 = 0; p0 < k; p0 += kc) {
-        const int64_t rows = lesser(mc, m - i0), cols = lesser(nc, n - j0), depth = lesser(kc, k - p0);
-        const int64_t row_panels = div_up(rows, TR), col_panels = div_up(cols, TC);
-        A *const a = packed, *const b = packed + mc * kc;
-        const bool worth = rows * cols * depth > 1000000, last = p0 + depth == k;
+  for (int64_t s0 = 0; s0 < shared_size; s0 += shared_block)
+    for (int64_t o0 = 0; o0 < own_size; o0 += own_block)
+      for (int64_t p0 = 0; p0 < k; p0 += ks) {
+        const int64_t shared_count = lesser(shared_block, shared_size - s0), own_count = lesser(own_block, own_size - o0);
+        const int64_t depth = lesser(ks, k - p0), shared_panels = div_up(shared_count, Shared);
+        const int64_t own_panels = div_up(own_count, Own);
+        const bool worth = shared_count * own_count * depth > 1000000;
 
-        // Pack both operands.
-        const int64_t a_group = div_up(16384, depth * TR), b_group = div_up(16384, depth * TC);
-        const int64_t a_tasks = div_up(row_panels, a_group), b_tasks = div_up(col_panels, b_group);
-        parallel_if(worth, a_tasks + b_tasks, [&](int64_t t) {
-          if (t < a_tasks)
-            for (int64_t g = t * a_group, end = lesser(g + a_group, row_panels); g < end; ++g)
-              left.pack(a + g * TR * depth, i0 + g * TR, int(lesser(TR, rows - g * TR)), p0, depth);
-          else
-            for (int64_t g = (t - a_tasks) * b_group, end = lesser(g + b_group, col_panels); g < end; ++g)
-              right.pack(b + g * TC * depth, j0 + g * TC, int(lesser(TC, cols - g * TC)), p0, depth);
-        });
-
-        // Multiply: for each panel of A, which stays in L1, the task's panels of B, which stay in L2.
-        const TaskGrid grid = task_grid<A>(row_panels, col_panels, depth);
-        const int64_t down = div_up(row_panels, grid.rows);
-        parallel_if(worth, down * div_up(col_panels, grid.cols), [&](int64_t t) {
-          const int64_t g0 = t % down * grid.rows, g1 = lesser(g0 + grid.rows, row_panels);
-          const int64_t h0 = t / down * grid.cols, h1 = lesser(h0 + grid.cols, col_panels);
-          A own[Out::kDirect ? 1 : TR * TC] __attribute__((aligned(64)));
-          for (int64_t g = g0; g < g1; ++g)
-            for (int64_t h = h0; h < h1; ++h) {
-              const int64_t i = i0 + g * TR, j = j0 + h * TC;
-              const int r = int(lesser(TR, m - i)), c = int(lesser(TC, n - j));
-              A* to = own;
-              int64_t stride = TC;
-              bool add = p0 > 0;
-              if constexpr (Out::kDirect) to = out.at(i, j), stride = out.row, add |= out.accumulate;
-              else if (sums) to = sums + (g * col_panels + h) * TR * TC;
-              tile(depth, a + g * TR * depth, b + h * TC * depth, to, stride, r, c, add);
-              if (last) out.finish(i, j, r, c, to, stride);
+        // The shared operand: blocks of k, of panels.
+        const int64_t group = div_up(16384, kc * Shared), groups = div_up(shared_panels, group);
+        if (o0 == 0 || ks < k)
+          parallel_if(worth, groups * div_up(depth, kc), [&](int64_t t) {
+            const int64_t p = t / groups * kc, d = lesser(kc, depth - p);
+            A* block = packed + p * shared_panels * Shared;
+            for (int64_t g = t % groups * group, end = lesser(g + group, shared_panels); g < end; ++g) {
+              const int count = int(lesser(Shared, shared_count - g * Shared));
+              if constexpr (own_rows) right.pack(block + g * Shared * d, s0 + g * Shared, count, p0 + p, d);
+              else left.pack(block + g * Shared * d, s0 + g * Shared, count, p0 + p, d);
             }
+          });
+
+        const TaskGrid grid = task_grid<A>(own_panels, Own, shared_panels, kc, depth);
+        parallel_if(worth, grid.own_tasks * grid.shared_tasks, [&](int64_t t) {
+          const int64_t g0 = t % grid.own_tasks * grid.own, g1 = lesser(g0 + grid.own, own_panels);
+          const int64_t h0 = t / grid.own_tasks * grid.shared, h1 = lesser(h0 + grid.shared, shared_panels);
+          const bool sums_here = !Out::kDirect && !keep;
+          const int64_t tiles = sums_here && depth > kc ? (g1 - g0) * (h1 - h0) : 1;
+          A* const own = static_cast<A*>(scratch(size_t(grid.own * Own * kc + tiles * TR * TC) * sizeof(A), kTaskSlot));
+          A* const sums = own + grid.own * Own * kc;
+          for (int64_t p = 0; p < depth; p += kc) {
+            const int64_t d = lesser(kc, depth - p);
+            const bool last = p0 + p + d == k;
+            for (int64_t g = g0; g < g1; ++g) {
+              const int count = int(lesser(Own, own_count - g * Own));
+              if constexpr (own_rows) left.pack(own + (g - g0) * Own * d, o0 + g * Own, count, p0 + p, d);
+              else right.pack(own + (g - g0) * Own * d, o0 + g * Own, count, p0 + p, d);
+            }
+            for (int64_t h = h0; h < h1; ++h) {
+              const A* const theirs = packed + p * shared_panels * Shared + h * Shared * d;
+              for (int64_t g = g0; g < g1; ++g) {
+                const A* const mine = own + (g - g0) * Own * d;
+                const int64_t i = own_rows ? o0 + g * TR : s0 + h * TR, j = own_rows ? s0 + h * TC : o0 + g * TC;
+                const int r = int(lesser(TR, m - i)), c = int(lesser(TC, n - j));
+                A* to = sums;
+                int64_t stride = TC;
+                bool add = p0 + p > 0;
+                if constexpr (Out::kDirect) to = out.at(i, j), stride = out.row, add |= out.accumulate;
+                else if (keep) to = kept + (g * shared_panels + h) * TR * TC;
+                else if (tiles > 1) to = sums + ((g - g0) * (h1 - h0) + h - h0) * TR * TC;
+                tile(d, own_rows ? mine : theirs, own_rows ? theirs : mine, to, stride, r, c, add);
+                if (last) out.finish(i, j, r, c, to, stride);
+              }
+            }
+          }
         });
       }
+}
+
+// The larger operand is the one that tasks own.
+template <class A, class L, class R, class Out>
+static void gemm_blocked(int64_t m, int64_t n, int64_t k, const L& left, const R& right, const Out& out) {
+  if (m > n) gemm_blocked<A, true>(m, n, k, left, right, out);
+  else gemm_blocked<A, false>(m, n, k, left, right, out);
 }
 
 }  // namespace LAMELLA_ISA

@@ -68,7 +68,7 @@ template <int R> static void dot_tile(int64_t pairs, const uint32_t* a, const ui
 static void gemm_dot(int64_t m, int64_t n, int64_t k, const PairOperand<kTileRows<float>>& left,
                      const PairOperand<kTileCols<float>>& right, const MatrixOut<bf16>& out) {
   constexpr int TR = kTileRows<float>, TC = kTileCols<float>;
-  const int64_t nc = lesser(div_up(n, TC) * TC, kBlockCols), panels = nc / TC, pairs = div_up(k, 2);
+  const int64_t nc = lesser(div_up(n, TC) * TC, kSharedWidth), panels = nc / TC, pairs = div_up(k, 2);
   uint32_t* const b = static_cast<uint32_t*>(scratch(size_t(nc * pairs) * 4, kGemmSlot));
   for (int64_t j0 = 0; j0 < n; j0 += nc) {
     const int64_t cols = lesser(nc, n - j0), across = div_up(cols, TC);

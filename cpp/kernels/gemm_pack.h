@@ -35,7 +35,10 @@ LAMELLA_INLINE void pack_square(acc_t<T>* out, const T* x, int64_t row, int coun
   constexpr int L = kLanes<A>;
   vec<A> r[L];
 #pragma GCC unroll 16
-  for (int i = 0; i < L; ++i) r[i] = i >= count ? vec<A>{} : n == L ? vload(x + i * row) : vload(x + i * row, n);
+  for (int i = 0; i < L; ++i) {
+    if (i < count) __builtin_prefetch(x + i * row + 4 * L);
+    r[i] = i >= count ? vec<A>{} : n == L ? vload(x + i * row) : vload(x + i * row, n);
+  }
   transpose_lanes<A>(r);
 #pragma GCC unroll 16
   for (int i = 0; i < L; ++i)
@@ -67,7 +70,10 @@ static void pack_adjacent(acc_t<T>* panel, const T* x, int64_t step, int count, 
   constexpr int L = kLanes<A>;
   if (count == R && R % L == 0) {
     for (int64_t q = 0; q < depth; ++q, x += step, panel += R)
-      for (int i = 0; i < R; i += L) vstore(panel + i, vload(x + i));
+      for (int i = 0; i < R; i += L) {
+        __builtin_prefetch(x + i + 5 * step);
+        vstore(panel + i, vload(x + i));
+      }
     return;
   }
   for (int64_t q = 0; q < depth; ++q, x += step, panel += R) {

@@ -134,6 +134,33 @@ template <class T> LAMELLA_INLINE void vstore(T* p, vec<acc_t<T>> v, int64_t n) 
   }
 }
 
+// Lanes whose bit is set in `mask`, from p + lane * jump; the others are zero and not touched.
+template <class T> LAMELLA_INLINE vec<acc_t<T>> vload_masked(const T* p, uint32_t mask, int64_t jump) {
+  using A = acc_t<T>;
+#if defined(__AVX512F__)
+  if constexpr (__is_same(T, float)) {
+    if (jump == 1) return (vec<A>)_mm512_maskz_loadu_ps(__mmask16(mask), p);
+    if (uint64_t(jump) < (1u << 26)) {
+      const __m512i lane = _mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
+      const __m512i at = _mm512_maskz_mullo_epi32(0xffff, lane, _mm512_maskz_set1_epi32(0xffff, int(jump)));
+      return (vec<A>)_mm512_mask_i32gather_ps(_mm512_setzero_ps(), __mmask16(mask), at, p, 4);
+    }
+  }
+  if constexpr (__is_same(T, double))
+    if (jump == 1) return (vec<A>)_mm512_maskz_loadu_pd(__mmask8(mask), p);
+#elif defined(__AVX2__)
+  if constexpr (__is_same(T, float))
+    if (jump == 1) {
+      const __m256i bit = _mm256_set_epi32(128, 64, 32, 16, 8, 4, 2, 1);
+      return (vec<A>)_mm256_maskload_ps(p, _mm256_cmpeq_epi32(_mm256_and_si256(_mm256_set1_epi32(int(mask)), bit), bit));
+    }
+#endif
+  vec<A> v = {};
+  for (int i = 0; i < kLanes<A>; ++i)
+    if (mask >> i & 1) v[i] = up(p[i * jump]);
+  return v;
+}
+
 // ---- lanes -----------------------------------------------------------------------------------------------------------
 template <class V, class M> LAMELLA_INLINE V select(M mask, V a, V b) { return mask ? a : b; }
 template <class V> LAMELLA_INLINE V fma(V a, V b, V c) { return a * b + c; }  // contracted where the ISA has it
