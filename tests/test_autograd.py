@@ -43,6 +43,27 @@ def test_grad_leaves_grad_alone_and_prunes():
     assert lamella.grad(z, leaf(1.0), allow_unused=True) == (None,)
 
 
+def test_grad_computes_what_was_asked_for():
+    seen = []
+
+    class Both(lamella.autograd.Function):
+        @staticmethod
+        def forward(ctx, a, b):
+            ctx.save_for_backward(a, b)
+            return a * b
+
+        @staticmethod
+        def backward(ctx, dy):
+            seen.append(ctx.needs_input_grad)
+            a, b = ctx.saved_tensors
+            return dy * b, dy * a
+
+    a, b = lamella.randn(3, requires_grad=True), lamella.randn(3, requires_grad=True)
+    lamella.grad(Both.apply(a, b).sum(), [b])
+    Both.apply(a, b).sum().backward()
+    assert [tuple(s) for s in seen] == [(False, True), (True, True)]
+
+
 def test_backward_twice_needs_retain_graph():
     x = leaf(2.0)
     y = (x * x).sum()

@@ -263,8 +263,10 @@ class Backward {
     std::vector<PyObject*> args(size_t(node->outputs) + 2);
     args[1] = reinterpret_cast<PyObject*>(node);
     for (int i = 0; i < node->outputs; ++i) args[size_t(i) + 2] = p.grads[size_t(i)] ? p.grads[size_t(i)].get() : Py_None;
+    node->unwanted = unwanted(node);
     Ref result = Ref(PyObject_Vectorcall(node->rule, &args[1], size_t(node->outputs + 1) | PY_VECTORCALL_ARGUMENTS_OFFSET,
                                          nullptr));
+    node->unwanted = 0;
     if (!result) {
       add_where(node);
       throw Failed();
@@ -297,6 +299,15 @@ class Backward {
       if (is_node(e.target)) add_to_node(e.target, e.output, std::move(g));
       else add_to_leaf(e.target, std::move(g));
     }
+  }
+
+  // With captures: the inputs that lead to none, as bits, so that the rule does not compute their gradients.
+  uint64_t unwanted(NodeObject* node) const {
+    uint64_t bits = 0;
+    if (!captures_.empty())
+      for (Py_ssize_t i = 0; i < Py_SIZE(node) && i < 64; ++i)
+        if (node->edges[i].target && !reaches_capture(node->edges[i])) bits |= uint64_t(1) << i;
+    return bits;
   }
 
   bool reaches_capture(const Edge& e) const {

@@ -52,6 +52,7 @@ static PyObject* new_node(PyObject* rule, PyObject* const* inputs, int n_inputs,
   node->where = nullptr;
   node->versions = nullptr;
   node->sequence = ++next_sequence;
+  node->unwanted = 0;
   node->outputs = n_outputs;
   node->more = n_outputs > 1 ? new Output[n_outputs - 1]() : nullptr;
   new (&node->first) Output();
@@ -209,7 +210,10 @@ static PyObject* get_output(PyObject* o, void*) {
 static PyObject* get_needs(PyObject* o, void*) {
   NodeObject* n = as_node(o);
   PyObject* t = PyTuple_New(Py_SIZE(n));
-  for (Py_ssize_t i = 0; t && i < Py_SIZE(n); ++i) PyTuple_SET_ITEM(t, i, PyBool_FromLong(n->edges[i].target != nullptr));
+  for (Py_ssize_t i = 0; t && i < Py_SIZE(n); ++i) {
+    const bool unwanted = i < 64 && (n->unwanted >> i & 1);
+    PyTuple_SET_ITEM(t, i, PyBool_FromLong(n->edges[i].target && !unwanted));
+  }
   return t;
 }
 

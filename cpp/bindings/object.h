@@ -45,6 +45,7 @@ struct NodeObject {
   PyObject* where;      // text of the line that made it (anomaly mode), or null
   uint32_t* versions;   // of the Tensors in ctx, when recorded; null where ctx holds none
   uint64_t sequence;    // creation order: an edge always leads to a smaller one
+  uint64_t unwanted;    // bit i: this backward pass has no use for the gradient of input i (the first 64)
   int32_t outputs;
   Output first;         // output 0; the others follow in `more`
   Output* more;

@@ -65,6 +65,13 @@ static int runs_of(const ImageWindow& w, int64_t first, int count, Run* runs) {
   return n;
 }
 
+// Lanes i with a <= i < b.
+LAMELLA_INLINE uint32_t lanes_between(int64_t a, int64_t b) {
+  a = a < 0 ? 0 : a > 32 ? 32 : a;
+  b = b < a ? a : b > 32 ? 32 : b;
+  return uint32_t((uint64_t(1) << b) - (uint64_t(1) << a));
+}
+
 // What one tap sees: columns g2 in [begin, end) of a grid row have their source inside the image.
 struct Sight {
   int64_t at[3], begin, end;
@@ -74,13 +81,15 @@ struct Sight {
     begin = at[2] >= 0 ? 0 : step == 1 ? -at[2] : (-at[2] + step - 1) / step;
     end = after <= 0 ? 0 : step == 1 ? after : (after + step - 1) / step;
   }
+  LAMELLA_INLINE bool row_inside(const ImageWindow& w, const Run& r) const {
+    return uint64_t(r.g0 * w.step[0] + at[0]) < uint64_t(w.size[0]) && uint64_t(r.g1 * w.step[1] + at[1]) < uint64_t(w.size[1]);
+  }
   // The part [from, to) of a run that is inside, and where its column 0 would be read: offset from the channel.
   LAMELLA_INLINE int64_t look(const ImageWindow& w, const Run& r, int64_t& from, int64_t& to) const {
     const int64_t s0 = r.g0 * w.step[0] + at[0], s1 = r.g1 * w.step[1] + at[1], s2 = r.g2 * w.step[2] + at[2];
-    const bool seen = uint64_t(s0) < uint64_t(w.size[0]) && uint64_t(s1) < uint64_t(w.size[1]);
     from = begin - r.g2 < 0 ? 0 : begin - r.g2;
     to = end - r.g2 < r.length ? end - r.g2 : r.length;
-    if (!seen || to < from) from = to = 0;
+    if (!row_inside(w, r) || to < from) from = to = 0;
     return r.base + s0 * w.stride[2] + s1 * w.stride[3] + s2 * w.stride[4];
   }
 };
@@ -91,7 +100,7 @@ template <class T> struct ColumnsOperand {
   ImageWindow w;
   const T* x;
 
-  // At most a vector of columns of one run, as one tap sees them.
+  // At most a vector of columns of one run, as one tap sees them: lanes of `mask` are inside the image.
   struct Piece { int64_t offset; uint32_t mask; int32_t at; };
 
   void pack(A* panel, int64_t first, int count, int64_t p, int64_t depth) const {
@@ -99,25 +108,34 @@ template <class T> struct ColumnsOperand {
     Run runs[R];
     const int n = runs_of(w, first, count, runs);
     const int64_t taps = w.tap_count(), used = lesser(taps, depth), jump = w.step[2] * w.stride[4];
-    int per_tap = (R - count + L - 1) / L;
-    for (int r = 0; r < n; ++r) per_tap += (runs[r].length + L - 1) / L;
+    Piece shape[R + 1];                        // under a tap at offset 0; mask: lanes there are
+    int owner[R + 1], per_tap = 0, at = 0;     // the run each belongs to
+    int64_t column[R + 1];                     // and where in the grid's row it starts
+    for (int r = 0; r < n; ++r) {
+      const int64_t from = runs[r].base + runs[r].g0 * w.step[0] * w.stride[2] + runs[r].g1 * w.step[1] * w.stride[3];
+      for (int s = 0; s < runs[r].length; s += L, ++per_tap) {
+        const int lanes = runs[r].length - s < L ? runs[r].length - s : L;
+        shape[per_tap] = {from + (runs[r].g2 + s) * jump, uint32_t((uint64_t(1) << lanes) - 1), at + s};
+        owner[per_tap] = r, column[per_tap] = runs[r].g2 + s;
+      }
+      at += runs[r].length;
+    }
+    for (; at < R; at += L, ++per_tap) shape[per_tap] = {0, 0, at}, owner[per_tap] = 0, column[per_tap] = 0;  // past the end
+
+    // Of all taps, or of those this block has: Sight's range of columns, cut to each piece.
     Piece* const pieces = static_cast<Piece*>(scratch(size_t(taps * per_tap) * sizeof(Piece), kPieceSlot));
     Tap tap = Tap::of(w, p % taps);
+    uint32_t seen[R];                          // runs whose row is inside the image under (u0, u1)
     for (int64_t i = 0, t = p % taps; i < used; ++i) {
       const Sight sight(w, tap);
+      if (i == 0 || tap.u[2] == 0)
+        for (int r = 0; r < n; ++r) seen[r] = sight.row_inside(w, runs[r]) ? ~0u : 0;
+      const int64_t shift = sight.at[0] * w.stride[2] + sight.at[1] * w.stride[3] + sight.at[2] * w.stride[4];
       Piece* e = pieces + t * per_tap;
-      int at = 0;
-      for (int r = 0; r < n; ++r) {
-        int64_t from, to;
-        const int64_t offset = sight.look(w, runs[r], from, to);
-        for (int s = 0; s < runs[r].length; s += L) {
-          const int64_t a = from - s < 0 ? 0 : from - s, b = to - s < L ? to - s : L;
-          const uint32_t mask = b <= a ? 0 : uint32_t((uint64_t(1) << b) - (uint64_t(1) << a));
-          *e++ = {offset + s * jump, mask, at + s};
-        }
-        at += runs[r].length;
+      for (int k = 0; k < per_tap; ++k) {
+        const uint32_t inside = lanes_between(sight.begin - column[k], sight.end - column[k]);
+        e[k] = {shape[k].offset + shift, shape[k].mask & seen[owner[k]] & inside, shape[k].at};
       }
-      for (; at < R; at += L) *e++ = {0, 0, at};  // past the last column
       if (tap.next(w)) ++t;
       else t = 0;
     }
@@ -164,8 +182,7 @@ template <class T> struct TapsOperand {
         int64_t from, to;
         const T* source = channel + sight.look(w, runs[r], from, to);
         for (int s = 0; s < runs[r].length; s += L) {  // in order: past a run's end is overwritten by the next
-          const int64_t a = from - s < 0 ? 0 : from - s, b = to - s < L ? to - s : L;
-          const uint32_t mask = b <= a ? 0 : uint32_t((uint64_t(1) << b) - (uint64_t(1) << a));
+          const uint32_t mask = lanes_between(from - s, to - s < L ? to - s : L);
           vstore(out + s, vload_masked(source + s * jump, mask, jump));
         }
         out += runs[r].length;

@@ -140,6 +140,12 @@ template <class T> LAMELLA_INLINE vec<acc_t<T>> vload_masked(const T* p, uint32_
 #if defined(__AVX512F__)
   if constexpr (__is_same(T, float)) {
     if (jump == 1) return (vec<A>)_mm512_maskz_loadu_ps(__mmask16(mask), p);
+    if (jump == 2) {
+      const uint32_t even = _pdep_u32(mask, 0x55555555);
+      const __m512i at = _mm512_set_epi32(30, 28, 26, 24, 22, 20, 18, 16, 14, 12, 10, 8, 6, 4, 2, 0);
+      return (vec<A>)_mm512_maskz_permutex2var_ps(0xffff, _mm512_maskz_loadu_ps(__mmask16(even), p), at,
+                                                  _mm512_maskz_loadu_ps(__mmask16(even >> 16), p + 16));
+    }
     if (uint64_t(jump) < (1u << 26)) {
       const __m512i lane = _mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
       const __m512i at = _mm512_maskz_mullo_epi32(0xffff, lane, _mm512_maskz_set1_epi32(0xffff, int(jump)));

@@ -56,15 +56,18 @@ std::tuple<Array, Array, Array> batch_norm_fwd(const Array& x, const std::option
   for (auto* r : {&running_mean, &running_var})
     check<ValueError>(!*r || !(*r)->storage->readonly, "[batch_norm] running statistics must be writable, got read-only memory");
   Array c = g.dense(x), y = g.make(x), mean = empty({g.c}, wide), rstd = empty({g.c}, wide);
-  if (x.numel()) {
-    kernels().batch_norm_fwd({c.dtype, wide, g.n, g.c, g.inner, c.data(), data_of(w), data_of(b), y.data(), mean.data(),
-                              rstd.data(), data_of(rm), data_of(rv), eps, momentum, Act::none});
-    if (rm.defined()) {
-      if (rm.storage.get() != running_mean->storage.get()) copy_(*running_mean, rm);
-      if (rv.storage.get() != running_var->storage.get()) copy_(*running_var, rv);
-      ++running_mean->storage->version;
-      ++running_var->storage->version;
-    }
+  if (!x.numel()) {  // no moments: zeros, so that backward's sums over nothing stay zero
+    fill_(mean, 0.0);
+    fill_(rstd, 0.0);
+    return {g.view(y), mean, rstd};
+  }
+  kernels().batch_norm_fwd({c.dtype, wide, g.n, g.c, g.inner, c.data(), data_of(w), data_of(b), y.data(), mean.data(),
+                            rstd.data(), data_of(rm), data_of(rv), eps, momentum, Act::none});
+  if (rm.defined()) {
+    if (rm.storage.get() != running_mean->storage.get()) copy_(*running_mean, rm);
+    if (rv.storage.get() != running_var->storage.get()) copy_(*running_var, rv);
+    ++running_mean->storage->version;
+    ++running_var->storage->version;
   }
   return {g.view(y), mean, rstd};
 }

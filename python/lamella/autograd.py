@@ -193,6 +193,7 @@ class Function:
 
         def rule(node: Any, *dy: Any) -> Any:
             ctx._saved = node.ctx
+            ctx.needs_input_grad = node.needs
             ctx._outputs = _tuple(node.output) if any(p is not None for p in kept.values()) else ()
             grads = _tuple(cls.backward(ctx, *dy))
             ctx._saved = ctx._outputs = ()
