@@ -23,6 +23,7 @@ class Peer:
     def __init__(self, name: str, python: str, threads: int):
         self.name, self.dead = name, False
         env = os.environ | dict.fromkeys(THREAD_VARIABLES, str(threads))
+        env.pop("PYTHONDONTWRITEBYTECODE", None)  # an installed package has its bytecode
         env |= {
             "JAX_PLATFORMS": "cpu",
             "JAX_ENABLE_X64": "1",

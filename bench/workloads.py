@@ -148,7 +148,7 @@ def layer(make: Callable[[Any], tuple[Callable[..., Any], list[Any]]]) -> tuple[
         fn, inputs = make(lib)
         inputs = [x.requires_grad_() if x.is_floating_point() else x for x in inputs]
         y = fn(*inputs)
-        dy = lib.randn(*y.shape)
+        dy = lib.randn(tuple(y.shape))
 
         def call() -> None:
             fn(*inputs).backward(dy)
