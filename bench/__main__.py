@@ -76,24 +76,27 @@ def main() -> int:
     pythons = dict(p.split("=", 1) if "=" in p else (wanted[0], p) for p in options.python)
 
     peers = start(list(dict.fromkeys(["lamella", *wanted])), pythons, options.threads)
-    ours = peers[0]
-    commit = git("rev-parse", "--short", "HEAD") + ("+" if git("status", "--porcelain", "--untracked-files=no") else "")
-    run = {
-        "date": datetime.datetime.now().isoformat(timespec="minutes"),
-        "commit": commit,
-        "machine": {"cpu": cpu_name(), "cores": os.cpu_count(), "system": platform.platform()},
-        "threads": options.threads,
-        "peers": {p.name: p.about for p in peers},
-        "peaks": ours.ask("peaks"),
-        "import_threads": import_threads(pythons.get("lamella", sys.executable)),
-        "results": {},
-    }
-    for name in chosen:
-        print(f"\r\033[K{len(run['results']) + 1}/{len(chosen)} {name}", end="", file=sys.stderr, flush=True)
-        run["results"][name] = measure(name, peers, options.quick)
-    print("\r\033[K", end="", file=sys.stderr)
-    for peer in peers:
-        if not peer.dead:
+    try:
+        ours = peers[0]
+        commit = git("rev-parse", "--short", "HEAD") + ("+" if git("status", "--porcelain", "--untracked-files=no") else "")
+        run = {
+            "date": datetime.datetime.now().isoformat(timespec="minutes"),
+            "commit": commit,
+            "machine": {"cpu": cpu_name(), "cores": os.cpu_count(), "system": platform.platform()},
+            "threads": options.threads,
+            "peers": {p.name: p.about for p in peers},
+            "peaks": ours.ask("peaks"),
+            "import_threads": import_threads(pythons.get("lamella", sys.executable)),
+            "results": {},
+        }
+        for name in chosen:
+            if sys.stderr.isatty():
+                print(f"\r\033[K{len(run['results']) + 1}/{len(chosen)} {name}", end="", file=sys.stderr, flush=True)
+            run["results"][name] = measure(name, peers, options.quick)
+        if sys.stderr.isatty():
+            print("\r\033[K", end="", file=sys.stderr)
+    finally:
+        for peer in peers:
             peer.close()
 
     print(markdown(run) if options.markdown else table(run))

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -20,6 +21,9 @@ class PeerError(RuntimeError):
 
 
 class Peer:
+    """A library in its own process, which is stopped except while it answers: idle threads of one library that still
+    wait by spinning (OpenBLAS, OpenMP) would otherwise take time from the next one's sample."""
+
     def __init__(self, name: str, python: str, threads: int):
         self.name, self.dead = name, False
         env = os.environ | dict.fromkeys(THREAD_VARIABLES, str(threads))
@@ -43,6 +47,7 @@ class Peer:
 
     def ask(self, do: str, **arguments: Any) -> dict[str, Any]:
         try:
+            self.process.send_signal(signal.SIGCONT)
             self.process.stdin.write(json.dumps({"do": do, **arguments}) + "\n")
             self.process.stdin.flush()
             line = self.process.stdout.readline()
@@ -51,12 +56,16 @@ class Peer:
         if not line:
             self.dead = True
             raise PeerError(f"{self.name}: the process ended with code {self.process.wait()}")
+        self.process.send_signal(signal.SIGSTOP)
         answer = json.loads(line)
         if "error" in answer:
             raise PeerError(f"{self.name}: {answer['error']}")
         return answer
 
     def close(self) -> None:
+        if self.dead:
+            return
+        self.process.send_signal(signal.SIGCONT)
         self.process.stdin.close()
         self.process.wait()
 
