@@ -3,6 +3,7 @@
 // so that small images fill the tiles too. Depthwise convolution has loops of its own (conv_depthwise.cpp).
 #include "conv_columns.h"
 #include "conv_depthwise.h"
+#include "conv_direct.h"
 #include "gemm_out.h"
 
 namespace lamella {
@@ -39,13 +40,11 @@ template <class T> static void forward(const ConvFwd& a) {
     ImageOut<T> o = out;
     o.y += group * rows * g.y_stride[1];
     o.bias = a.bias ? static_cast<const T*>(a.bias) + group * rows : nullptr;
-    gemm_blocked<A>(rows, columns, depth, left, right, o);
+    const T* weights = left.x;
+    if (direct_apt(w, rows))
+      direct_product(w, right.x, g.n, channels, rows, [&](int64_t r, int64_t k) { return up(weights[r * depth + k]); }, o);
+    else gemm_blocked<A>(rows, columns, depth, left, right, o);
   }
-}
-
-LAMELLA_INLINE int64_t gcd(int64_t a, int64_t b) {
-  while (b) { int64_t t = a % b; a = b; b = t; }
-  return a;
 }
 
 // Taps t of one dim that reach inputs phase, phase + stride, ...: those with (phase + pad - t dilation) a multiple of the
@@ -109,7 +108,9 @@ template <class T> static void backward_input_phase(const ConvBwdInput& a, const
     ColumnsOperand<T> right{w, static_cast<const T*>(a.dy) + group * filters * g.y_stride[1]};
     ImageOut<T> o = out;
     o.y += group * channels * g.x_stride[1];
-    gemm_blocked<A>(channels, columns, depth, left, right, o);
+    if (direct_apt(w, channels))
+      direct_product(w, right.x, g.n, filters, channels, [&](int64_t r, int64_t k) { return left.at(r, k); }, o);
+    else gemm_blocked<A>(channels, columns, depth, left, right, o);
   }
 }
 
@@ -164,6 +165,8 @@ template <class T> static void weight_group(const ConvBwdWeight& a, const ImageW
   const T* x = static_cast<const T*>(a.x) + group * channels * g.x_stride[1];
   const T* dy = static_cast<const T*>(a.dy) + group * rows * g.y_stride[1];
   const int64_t step = g.y_stride[4];
+  T* dw = static_cast<T*>(a.dw) + group * size;
+  if (direct_apt_weight(w, rows, channels)) return direct_weight_product(w, x, dy, g.y_stride, g.n, channels, rows, dw);
   // a product with few tiles is cut along k; one with many is parallel by itself
   int64_t chunk = columns;
   if (size < 300000) {
@@ -182,7 +185,6 @@ template <class T> static void weight_group(const ConvBwdWeight& a, const ImageW
   };
   if (chunks == 1) one(0);
   else parallel(chunks, one);
-  T* dw = static_cast<T*>(a.dw) + group * size;
   parallel_blocks(size, 16384, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
       A sum = partial[i];

@@ -219,17 +219,21 @@ template <class T> struct PhaseWeights {
   using A = acc_t<T>;
   const T* w;                                  // of the group
   int64_t channels, taps[3], first[3], next[3], kernel[3];
+  // Of input channel `row`, and where in k.
+  LAMELLA_INLINE const T* source(int64_t row, int64_t k) const {
+    const int64_t volume = kernel[0] * kernel[1] * kernel[2];
+    const int64_t u2 = k % taps[2]; k /= taps[2];
+    const int64_t u1 = k % taps[1]; k /= taps[1];
+    const int64_t u0 = k % taps[0]; k /= taps[0];
+    const int64_t tap = ((first[0] + u0 * next[0]) * kernel[1] + first[1] + u1 * next[1]) * kernel[2] + first[2] + u2 * next[2];
+    return w + (k * channels + row) * volume + tap;
+  }
+  A at(int64_t row, int64_t k) const { return up(*source(row, k)); }
   void pack(A* panel, int64_t row, int count, int64_t p, int64_t depth) const {
     constexpr int R = kTileRows<A>;
     const int64_t volume = kernel[0] * kernel[1] * kernel[2];
     for (int64_t q = 0; q < depth; ++q) {
-      int64_t r = p + q;
-      const int64_t u2 = r % taps[2]; r /= taps[2];
-      const int64_t u1 = r % taps[1]; r /= taps[1];
-      const int64_t u0 = r % taps[0]; r /= taps[0];
-      const int64_t tap = ((first[0] + u0 * next[0]) * kernel[1] + first[1] + u1 * next[1]) * kernel[2] + first[2] +
-                          u2 * next[2];
-      const T* from = w + (r * channels + row) * volume + tap;
+      const T* from = source(row, p + q);
       for (int i = 0; i < R; ++i) panel[q * R + i] = i < count ? up(from[i * volume]) : A(0);
     }
   }

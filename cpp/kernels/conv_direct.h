@@ -1,0 +1,218 @@
+// SPDX-License-Identifier: MIT
+// Convolution with few filters, where packing columns for a product would cost more than the product. A task copies a
+// band of image rows into padded planes, in which the sources of consecutive positions lie side by side under every tap,
+// and multiplies vectors read straight from there. Positions run through the planes' rows end to end: the few between
+// one row's last and the next one's first are computed and dropped.
+#pragma once
+#include "conv_planes.h"
+
+namespace lamella {
+namespace LAMELLA_ISA {
+
+// ---- register tile: rows (filters) x vectors (positions) -----------------------------------------------------------------
+#if defined(__AVX512F__) || defined(__aarch64__)
+constexpr int kDirectRows = 8, kDirectSums = 24;  // most rows; most sums in registers
+constexpr int direct_vecs(int rows) { return rows == 1 ? 8 : rows <= 6 ? 4 : 3; }
+#else
+constexpr int kDirectRows = 6, kDirectSums = 12;
+constexpr int direct_vecs(int rows) { return rows == 1 ? 6 : rows <= 3 ? 3 : 2; }
+#endif
+
+// out (R, V vectors) = sum over k of w[k][r] times the vectors at planes + offset[k].
+template <class A, int R, int V>
+static void direct_tile(const A* planes, const int32_t* offset, const A* w, int64_t depth, A* out) {
+  constexpr int L = kLanes<A>;
+  vec<A> acc[R][V];
+#pragma GCC unroll 8
+  for (int r = 0; r < R; ++r)
+#pragma GCC unroll 8
+    for (int v = 0; v < V; ++v) acc[r][v] = vec<A>{};
+  for (int64_t k = 0; k < depth; ++k, w += R) {
+    const A* from = planes + offset[k];
+    vec<A> x[V];
+#pragma GCC unroll 8
+    for (int v = 0; v < V; ++v) x[v] = vload(from + v * L);
+#pragma GCC unroll 8
+    for (int r = 0; r < R; ++r) {
+      vec<A> a = splat(w[r]);
+      pin(a);
+#pragma GCC unroll 8
+      for (int v = 0; v < V; ++v) acc[r][v] = fma(a, x[v], acc[r][v]);
+    }
+  }
+#pragma GCC unroll 8
+  for (int r = 0; r < R; ++r)
+#pragma GCC unroll 8
+    for (int v = 0; v < V; ++v) vstore(out + (r * V + v) * L, acc[r][v]);
+}
+
+// The tile for `rows` filters beside tiles of V vectors.
+template <class A> using DirectTile = void (*)(const A*, const int32_t*, const A*, int64_t, A*);
+template <class A, int V, int R = kDirectRows> static DirectTile<A> direct_tile_of(int rows) {
+  if constexpr (R > 1)
+    if (rows < R || R * V > kDirectSums) return direct_tile_of<A, V, R - 1>(rows);
+  if constexpr (R * V <= kDirectSums) return direct_tile<A, R, V>;
+  else return nullptr;
+}
+template <class A> static DirectTile<A> direct_tile_of(int rows, int vecs) {
+  constexpr int one = direct_vecs(1), few = direct_vecs(2), many = direct_vecs(kDirectRows);
+  return vecs == one ? direct_tile_of<A, one, 1>(rows) : vecs == few ? direct_tile_of<A, few>(rows) : direct_tile_of<A, many>(rows);
+}
+
+// Filters in blocks of nearly equal size.
+struct DirectBlocks {
+  int64_t rows, count;
+  explicit DirectBlocks(int64_t n) : rows(n), count(div_up(n, kDirectRows)) {}
+  int64_t first(int64_t b) const { return rows * b / count; }
+  int size(int64_t b) const { return int(first(b + 1) - first(b)); }
+  int most() const { return int(div_up(rows, count)); }
+};
+
+LAMELLA_INLINE bool direct_apt(const ImageWindow& w, int64_t rows) { return w.tap_count() > 1 && rows <= 24; }
+
+// out = weights (rows, depth) . the image of one group under w; weight(row, k) reads one, k counting (channel, tap).
+template <class T, class W>
+static void direct_product(const ImageWindow& w, const T* x, int64_t images, int64_t channels, int64_t rows, const W& weight,
+                           const ImageOut<T>& out) {
+  using A = acc_t<T>;
+  const DirectBlocks blocks(rows);
+  const int V = direct_vecs(blocks.most()), width = V * kLanes<A>;
+  const Planes<A> planes(w, channels, images, width);
+  const int64_t depth = channels * w.tap_count();
+  A* const packed = static_cast<A*>(scratch(size_t(rows * depth) * sizeof(A) + size_t(depth) * sizeof(int32_t), kPlanesSlot));
+  int32_t* const offset = reinterpret_cast<int32_t*>(packed + rows * depth);
+  planes.offsets(offset);
+  for (int64_t b = 0; b < blocks.count; ++b)
+    for (int64_t k = 0, r0 = blocks.first(b), n = blocks.size(b); k < depth; ++k)
+      for (int64_t r = 0; r < n; ++r) packed[r0 * depth + k * n + r] = weight(r0 + r, k);
+
+  parallel_blocks(planes.tasks(), planes.grain(rows * depth), [&](int64_t begin, int64_t end) {
+    A* const buffer = static_cast<A*>(scratch(size_t(planes.size + kDirectRows * width) * sizeof(A), kPlanesSlot + 1));
+    A* const tile = buffer + planes.size;
+    for (int64_t t = begin; t < end; ++t) {
+      const Band band = planes.band(t);
+      planes.load(x, band, buffer);
+      for (int64_t at = 0; at < planes.positions(band); at += width) {
+        const PlaneRuns runs(planes, out, band, at, width);
+        for (int64_t b = 0; b < blocks.count; ++b) {
+          const int64_t r0 = blocks.first(b);
+          const int n = blocks.size(b);
+          direct_tile_of<A>(n, V)(buffer + at, offset, packed + r0 * depth, depth, tile);
+          runs.write(out, r0, n, tile);
+        }
+      }
+    }
+  });
+}
+
+// ---- weight gradient: rows (filters) x Q (channel, tap) of dot products over positions ---------------------------------------
+#if defined(__AVX512F__) || defined(__aarch64__)
+constexpr int kDotRows = 4, kDotTaps = 6;
+#else
+constexpr int kDotRows = 3, kDotTaps = 4;
+#endif
+constexpr int kDotSums = kDotRows * kDotTaps;
+
+// sums[r][q] += dy[r] . (planes + offset[q]) lane by lane, over n positions (whole vectors).
+template <class A, int R>
+static void dot_tile(const A* dy, int64_t dy_stride, const A* planes, const int32_t* offset, int64_t n, A* sums) {
+  constexpr int L = kLanes<A>, Q = kDotTaps;
+  vec<A> acc[R][Q];
+  const A* x[Q];
+#pragma GCC unroll 8
+  for (int q = 0; q < Q; ++q) x[q] = planes + offset[q];
+#pragma GCC unroll 8
+  for (int r = 0; r < R; ++r)
+#pragma GCC unroll 8
+    for (int q = 0; q < Q; ++q) acc[r][q] = vload(sums + (r * Q + q) * L);
+  for (int64_t i = 0; i < n; i += L) {
+    vec<A> g[R];
+#pragma GCC unroll 8
+    for (int r = 0; r < R; ++r) g[r] = vload(dy + r * dy_stride + i);
+#pragma GCC unroll 8
+    for (int q = 0; q < Q; ++q) {
+      vec<A> v = vload(x[q] + i);
+      pin(v);
+#pragma GCC unroll 8
+      for (int r = 0; r < R; ++r) acc[r][q] = fma(g[r], v, acc[r][q]);
+    }
+  }
+#pragma GCC unroll 8
+  for (int r = 0; r < R; ++r)
+#pragma GCC unroll 8
+    for (int q = 0; q < Q; ++q) vstore(sums + (r * Q + q) * L, acc[r][q]);
+}
+template <class A, int R = kDotRows>
+static void dot_tile_of(int rows, const A* dy, int64_t dy_stride, const A* planes, const int32_t* offset, int64_t n, A* sums) {
+  if constexpr (R > 1)
+    if (rows < R) return dot_tile_of<A, R - 1>(rows, dy, dy_stride, planes, offset, n, sums);
+  dot_tile<A, R>(dy, dy_stride, planes, offset, n, sums);
+}
+
+// dy (rows of one group) of a band at the planes' pitch, zeros between rows. y_stride: image, channel, depth, height, width.
+template <class T>
+static void load_gradient(const Planes<acc_t<T>>& p, const T* dy, const int64_t* y_stride, const Band& b, int64_t rows,
+                          int64_t stride, acc_t<T>* to) {
+  using A = acc_t<T>;
+  constexpr int L = kLanes<A>;
+  const int64_t n = p.across.grid, jump = y_stride[4];
+  for (int64_t r = 0; r < rows; ++r, to += stride) {
+    const T* from = dy + b.image * y_stride[0] + r * y_stride[1] + b.slice * y_stride[2] + b.row * y_stride[3];
+    for (int64_t j = 0; j < b.rows; ++j, from += y_stride[3]) {
+      A* row = to + j * p.pitch;
+      for (int64_t i = 0; i < n; i += L)
+        vstore(row + i, vload_masked(from + i * jump, lanes_between(0, n - i < L ? n - i : L), jump));
+      for (int64_t i = n; i < p.pitch; i += L) vstore(row + i, vec<A>{});
+    }
+    for (int64_t i = b.rows * p.pitch; i < stride; i += L) vstore(to + i, vec<A>{});
+  }
+}
+
+LAMELLA_INLINE bool direct_apt_weight(const ImageWindow& w, int64_t rows, int64_t channels) {
+  return w.tap_count() > 1 && rows * channels * w.tap_count() <= 4096;
+}
+
+// dw (rows, depth) of one group. Bands are dealt to at most 16 chunks by shape; their sums are added in order.
+template <class T>
+static void direct_weight_product(const ImageWindow& w, const T* x, const T* dy, const int64_t* y_stride, int64_t images,
+                                  int64_t channels, int64_t rows, T* dw) {
+  using A = acc_t<T>;
+  constexpr int L = kLanes<A>, Q = kDotTaps;
+  const Planes<A> planes(w, channels, images, L);
+  const int64_t depth = channels * w.tap_count(), tiles = div_up(depth, Q), row_blocks = div_up(rows, kDotRows);
+  const int64_t per = div_up(planes.tasks(), 16), chunks = div_up(planes.tasks(), per);
+  const int64_t sums_size = row_blocks * tiles * kDotSums * L, dy_size = div_up(planes.rows * planes.pitch, L) * L + L;
+  A* const sums = static_cast<A*>(scratch(size_t(chunks * sums_size) * sizeof(A) + size_t(tiles * Q) * sizeof(int32_t), kPlanesSlot));
+  int32_t* const offset = reinterpret_cast<int32_t*>(sums + chunks * sums_size);
+  planes.offsets(offset);
+  for (int64_t q = depth; q < tiles * Q; ++q) offset[q] = 0;
+
+  parallel(chunks, [&](int64_t c) {
+    A* const own = sums + c * sums_size;
+    __builtin_memset(own, 0, size_t(sums_size) * sizeof(A));
+    A* const buffer = static_cast<A*>(scratch(size_t(planes.size + rows * dy_size + L) * sizeof(A), kPlanesSlot + 1));
+    A* const gradient = buffer + planes.size;
+    for (int64_t t = c * per; t < lesser((c + 1) * per, planes.tasks()); ++t) {
+      const Band band = planes.band(t);
+      planes.load(x, band, buffer);
+      load_gradient(planes, dy, y_stride, band, rows, dy_size, gradient);
+      const int64_t n = planes.positions(band);
+      for (int64_t b = 0; b < row_blocks; ++b)
+        for (int64_t q = 0; q < tiles; ++q)
+          dot_tile_of<A>(int(lesser(kDotRows, rows - b * kDotRows)), gradient + b * kDotRows * dy_size, dy_size, buffer,
+                         offset + q * Q, n, own + (b * tiles + q) * kDotSums * L);
+    }
+  });
+  parallel_blocks(rows, 1 + 2000 / (depth * chunks), [&](int64_t begin, int64_t end) {
+    for (int64_t r = begin; r < end; ++r)
+      for (int64_t k = 0; k < depth; ++k) {
+        const A* from = sums + ((r / kDotRows * tiles + k / Q) * kDotSums + r % kDotRows * Q + k % Q) * L;
+        vec<A> total = vload(from);
+        for (int64_t c = 1; c < chunks; ++c) total += vload(from + c * sums_size);
+        dw[r * depth + k] = down<T>(hsum(total));
+      }
+  });
+}
+
+}  // namespace LAMELLA_ISA
+}  // namespace lamella
