@@ -60,31 +60,40 @@ template <class A> static DirectTile<A> direct_tile_of(int rows, int vecs) {
 }
 
 // Filters in blocks of nearly equal size.
-struct DirectBlocks {
-  int64_t rows, count;
-  explicit DirectBlocks(int64_t n) : rows(n), count(div_up(n, kDirectRows)) {}
-  int64_t first(int64_t b) const { return rows * b / count; }
-  int size(int64_t b) const { return int(first(b + 1) - first(b)); }
-  int most() const { return int(div_up(rows, count)); }
+template <class A> struct DirectBlocks {
+  static constexpr int kMost = 8;
+  struct Block { int64_t first; int rows; DirectTile<A> tile; };
+  Block block[kMost];
+  int count, vecs;
+  explicit DirectBlocks(int64_t rows) : count(int(div_up(rows, kDirectRows))) {
+    vecs = direct_vecs(int(div_up(rows, count)));
+    for (int b = 0; b < count; ++b) {
+      const int64_t first = rows * b / count;
+      const int n = int(rows * (b + 1) / count - first);
+      block[b] = {first, n, direct_tile_of<A>(n, vecs)};
+    }
+  }
 };
 
-LAMELLA_INLINE bool direct_apt(const ImageWindow& w, int64_t rows) { return w.tap_count() > 1 && rows <= 24; }
+LAMELLA_INLINE bool direct_apt(const ImageWindow& w, int64_t rows) { return w.tap_count() > 1 && rows <= kDirectRows * DirectBlocks<float>::kMost && rows <= 24; }
 
 // out = weights (rows, depth) . the image of one group under w; weight(row, k) reads one, k counting (channel, tap).
 template <class T, class W>
 static void direct_product(const ImageWindow& w, const T* x, int64_t images, int64_t channels, int64_t rows, const W& weight,
                            const ImageOut<T>& out) {
   using A = acc_t<T>;
-  const DirectBlocks blocks(rows);
-  const int V = direct_vecs(blocks.most()), width = V * kLanes<A>;
+  const DirectBlocks<A> blocks(rows);
+  const int width = blocks.vecs * kLanes<A>;
   const Planes<A> planes(w, channels, images, width);
   const int64_t depth = channels * w.tap_count();
   A* const packed = static_cast<A*>(scratch(size_t(rows * depth) * sizeof(A) + size_t(depth) * sizeof(int32_t), kPlanesSlot));
   int32_t* const offset = reinterpret_cast<int32_t*>(packed + rows * depth);
   planes.offsets(offset);
-  for (int64_t b = 0; b < blocks.count; ++b)
-    for (int64_t k = 0, r0 = blocks.first(b), n = blocks.size(b); k < depth; ++k)
-      for (int64_t r = 0; r < n; ++r) packed[r0 * depth + k * n + r] = weight(r0 + r, k);
+  for (int i = 0; i < blocks.count; ++i) {
+    const auto& b = blocks.block[i];
+    for (int64_t k = 0; k < depth; ++k)
+      for (int r = 0; r < b.rows; ++r) packed[b.first * depth + k * b.rows + r] = weight(b.first + r, k);
+  }
 
   parallel_blocks(planes.tasks(), planes.grain(rows * depth), [&](int64_t begin, int64_t end) {
     A* const buffer = static_cast<A*>(scratch(size_t(planes.size + kDirectRows * width) * sizeof(A), kPlanesSlot + 1));
@@ -92,13 +101,13 @@ static void direct_product(const ImageWindow& w, const T* x, int64_t images, int
     for (int64_t t = begin; t < end; ++t) {
       const Band band = planes.band(t);
       planes.load(x, band, buffer);
+      PlaneRuns runs(width);
       for (int64_t at = 0; at < planes.positions(band); at += width) {
-        const PlaneRuns runs(planes, out, band, at, width);
-        for (int64_t b = 0; b < blocks.count; ++b) {
-          const int64_t r0 = blocks.first(b);
-          const int n = blocks.size(b);
-          direct_tile_of<A>(n, V)(buffer + at, offset, packed + r0 * depth, depth, tile);
-          runs.write(out, r0, n, tile);
+        runs.next(planes, out, band);
+        for (int i = 0; i < blocks.count; ++i) {
+          const auto& b = blocks.block[i];
+          b.tile(buffer + at, offset, packed + b.first * depth, depth, tile);
+          runs.write(out, b.first, b.rows, tile);
         }
       }
     }
@@ -113,28 +122,35 @@ constexpr int kDotRows = 3, kDotTaps = 4;
 #endif
 constexpr int kDotSums = kDotRows * kDotTaps;
 
-// sums[r][q] += dy[r] . (planes + offset[q]) lane by lane, over n positions (whole vectors).
-template <class A, int R>
-static void dot_tile(const A* dy, int64_t dy_stride, const A* planes, const int32_t* offset, int64_t n, A* sums) {
+// What a dot tile runs over: `bands` copies of planes and of dy's rows, n positions (whole vectors) of each.
+template <class A> struct DotOperands {
+  const A *dy, *planes;
+  int64_t dy_row, dy_band, planes_band, bands, n;
+};
+
+// sums[r][q] += dy[r] . (planes + offset[q]), lane by lane.
+template <class A, int R> static void dot_tile(DotOperands<A> o, const int32_t* offset, A* sums) {
   constexpr int L = kLanes<A>, Q = kDotTaps;
   vec<A> acc[R][Q];
-  const A* x[Q];
-#pragma GCC unroll 8
-  for (int q = 0; q < Q; ++q) x[q] = planes + offset[q];
 #pragma GCC unroll 8
   for (int r = 0; r < R; ++r)
 #pragma GCC unroll 8
     for (int q = 0; q < Q; ++q) acc[r][q] = vload(sums + (r * Q + q) * L);
-  for (int64_t i = 0; i < n; i += L) {
-    vec<A> g[R];
+  for (; o.bands > 0; --o.bands, o.dy += o.dy_band, o.planes += o.planes_band) {
+    const A* x[Q];
 #pragma GCC unroll 8
-    for (int r = 0; r < R; ++r) g[r] = vload(dy + r * dy_stride + i);
+    for (int q = 0; q < Q; ++q) x[q] = o.planes + offset[q];
+    for (int64_t i = 0; i < o.n; i += L) {
+      vec<A> g[R];
 #pragma GCC unroll 8
-    for (int q = 0; q < Q; ++q) {
-      vec<A> v = vload(x[q] + i);
-      pin(v);
+      for (int r = 0; r < R; ++r) g[r] = vload(o.dy + r * o.dy_row + i);
 #pragma GCC unroll 8
-      for (int r = 0; r < R; ++r) acc[r][q] = fma(g[r], v, acc[r][q]);
+      for (int q = 0; q < Q; ++q) {
+        vec<A> v = vload(x[q] + i);
+        pin(v);
+#pragma GCC unroll 8
+        for (int r = 0; r < R; ++r) acc[r][q] = fma(g[r], v, acc[r][q]);
+      }
     }
   }
 #pragma GCC unroll 8
@@ -143,10 +159,10 @@ static void dot_tile(const A* dy, int64_t dy_stride, const A* planes, const int3
     for (int q = 0; q < Q; ++q) vstore(sums + (r * Q + q) * L, acc[r][q]);
 }
 template <class A, int R = kDotRows>
-static void dot_tile_of(int rows, const A* dy, int64_t dy_stride, const A* planes, const int32_t* offset, int64_t n, A* sums) {
+static void dot_tile_of(int64_t rows, const DotOperands<A>& o, const int32_t* offset, A* sums) {
   if constexpr (R > 1)
-    if (rows < R) return dot_tile_of<A, R - 1>(rows, dy, dy_stride, planes, offset, n, sums);
-  dot_tile<A, R>(dy, dy_stride, planes, offset, n, sums);
+    if (rows < R) return dot_tile_of<A, R - 1>(rows, o, offset, sums);
+  dot_tile<A, R>(o, offset, sums);
 }
 
 // dy (rows of one group) of a band at the planes' pitch, zeros between rows. y_stride: image, channel, depth, height, width.
@@ -180,8 +196,10 @@ static void direct_weight_product(const ImageWindow& w, const T* x, const T* dy,
   constexpr int L = kLanes<A>, Q = kDotTaps;
   const Planes<A> planes(w, channels, images, L);
   const int64_t depth = channels * w.tap_count(), tiles = div_up(depth, Q), row_blocks = div_up(rows, kDotRows);
-  const int64_t per = div_up(planes.tasks(), 16), chunks = div_up(planes.tasks(), per);
-  const int64_t sums_size = row_blocks * tiles * kDotSums * L, dy_size = div_up(planes.rows * planes.pitch, L) * L + L;
+  const int64_t tasks = planes.tasks(), per = div_up(tasks, 16), chunks = div_up(tasks, per);
+  const int64_t n = div_up(planes.rows * planes.pitch, L) * L, dy_size = n + L;
+  const int64_t together = lesser(per, div_up(1024, n));  // bands under one tile, so that its sums stay in registers for long
+  const int64_t sums_size = row_blocks * tiles * kDotSums * L;
   A* const sums = static_cast<A*>(scratch(size_t(chunks * sums_size) * sizeof(A) + size_t(tiles * Q) * sizeof(int32_t), kPlanesSlot));
   int32_t* const offset = reinterpret_cast<int32_t*>(sums + chunks * sums_size);
   planes.offsets(offset);
@@ -190,17 +208,22 @@ static void direct_weight_product(const ImageWindow& w, const T* x, const T* dy,
   parallel(chunks, [&](int64_t c) {
     A* const own = sums + c * sums_size;
     __builtin_memset(own, 0, size_t(sums_size) * sizeof(A));
-    A* const buffer = static_cast<A*>(scratch(size_t(planes.size + rows * dy_size + L) * sizeof(A), kPlanesSlot + 1));
-    A* const gradient = buffer + planes.size;
-    for (int64_t t = c * per; t < lesser((c + 1) * per, planes.tasks()); ++t) {
-      const Band band = planes.band(t);
-      planes.load(x, band, buffer);
-      load_gradient(planes, dy, y_stride, band, rows, dy_size, gradient);
-      const int64_t n = planes.positions(band);
-      for (int64_t b = 0; b < row_blocks; ++b)
+    const size_t cells = size_t(together * (planes.size + rows * dy_size) + L);
+    A* const buffer = static_cast<A*>(scratch(cells * sizeof(A), kPlanesSlot + 1));
+    A* const gradient = buffer + together * planes.size;
+    __builtin_memset(buffer, 0, size_t(together * planes.size) * sizeof(A));  // cells that no band fills meet zeros of dy
+    const int64_t end = lesser((c + 1) * per, tasks);
+    for (int64_t t = c * per; t < end; t += together) {
+      const int64_t bands = lesser(together, end - t);
+      for (int64_t i = 0; i < bands; ++i) {
+        const Band band = planes.band(t + i);
+        planes.load(x, band, buffer + i * planes.size);
+        load_gradient(planes, dy, y_stride, band, rows, dy_size, gradient + i * rows * dy_size);
+      }
+      DotOperands<A> o{gradient, buffer, dy_size, rows * dy_size, planes.size, bands, n};
+      for (int64_t b = 0; b < row_blocks; ++b, o.dy += kDotRows * dy_size)
         for (int64_t q = 0; q < tiles; ++q)
-          dot_tile_of<A>(int(lesser(kDotRows, rows - b * kDotRows)), gradient + b * kDotRows * dy_size, dy_size, buffer,
-                         offset + q * Q, n, own + (b * tiles + q) * kDotSums * L);
+          dot_tile_of(rows - b * kDotRows, o, offset + q * Q, own + (b * tiles + q) * kDotSums * L);
     }
   });
   parallel_blocks(rows, 1 + 2000 / (depth * chunks), [&](int64_t begin, int64_t end) {

@@ -28,7 +28,7 @@ struct PlaneAxis {
       high = s > high ? s : high;
     }
   }
-  int64_t shift(int64_t u) const { return floor_div(first + u * next, step); }
+  int64_t shift(int64_t u) const { return step == 1 ? first + u * next : floor_div(first + u * next, step); }
   // The source of row 0 (with `low` already added) of a phase's plane; row j's is j * step further.
   int64_t origin(int64_t phase) const { return low * step + first + phase * next - shift(phase) * step; }
 };
@@ -86,7 +86,7 @@ template <class A> struct Planes {
 
   // The planes of a band. In order of address: a store may run past its row's end into what comes next.
   template <class T> void load(const T* x, const Band& b, A* to) const {
-    const int64_t halo = down.high - down.low;
+    const int64_t used = b.rows + down.high - down.low;
     for (int64_t c = 0; c < channels; ++c)
       for (int64_t u0 = 0; u0 < w.taps[0]; ++u0) {
         const int64_t s0 = b.slice * w.step[0] + w.first[0] + u0 * w.next[0];
@@ -94,51 +94,70 @@ template <class A> struct Planes {
         const bool inside = uint64_t(s0) < uint64_t(w.size[0]);
         for (int64_t i1 = 0; i1 < down.phases; ++i1)
           for (int64_t i2 = 0; i2 < across.phases; ++i2, to += plane) {
+            const Cut cut(across, i2, wide);
             int64_t s1 = b.row * down.step + down.origin(i1);
-            const int64_t used = b.rows + halo;
-            for (int64_t j = 0; j < used; ++j, s1 += down.step)
-              load_row(inside && uint64_t(s1) < uint64_t(down.size) ? slice + s1 * w.stride[3] : nullptr, i2, to + j * pitch);
+            for (int64_t j = 0; j < used; ++j, s1 += down.step) {
+              A* row = to + j * pitch;
+              if (!inside || uint64_t(s1) >= uint64_t(down.size)) { zero(row, wide); continue; }
+              zero(row, cut.begin);
+              copy(slice + s1 * w.stride[3] + cut.from * w.stride[4], cut.end - cut.begin, row + cut.begin);
+              zero(row + cut.end, wide - cut.end);
+            }
             zero(to + (used - 1) * pitch + wide, plane - (used - 1) * pitch - wide);
           }
       }
   }
 
  private:
+  // Of a phase's rows: cells [begin, end) are inside the image, the first at source index `from`.
+  struct Cut {
+    int64_t begin, end, from;
+    Cut(const PlaneAxis& x, int64_t phase, int64_t wide) {
+      const int64_t s = x.origin(phase), room = x.size - s;
+      begin = s >= 0 ? 0 : x.step == 1 ? -s : div_up(-s, x.step);
+      end = room <= 0 ? 0 : x.step == 1 ? room : div_up(room, x.step);
+      begin = lesser(begin, wide);
+      end = end < begin ? begin : lesser(end, wide);
+      from = s + begin * x.step;
+    }
+  };
   static void zero(A* to, int64_t n) {
     for (int64_t i = 0; i < n; i += kLanes<A>) vstore(to + i, vec<A>{});
   }
-  template <class T> void load_row(const T* row, int64_t phase, A* to) const {
-    if (!row) return zero(to, wide);
+  template <class T> void copy(const T* from, int64_t n, A* to) const {
     constexpr int L = kLanes<A>;
-    const int64_t s = across.origin(phase), jump = across.step * w.stride[4];
-    const int64_t begin = s >= 0 ? 0 : lesser(div_up(-s, across.step), wide);
-    const int64_t end = s >= across.size ? begin : lesser(div_up(across.size - s, across.step), wide);
-    zero(to, begin);
-    const T* from = row + s * w.stride[4];
+    const int64_t jump = across.step * w.stride[4];
     if (jump == 1) {
-      for (int64_t i = begin; i < end; i += L) vstore(to + i, end - i < L ? vload(from + i, end - i) : vload(from + i));
+      int64_t i = 0;
+      for (; i + L <= n; i += L) vstore(to + i, vload(from + i));
+      if (i < n) vstore(to + i, vload(from + i, n - i));
     } else {
-      for (int64_t i = begin; i < end; i += L)
-        vstore(to + i, vload_masked(from + i * jump, lanes_between(0, end - i < L ? end - i : L), jump));
+      for (int64_t i = 0; i < n; i += L)
+        vstore(to + i, vload_masked(from + i * jump, lanes_between(0, n - i < L ? n - i : L), jump));
     }
-    zero(to + end, wide - end);
   }
 };
 
-// Where a tile's positions go in the result: its runs of consecutive valid columns.
+// Where the positions of a band's tiles go in the result: the runs of consecutive valid columns of each tile in turn.
 struct PlaneRuns {
   struct Piece { int64_t to; int32_t from, length; };
-  static constexpr int kMost = 8 * kLanes<float>;
-  Piece piece[kMost];
-  int count = 0, width;
+  Piece piece[8 * kLanes<float>];
+  int count = 0;
+  const int64_t width;
+  int64_t row = 0, column = 0;  // of the next tile
 
-  template <class A, class T>
-  PlaneRuns(const Planes<A>& p, const ImageOut<T>& out, const Band& b, int64_t at, int tile_width) : width(tile_width) {
-    int64_t row = at / p.pitch, column = at % p.pitch;
+  explicit PlaneRuns(int64_t tile_width) : width(tile_width) {}
+
+  template <class A, class T> void next(const Planes<A>& p, const ImageOut<T>& out, const Band& b) {
     const int64_t base = b.image * out.stride[0] + b.slice * out.stride[2];
-    for (int64_t i = 0; i < width && row < b.rows; i += p.pitch - column, ++row, column = 0) {
+    count = 0;
+    for (int64_t i = 0;; ++row) {
       const int64_t n = lesser(p.across.grid - column, width - i);
-      if (n > 0) piece[count++] = {base + (b.row + row) * out.stride[3] + column * out.stride[4], int32_t(i), int32_t(n)};
+      if (n > 0 && row < b.rows)
+        piece[count++] = {base + (b.row + row) * out.stride[3] + column * out.stride[4], int32_t(i), int32_t(n)};
+      if (i + p.pitch - column > width) { column += width - i; return; }
+      i += p.pitch - column;
+      column = 0;
     }
   }
   template <class T> void write(const ImageOut<T>& out, int64_t first, int rows, const acc_t<T>* tile) const {
