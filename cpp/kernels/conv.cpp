@@ -41,7 +41,7 @@ template <class T> static void forward(const ConvFwd& a) {
     o.y += group * rows * g.y_stride[1];
     o.bias = a.bias ? static_cast<const T*>(a.bias) + group * rows : nullptr;
     const T* weights = left.x;
-    if (direct_apt(w, rows))
+    if (direct_apt(w, channels, rows))
       direct_product(w, right.x, g.n, channels, rows, [&](int64_t r, int64_t k) { return up(weights[r * depth + k]); }, o);
     else gemm_blocked<A>(rows, columns, depth, left, right, o);
   }
@@ -108,7 +108,7 @@ template <class T> static void backward_input_phase(const ConvBwdInput& a, const
     ColumnsOperand<T> right{w, static_cast<const T*>(a.dy) + group * filters * g.y_stride[1]};
     ImageOut<T> o = out;
     o.y += group * channels * g.x_stride[1];
-    if (direct_apt(w, channels))
+    if (direct_apt(w, filters, channels))
       direct_product(w, right.x, g.n, filters, channels, [&](int64_t r, int64_t k) { return left.at(r, k); }, o);
     else gemm_blocked<A>(channels, columns, depth, left, right, o);
   }

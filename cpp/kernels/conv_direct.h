@@ -61,7 +61,7 @@ template <class A> static DirectTile<A> direct_tile_of(int rows, int vecs) {
 
 // Filters in blocks of nearly equal size.
 template <class A> struct DirectBlocks {
-  static constexpr int kMost = 8;
+  static constexpr int kMost = 128 / kDirectRows + 1;
   struct Block { int64_t first; int rows; DirectTile<A> tile; };
   Block block[kMost];
   int count, vecs;
@@ -75,7 +75,10 @@ template <class A> struct DirectBlocks {
   }
 };
 
-LAMELLA_INLINE bool direct_apt(const ImageWindow& w, int64_t rows) { return w.tap_count() > 1 && rows <= kDirectRows * DirectBlocks<float>::kMost && rows <= 24; }
+// Beyond a few filters, packed columns are shared by enough of them to be worth their price, unless channels are few.
+LAMELLA_INLINE bool direct_apt(const ImageWindow& w, int64_t channels, int64_t rows) {
+  return w.tap_count() > 1 && rows <= (channels <= 4 ? 128 : 24);
+}
 
 // out = weights (rows, depth) . the image of one group under w; weight(row, k) reads one, k counting (channel, tap).
 template <class T, class W>
@@ -84,7 +87,7 @@ static void direct_product(const ImageWindow& w, const T* x, int64_t images, int
   using A = acc_t<T>;
   const DirectBlocks<A> blocks(rows);
   const int width = blocks.vecs * kLanes<A>;
-  const Planes<A> planes(w, channels, images, width);
+  const Planes<A> planes(w, channels, images, width, 0, 192 << 10);
   const int64_t depth = channels * w.tap_count();
   A* const packed = static_cast<A*>(scratch(size_t(rows * depth) * sizeof(A) + size_t(depth) * sizeof(int32_t), kPlanesSlot));
   int32_t* const offset = reinterpret_cast<int32_t*>(packed + rows * depth);
@@ -128,14 +131,14 @@ template <class A> struct DotOperands {
   int64_t dy_row, dy_band, planes_band, bands, n;
 };
 
-// sums[r][q] += dy[r] . (planes + offset[q]), lane by lane.
+// sums[r][q] += dy[r] . (planes + offset[q]).
 template <class A, int R> static void dot_tile(DotOperands<A> o, const int32_t* offset, A* sums) {
   constexpr int L = kLanes<A>, Q = kDotTaps;
   vec<A> acc[R][Q];
 #pragma GCC unroll 8
   for (int r = 0; r < R; ++r)
 #pragma GCC unroll 8
-    for (int q = 0; q < Q; ++q) acc[r][q] = vload(sums + (r * Q + q) * L);
+    for (int q = 0; q < Q; ++q) acc[r][q] = vec<A>{};
   for (; o.bands > 0; --o.bands, o.dy += o.dy_band, o.planes += o.planes_band) {
     const A* x[Q];
 #pragma GCC unroll 8
@@ -156,7 +159,7 @@ template <class A, int R> static void dot_tile(DotOperands<A> o, const int32_t* 
 #pragma GCC unroll 8
   for (int r = 0; r < R; ++r)
 #pragma GCC unroll 8
-    for (int q = 0; q < Q; ++q) vstore(sums + (r * Q + q) * L, acc[r][q]);
+    for (int q = 0; q < Q; ++q) sums[r * Q + q] += hsum(acc[r][q]);
 }
 template <class A, int R = kDotRows>
 static void dot_tile_of(int64_t rows, const DotOperands<A>& o, const int32_t* offset, A* sums) {
@@ -170,22 +173,21 @@ template <class T>
 static void load_gradient(const Planes<acc_t<T>>& p, const T* dy, const int64_t* y_stride, const Band& b, int64_t rows,
                           int64_t stride, acc_t<T>* to) {
   using A = acc_t<T>;
-  constexpr int L = kLanes<A>;
-  const int64_t n = p.across.grid, jump = y_stride[4];
+  const int64_t n = p.across.grid;
   for (int64_t r = 0; r < rows; ++r, to += stride) {
     const T* from = dy + b.image * y_stride[0] + r * y_stride[1] + b.slice * y_stride[2] + b.row * y_stride[3];
     for (int64_t j = 0; j < b.rows; ++j, from += y_stride[3]) {
       A* row = to + j * p.pitch;
-      for (int64_t i = 0; i < n; i += L)
-        vstore(row + i, vload_masked(from + i * jump, lanes_between(0, n - i < L ? n - i : L), jump));
-      for (int64_t i = n; i < p.pitch; i += L) vstore(row + i, vec<A>{});
+      copy_row(from, y_stride[4], n, row);
+      zero_row(row + n, p.pitch - n);
     }
-    for (int64_t i = b.rows * p.pitch; i < stride; i += L) vstore(to + i, vec<A>{});
+    zero_row(to + b.rows * p.pitch, stride - b.rows * p.pitch);
   }
 }
 
+// Where the sums of a chunk fit in L2 and a channel's planes are few; else transposing into packed panels is the better way.
 LAMELLA_INLINE bool direct_apt_weight(const ImageWindow& w, int64_t rows, int64_t channels) {
-  return w.tap_count() > 1 && rows * channels * w.tap_count() <= 4096;
+  return w.tap_count() > 1 && rows * channels * w.tap_count() <= 40960 && (w.step[2] == 1 || channels <= 4);
 }
 
 // dw (rows, depth) of one group. Bands are dealt to at most 16 chunks by shape; their sums are added in order.
@@ -194,12 +196,12 @@ static void direct_weight_product(const ImageWindow& w, const T* x, const T* dy,
                                   int64_t channels, int64_t rows, T* dw) {
   using A = acc_t<T>;
   constexpr int L = kLanes<A>, Q = kDotTaps;
-  const Planes<A> planes(w, channels, images, L);
+  const Planes<A> planes(w, channels, images, L, rows, 448 << 10);
   const int64_t depth = channels * w.tap_count(), tiles = div_up(depth, Q), row_blocks = div_up(rows, kDotRows);
   const int64_t tasks = planes.tasks(), per = div_up(tasks, 16), chunks = div_up(tasks, per);
   const int64_t n = div_up(planes.rows * planes.pitch, L) * L, dy_size = n + L;
   const int64_t together = lesser(per, div_up(1024, n));  // bands under one tile, so that its sums stay in registers for long
-  const int64_t sums_size = row_blocks * tiles * kDotSums * L;
+  const int64_t sums_size = row_blocks * tiles * kDotSums;
   A* const sums = static_cast<A*>(scratch(size_t(chunks * sums_size) * sizeof(A) + size_t(tiles * Q) * sizeof(int32_t), kPlanesSlot));
   int32_t* const offset = reinterpret_cast<int32_t*>(sums + chunks * sums_size);
   planes.offsets(offset);
@@ -223,16 +225,16 @@ static void direct_weight_product(const ImageWindow& w, const T* x, const T* dy,
       DotOperands<A> o{gradient, buffer, dy_size, rows * dy_size, planes.size, bands, n};
       for (int64_t b = 0; b < row_blocks; ++b, o.dy += kDotRows * dy_size)
         for (int64_t q = 0; q < tiles; ++q)
-          dot_tile_of(rows - b * kDotRows, o, offset + q * Q, own + (b * tiles + q) * kDotSums * L);
+          dot_tile_of(rows - b * kDotRows, o, offset + q * Q, own + (b * tiles + q) * kDotSums);
     }
   });
   parallel_blocks(rows, 1 + 2000 / (depth * chunks), [&](int64_t begin, int64_t end) {
     for (int64_t r = begin; r < end; ++r)
       for (int64_t k = 0; k < depth; ++k) {
-        const A* from = sums + ((r / kDotRows * tiles + k / Q) * kDotSums + r % kDotRows * Q + k % Q) * L;
-        vec<A> total = vload(from);
-        for (int64_t c = 1; c < chunks; ++c) total += vload(from + c * sums_size);
-        dw[r * depth + k] = down<T>(hsum(total));
+        const A* from = sums + (r / kDotRows * tiles + k / Q) * kDotSums + r % kDotRows * Q + k % Q;
+        A total = from[0];
+        for (int64_t c = 1; c < chunks; ++c) total += from[c * sums_size];
+        dw[r * depth + k] = down<T>(total);
       }
   });
 }

@@ -36,6 +36,22 @@ struct PlaneAxis {
 // Consecutive rows of the grid of one slice (image, depth).
 struct Band { int64_t image, slice, row, rows; };
 
+// n elements `jump` apart; writes whole vectors.
+template <class T> LAMELLA_INLINE void copy_row(const T* from, int64_t jump, int64_t n, acc_t<T>* to) {
+  constexpr int L = kLanes<acc_t<T>>;
+  if (jump == 1) {
+    int64_t i = 0;
+    for (; i + L <= n; i += L) vstore(to + i, vload(from + i));
+    if (i < n) vstore(to + i, vload(from + i, n - i));
+  } else {
+    for (int64_t i = 0; i < n; i += L)
+      vstore(to + i, vload_masked(from + i * jump, lanes_between(0, n - i < L ? n - i : L), jump));
+  }
+}
+template <class A> LAMELLA_INLINE void zero_row(A* to, int64_t n) {
+  for (int64_t i = 0; i < n; i += kLanes<A>) vstore(to + i, vec<A>{});
+}
+
 template <class A> struct Planes {
   const ImageWindow w;
   const PlaneAxis down, across;
@@ -44,16 +60,18 @@ template <class A> struct Planes {
   int64_t rows, bands;          // rows of the grid in a band; bands of a slice
   int64_t plane, size;          // cells of a plane; of all, and `slack` more that tiles may read
 
-  Planes(const ImageWindow& window, int64_t c, int64_t n, int64_t slack)
+  // slack: cells that tiles may read past the end. A band's planes fit in `cache` bytes, with `beside` more rows of the
+  // grid's length.
+  Planes(const ImageWindow& window, int64_t c, int64_t n, int64_t slack, int64_t beside, int64_t cache)
       : w(window), down(w, 1), across(w, 2), channels(c), images(n), per_channel(w.taps[0] * down.phases * across.phases) {
     wide = pitch = across.grid + across.high - across.low;
     if (across.step == 1) {
       const int64_t left = -across.low, right = wide - left - across.size;
       if (left > 0 && right > 0) pitch -= lesser(lesser(left, right), across.high - across.low);
     }
-    // A band fits in half of a small L2; slices of few images are cut further, for the threads.
-    const int64_t halo = down.high - down.low, row_cells = channels * per_channel * pitch;
-    const int64_t fit = int64_t(160 << 10) / (row_cells * int64_t(sizeof(A))) - halo;
+    const int64_t halo = down.high - down.low, count = channels * per_channel;
+    const int64_t fit = (cache / int64_t(sizeof(A)) - halo * count * pitch) / ((count + beside) * pitch);
+    // slices of few images are cut further, for the threads
     const int64_t shared = div_up(down.grid, div_up(16, images * w.grid[0]));
     const int64_t least = halo * 2 + div_up(2 * slack, pitch);
     rows = lesser(fit, shared);
@@ -62,7 +80,7 @@ template <class A> struct Planes {
     rows = div_up(down.grid, bands);
     plane = ((rows + halo) * pitch + wide - pitch + 15) / 16 * 16;
     if (plane % 32 == 0) plane += 16;  // planes in different sets of L1
-    size = channels * per_channel * plane + slack + kLanes<A>;
+    size = count * plane + slack + kLanes<A>;
   }
 
   int64_t tasks() const { return images * w.grid[0] * bands; }
@@ -98,12 +116,12 @@ template <class A> struct Planes {
             int64_t s1 = b.row * down.step + down.origin(i1);
             for (int64_t j = 0; j < used; ++j, s1 += down.step) {
               A* row = to + j * pitch;
-              if (!inside || uint64_t(s1) >= uint64_t(down.size)) { zero(row, wide); continue; }
-              zero(row, cut.begin);
-              copy(slice + s1 * w.stride[3] + cut.from * w.stride[4], cut.end - cut.begin, row + cut.begin);
-              zero(row + cut.end, wide - cut.end);
+              if (!inside || uint64_t(s1) >= uint64_t(down.size)) { zero_row(row, wide); continue; }
+              zero_row(row, cut.begin);
+              copy_row(slice + s1 * w.stride[3] + cut.from * w.stride[4], across.step * w.stride[4], cut.end - cut.begin, row + cut.begin);
+              zero_row(row + cut.end, wide - cut.end);
             }
-            zero(to + (used - 1) * pitch + wide, plane - (used - 1) * pitch - wide);
+            zero_row(to + (used - 1) * pitch + wide, plane - (used - 1) * pitch - wide);
           }
       }
   }
@@ -121,21 +139,6 @@ template <class A> struct Planes {
       from = s + begin * x.step;
     }
   };
-  static void zero(A* to, int64_t n) {
-    for (int64_t i = 0; i < n; i += kLanes<A>) vstore(to + i, vec<A>{});
-  }
-  template <class T> void copy(const T* from, int64_t n, A* to) const {
-    constexpr int L = kLanes<A>;
-    const int64_t jump = across.step * w.stride[4];
-    if (jump == 1) {
-      int64_t i = 0;
-      for (; i + L <= n; i += L) vstore(to + i, vload(from + i));
-      if (i < n) vstore(to + i, vload(from + i, n - i));
-    } else {
-      for (int64_t i = 0; i < n; i += L)
-        vstore(to + i, vload_masked(from + i * jump, lanes_between(0, n - i < L ? n - i : L), jump));
-    }
-  }
 };
 
 // Where the positions of a band's tiles go in the result: the runs of consecutive valid columns of each tile in turn.

@@ -88,7 +88,14 @@ CASES = [
             S(A((2, 3, 9, 8)), A((4, 3, 3, 3)), A((4,)), padding=1),
             S(A((5, 1, 12, 12)), A((6, 1, 5, 5)), A((6,)), padding=2),  # few channels, many images in a tile
             S(A((2, 17, 6, 7)), A((13, 17, 1, 1)), A((13,))),  # a plain product
-            S(A((1, 31, 5, 5)), A((14, 31, 3, 3)), None, padding=1),  # k beyond a block
+            S(A((1, 31, 5, 5)), A((14, 31, 3, 3)), None, padding=1),
+            S(A((2, 3, 70, 67)), A((9, 3, 3, 3)), A((9,)), padding=1),  # several bands, blocks of filters of two sizes
+            S(A((17, 2, 4, 4)), A((33, 2, 3, 3)), None),
+            S(A((2, 2, 3, 4)), A((1, 2, 1, 2)), A((1,)), padding=(0, 3)),  # padding beyond the kernel
+            S(A((2, 26, 9, 8)), A((30, 26, 3, 3)), A((30,)), padding=1),  # many filters: products of packed columns
+            S(A((2, 26, 9, 11)), A((30, 26, 3, 3)), None, stride=2, padding=1),
+            S(A((1, 68, 5, 4)), A((68, 68, 3, 3)), None, padding=1),  # k beyond a block
+            S(A((1, 52, 11, 10)), A((56, 26, 3, 2)), A((56,)), stride=(3, 2), padding=(2, 1), dilation=(2, 3), groups=2),
             S(A((2, 4, 11, 10)), A((6, 2, 3, 3)), A((6,)), stride=2, padding=1, groups=2),
             S(A((2, 5, 9, 9)), A((5, 1, 3, 3)), A((5,)), padding=1, groups=5),  # depthwise
             S(A((2, 3, 40, 37)), A((6, 1, 3, 5)), None, stride=2, padding=(1, 2), groups=3),  # with multiplier 2
@@ -120,6 +127,7 @@ CASES = [
         [
             S(A((2, 2, 4, 5, 6)), A((3, 2, 2, 3, 3)), A((3,)), padding=1),
             S(A((1, 4, 5, 5, 5)), A((4, 1, 3, 3, 3)), None, stride=2, padding=1, groups=4),
+            S(A((1, 26, 3, 4, 3)), A((27, 26, 2, 2, 2)), A((27,)), stride=(2, 1, 1), padding=(1, 0, 1)),
         ],
         kernels=KERNELS,
         tol=TOL,
