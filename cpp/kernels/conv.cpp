@@ -116,9 +116,9 @@ template <class T> static void backward_input_phase(const ConvBwdInput& a, const
 
 template <class T> static void backward_input(const ConvBwdInput& a) {
   const ConvGeometry& g = a.g;
-  for (int64_t p0 = 0; p0 < lesser(g.stride[0], g.in[0]); ++p0)
-    for (int64_t p1 = 0; p1 < lesser(g.stride[1], g.in[1]); ++p1)
-      for (int64_t p2 = 0; p2 < lesser(g.stride[2], g.in[2]); ++p2) {
+  for (int64_t p0 = 0; p0 < least(g.stride[0], g.in[0]); ++p0)
+    for (int64_t p1 = 0; p1 < least(g.stride[1], g.in[1]); ++p1)
+      for (int64_t p2 = 0; p2 < least(g.stride[2], g.in[2]); ++p2) {
         const int64_t phase[3] = {p0, p1, p2};
         backward_input_phase<T>(a, phase);
       }
@@ -170,15 +170,15 @@ template <class T> static void weight_group(const ConvBwdWeight& a, const ImageW
   // a product with few tiles is cut along k; one with many is parallel by itself
   int64_t chunk = columns;
   if (size < 300000) {
-    const int64_t enough = div_up(2000000, size + 1), most = div_up(columns, 32);
+    const int64_t enough = ceil_div(2000000, size + 1), most = ceil_div(columns, 32);
     chunk = enough > most ? enough : most;
-    chunk = div_up(chunk, kBlockDepth) * kBlockDepth;
+    chunk = ceil_div(chunk, kBlockDepth) * kBlockDepth;
     if (chunk > columns) chunk = columns;
   }
-  const int64_t chunks = div_up(columns, chunk);
+  const int64_t chunks = ceil_div(columns, chunk);
   A* partial = static_cast<A*>(scratch(size_t(chunks * size) * sizeof(A), 5));
   const auto one = [&](int64_t c) {
-    const int64_t begin = c * chunk, n = lesser(chunk, columns - begin);
+    const int64_t begin = c * chunk, n = least(chunk, columns - begin);
     ChannelsOperand<T> left{dy, g.y_stride[0], g.y_stride[1], step, volume(g.out), begin};
     TapsOperand<T> right{w, x, begin};
     gemm_blocked<A>(rows, depth, n, left, right, MatrixOut<A>{partial + c * size, depth, false, {}});

@@ -49,9 +49,8 @@ struct Run { int64_t base, g0, g1, g2; int length; };
 // The runs of columns [first, first + count); at most `count` of them. Returns how many.
 static int runs_of(const ImageWindow& w, int64_t first, int count, Run* runs) {
   int n = 0;
-  int64_t g2 = first % w.grid[2], rest = first / w.grid[2];
-  int64_t g1 = rest % w.grid[1]; rest /= w.grid[1];
-  int64_t g0 = rest % w.grid[0], image = rest / w.grid[0];
+  const Division row(first, w.grid[2]), slice(row.quotient, w.grid[1]), image_slice(slice.quotient, w.grid[0]);
+  int64_t g2 = row.rest, g1 = slice.rest, g0 = image_slice.rest, image = image_slice.quotient;
   while (count > 0) {
     int length = w.grid[2] - g2 < count ? int(w.grid[2] - g2) : count;
     runs[n++] = {image * w.stride[0], g0, g1, g2, length};
@@ -107,7 +106,7 @@ template <class T> struct ColumnsOperand {
     constexpr int R = kTileCols<A>, L = kLanes<A>;
     Run runs[R];
     const int n = runs_of(w, first, count, runs);
-    const int64_t taps = w.tap_count(), used = lesser(taps, depth), jump = w.step[2] * w.stride[4];
+    const int64_t taps = w.tap_count(), used = least(taps, depth), jump = w.step[2] * w.stride[4];
     Piece shape[R + 1];                        // under a tap at offset 0; mask: lanes there are
     int owner[R + 1], per_tap = 0, at = 0;     // the run each belongs to
     int64_t column[R + 1];                     // and where in the grid's row it starts
@@ -256,13 +255,12 @@ template <class T> struct ImageOut {
     const bool rows_join = stride[3] == inner * stride[4], planes_join = stride[2] == grid[1] * stride[3];
     const int64_t length = !rows_join ? inner : !planes_join ? inner * grid[1] : inner * grid[1] * grid[0];
     for (int done = 0; done < cols;) {
-      int64_t at = j + done;
-      const int64_t g = at % length;
-      int64_t rest = at / length, offset = g * stride[4];
-      if (!rows_join) { offset += rest % grid[1] * stride[3]; rest /= grid[1]; }
-      if (!rows_join || !planes_join) { offset += rest % grid[0] * stride[2]; rest /= grid[0]; }
+      const Division at(j + done, length);
+      int64_t rest = at.quotient, offset = at.rest * stride[4];
+      if (!rows_join) { const Division d(rest, grid[1]); offset += d.rest * stride[3]; rest = d.quotient; }
+      if (grid[0] > 1 && !(rows_join && planes_join)) { const Division d(rest, grid[0]); offset += d.rest * stride[2]; rest = d.quotient; }
       offset += rest * stride[0];
-      const int n = length - g < cols - done ? int(length - g) : cols - done;
+      const int n = int(least(length - at.rest, cols - done));
       for (int r = 0; r < rows; ++r)
         write(y + offset + (i + r) * stride[1], tile + r * tile_stride + done, n, bias ? up(bias[i + r]) : A(0));
       done += n;

@@ -65,8 +65,8 @@ template <class A> struct DirectBlocks {
   struct Block { int64_t first; int rows; DirectTile<A> tile; };
   Block block[kMost];
   int count, vecs;
-  explicit DirectBlocks(int64_t rows) : count(int(div_up(rows, kDirectRows))) {
-    vecs = direct_vecs(int(div_up(rows, count)));
+  explicit DirectBlocks(int64_t rows) : count(int(ceil_div(rows, kDirectRows))) {
+    vecs = direct_vecs(int(ceil_div(rows, count)));
     for (int b = 0; b < count; ++b) {
       const int64_t first = rows * b / count;
       const int n = int(rows * (b + 1) / count - first);
@@ -197,10 +197,10 @@ static void direct_weight_product(const ImageWindow& w, const T* x, const T* dy,
   using A = acc_t<T>;
   constexpr int L = kLanes<A>, Q = kDotTaps;
   const Planes<A> planes(w, channels, images, L, rows, 448 << 10);
-  const int64_t depth = channels * w.tap_count(), tiles = div_up(depth, Q), row_blocks = div_up(rows, kDotRows);
-  const int64_t tasks = planes.tasks(), per = div_up(tasks, 16), chunks = div_up(tasks, per);
-  const int64_t n = div_up(planes.rows * planes.pitch, L) * L, dy_size = n + L;
-  const int64_t together = lesser(per, div_up(1024, n));  // bands under one tile, so that its sums stay in registers for long
+  const int64_t depth = channels * w.tap_count(), tiles = ceil_div(depth, Q), row_blocks = ceil_div(rows, kDotRows);
+  const int64_t tasks = planes.tasks(), per = ceil_div(tasks, 16), chunks = ceil_div(tasks, per);
+  const int64_t n = ceil_div(planes.rows * planes.pitch, L) * L, dy_size = n + L;
+  const int64_t together = least(per, ceil_div(1024, n));  // bands under one tile, so that its sums stay in registers for long
   const int64_t sums_size = row_blocks * tiles * kDotSums;
   A* const sums = static_cast<A*>(scratch(size_t(chunks * sums_size) * sizeof(A) + size_t(tiles * Q) * sizeof(int32_t), kPlanesSlot));
   int32_t* const offset = reinterpret_cast<int32_t*>(sums + chunks * sums_size);
@@ -214,9 +214,9 @@ static void direct_weight_product(const ImageWindow& w, const T* x, const T* dy,
     A* const buffer = static_cast<A*>(scratch(cells * sizeof(A), kPlanesSlot + 1));
     A* const gradient = buffer + together * planes.size;
     __builtin_memset(buffer, 0, size_t(together * planes.size) * sizeof(A));  // cells that no band fills meet zeros of dy
-    const int64_t end = lesser((c + 1) * per, tasks);
+    const int64_t end = least((c + 1) * per, tasks);
     for (int64_t t = c * per; t < end; t += together) {
-      const int64_t bands = lesser(together, end - t);
+      const int64_t bands = least(together, end - t);
       for (int64_t i = 0; i < bands; ++i) {
         const Band band = planes.band(t + i);
         planes.load(x, band, buffer + i * planes.size);

@@ -21,7 +21,7 @@ struct PlaneAxis {
   int64_t grid, size, step, first, next, phases, low, high;  // low, high: the range of shifts
   PlaneAxis(const ImageWindow& w, int d)
       : grid(w.grid[d]), size(w.size[d]), step(w.step[d]), first(w.first[d]), next(w.next[d]),
-        phases(lesser(w.taps[d], w.step[d] / gcd(w.step[d], w.next[d]))), low(shift(0)), high(low) {
+        phases(least(w.taps[d], w.step[d] / gcd(w.step[d], w.next[d]))), low(shift(0)), high(low) {
     for (int64_t u = 1; u < w.taps[d]; ++u) {
       const int64_t s = shift(u);
       low = s < low ? s : low;
@@ -67,17 +67,17 @@ template <class A> struct Planes {
     wide = pitch = across.grid + across.high - across.low;
     if (across.step == 1) {
       const int64_t left = -across.low, right = wide - left - across.size;
-      if (left > 0 && right > 0) pitch -= lesser(lesser(left, right), across.high - across.low);
+      if (left > 0 && right > 0) pitch -= least(least(left, right), across.high - across.low);
     }
     const int64_t halo = down.high - down.low, count = channels * per_channel;
     const int64_t fit = (cache / int64_t(sizeof(A)) - halo * count * pitch) / ((count + beside) * pitch);
     // slices of few images are cut further, for the threads
-    const int64_t shared = div_up(down.grid, div_up(16, images * w.grid[0]));
-    const int64_t least = halo * 2 + div_up(2 * slack, pitch);
-    rows = lesser(fit, shared);
-    rows = lesser(rows > least ? rows : least, down.grid);
-    bands = div_up(down.grid, rows);
-    rows = div_up(down.grid, bands);
+    const int64_t shared = ceil_div(down.grid, ceil_div(16, images * w.grid[0]));
+    const int64_t few = halo * 2 + ceil_div(2 * slack, pitch);
+    rows = least(fit, shared);
+    rows = least(rows > few ? rows : few, down.grid);
+    bands = ceil_div(down.grid, rows);
+    rows = ceil_div(down.grid, bands);
     plane = ((rows + halo) * pitch + wide - pitch + 15) / 16 * 16;
     if (plane % 32 == 0) plane += 16;  // planes in different sets of L1
     size = count * plane + slack + kLanes<A>;
@@ -87,7 +87,7 @@ template <class A> struct Planes {
   int64_t grain(int64_t work) const { return 1 + 100000 / (work * rows * pitch + 1); }  // work: products per position
   Band band(int64_t task) const {
     const int64_t b = task % bands, s = task / bands;
-    return {s / w.grid[0], s % w.grid[0], b * rows, lesser(rows, down.grid - b * rows)};
+    return {s / w.grid[0], s % w.grid[0], b * rows, least(rows, down.grid - b * rows)};
   }
   int64_t positions(const Band& b) const { return (b.rows - 1) * pitch + across.grid; }
 
@@ -132,10 +132,10 @@ template <class A> struct Planes {
     int64_t begin, end, from;
     Cut(const PlaneAxis& x, int64_t phase, int64_t wide) {
       const int64_t s = x.origin(phase), room = x.size - s;
-      begin = s >= 0 ? 0 : x.step == 1 ? -s : div_up(-s, x.step);
-      end = room <= 0 ? 0 : x.step == 1 ? room : div_up(room, x.step);
-      begin = lesser(begin, wide);
-      end = end < begin ? begin : lesser(end, wide);
+      begin = s >= 0 ? 0 : x.step == 1 ? -s : ceil_div(-s, x.step);
+      end = room <= 0 ? 0 : x.step == 1 ? room : ceil_div(room, x.step);
+      begin = least(begin, wide);
+      end = end < begin ? begin : least(end, wide);
       from = s + begin * x.step;
     }
   };
@@ -155,7 +155,7 @@ struct PlaneRuns {
     const int64_t base = b.image * out.stride[0] + b.slice * out.stride[2];
     count = 0;
     for (int64_t i = 0;; ++row) {
-      const int64_t n = lesser(p.across.grid - column, width - i);
+      const int64_t n = least(p.across.grid - column, width - i);
       if (n > 0 && row < b.rows)
         piece[count++] = {base + (b.row + row) * out.stride[3] + column * out.stride[4], int32_t(i), int32_t(n)};
       if (i + p.pitch - column > width) { column += width - i; return; }

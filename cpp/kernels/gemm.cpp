@@ -29,7 +29,7 @@ template <class T> static void no_product(const Product<T>& g) {
   for (int64_t i = 0; i < g.m; ++i)
     for (int64_t j = 0; j < g.n; j += kTileCols<acc_t<T>>) {
       acc_t<T> zero[kTileCols<acc_t<T>>] = {};
-      g.out.write(i, j, int(lesser(kTileCols<acc_t<T>>, g.n - j)), zero);
+      g.out.write(i, j, int(least(kTileCols<acc_t<T>>, g.n - j)), zero);
     }
 }
 
@@ -38,19 +38,19 @@ constexpr int kSplitSlot = 7;
 constexpr int64_t kSplitDepth = 4096;
 template <class T> static void split_depth(const Product<T>& g) {
   using A = acc_t<T>;
-  const int64_t parts = div_up(g.k, kSplitDepth), size = g.m * g.n;
+  const int64_t parts = ceil_div(g.k, kSplitDepth), size = g.m * g.n;
   A* sums = static_cast<A*>(scratch(size_t(parts * size) * sizeof(A), kSplitSlot));
   parallel(parts, [&](int64_t t) {
     const int64_t p = t * kSplitDepth;
     StridedOperand<T, kTileRows<A>> left{g.a + p * g.a_col, g.a_row, g.a_col};
     StridedOperand<T, kTileCols<A>> right{g.b + p * g.b_row, g.b_col, g.b_row};
-    gemm_blocked<A>(g.m, g.n, lesser(kSplitDepth, g.k - p), left, right, MatrixOut<A>{sums + t * size, g.n, false, {}});
+    gemm_blocked<A>(g.m, g.n, least(kSplitDepth, g.k - p), left, right, MatrixOut<A>{sums + t * size, g.n, false, {}});
   });
   for (int64_t t = 1; t < parts; ++t)
     for (int64_t i = 0; i < size; ++i) sums[i] += sums[t * size + i];
   for (int64_t i = 0; i < g.m; ++i)
     for (int64_t j = 0; j < g.n; j += 1024)
-      g.out.write(i, j, int(lesser(1024, g.n - j)), sums + i * g.n + j, g.out.accumulate);
+      g.out.write(i, j, int(least(1024, g.n - j)), sums + i * g.n + j, g.out.accumulate);
 }
 
 template <class T> static void product(const Product<T>& g) {
@@ -108,7 +108,7 @@ template <class T> static void gemm_of(const Gemm& g) {
   if (count == 1) product(p);
   else if (work > 8000000 && count < 16) for (int64_t i = 0; i < count; ++i) one(i);  // tasks within each
   else {
-    const int64_t grain = lesser(count, 1 + 500000 / (work + 1000));
+    const int64_t grain = least(count, 1 + 500000 / (work + 1000));
     if (count * work < 1000000) for (int64_t i = 0; i < count; ++i) one(i);
     else
       parallel_blocks(count, grain, [&](int64_t begin, int64_t end) {

@@ -109,8 +109,6 @@ static void tile(int64_t depth, const A* a, const A* b, A* c, int64_t stride, in
   }
 }
 
-LAMELLA_INLINE int64_t div_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
-LAMELLA_INLINE int64_t lesser(int64_t a, int64_t b) { return a < b ? a : b; }
 
 // f(i) for i < count: on the caller alone where the whole is not worth waking anyone.
 template <class F> static void parallel_if(bool worth, int64_t count, const F& f) {
@@ -127,13 +125,13 @@ struct TaskGrid {
 template <class A>
 static TaskGrid task_grid(int64_t own_panels, int64_t own_width, int64_t shared_panels, int64_t kc, int64_t depth) {
   const int64_t fits = 192 * 1024 / int64_t(sizeof(A)) / (kc * own_width);
-  TaskGrid g{lesser(fits < 1 ? 1 : fits, own_panels), shared_panels, 0, 0};
+  TaskGrid g{least(fits < 1 ? 1 : fits, own_panels), shared_panels, 0, 0};
   const int64_t tile_work = depth * kTileRows<A> * kTileCols<A>, least = 400000, enough = 16;
-  const auto tasks = [&] { return div_up(own_panels, g.own) * div_up(shared_panels, g.shared); };
+  const auto tasks = [&] { return ceil_div(own_panels, g.own) * ceil_div(shared_panels, g.shared); };
   while (g.own > 1 && tasks() < enough && (g.own + 1) / 2 * g.shared * tile_work > least) g.own = (g.own + 1) / 2;
   while (g.shared > 4 && tasks() < enough / 2 && (g.shared + 1) / 2 * g.own * tile_work > least)
     g.shared = (g.shared + 1) / 2;
-  g.own_tasks = div_up(own_panels, g.own), g.shared_tasks = div_up(shared_panels, g.shared);
+  g.own_tasks = ceil_div(own_panels, g.own), g.shared_tasks = ceil_div(shared_panels, g.shared);
   return g;
 }
 
@@ -142,31 +140,31 @@ template <class A, bool own_rows, class L, class R, class Out>
 static void gemm_blocked(int64_t m, int64_t n, int64_t k, const L& left, const R& right, const Out& out) {
   constexpr int TR = kTileRows<A>, TC = kTileCols<A>, Own = own_rows ? TR : TC, Shared = own_rows ? TC : TR;
   const int64_t own_size = own_rows ? m : n, shared_size = own_rows ? n : m;
-  const int64_t k_blocks = div_up(k, kBlockDepth), kc = div_up(div_up(k, k_blocks), 4) * 4;
-  const int64_t shared_block = div_up(div_up(shared_size, div_up(shared_size, kSharedWidth)), Shared) * Shared;
+  const int64_t k_blocks = ceil_div(k, kBlockDepth), kc = ceil_div(ceil_div(k, k_blocks), 4) * 4;
+  const int64_t shared_block = ceil_div(ceil_div(shared_size, ceil_div(shared_size, kSharedWidth)), Shared) * Shared;
   const int64_t blocks_at_once = kSharedSize / int64_t(sizeof(A)) / (shared_block * kc);  // of k
-  const int64_t ks = blocks_at_once < 1 ? kc : lesser(blocks_at_once, k_blocks) * kc;
+  const int64_t ks = blocks_at_once < 1 ? kc : least(blocks_at_once, k_blocks) * kc;
   const bool keep = !Out::kDirect && k > ks;  // sums that outlive a task
-  const int64_t own_block = keep ? lesser(own_size, div_up(kSharedSize / int64_t(sizeof(A)), shared_block * Own) * Own) : own_size;
+  const int64_t own_block = keep ? least(own_size, ceil_div(kSharedSize / int64_t(sizeof(A)), shared_block * Own) * Own) : own_size;
   A* const packed = static_cast<A*>(scratch(size_t(shared_block * ks) * sizeof(A), kGemmSlot));
-  A* const kept = keep ? static_cast<A*>(scratch(size_t(shared_block * div_up(own_block, Own) * Own) * sizeof(A), kGemmSlot + 1)) : nullptr;
+  A* const kept = keep ? static_cast<A*>(scratch(size_t(shared_block * ceil_div(own_block, Own) * Own) * sizeof(A), kGemmSlot + 1)) : nullptr;
 
   for (int64_t s0 = 0; s0 < shared_size; s0 += shared_block)
     for (int64_t o0 = 0; o0 < own_size; o0 += own_block)
       for (int64_t p0 = 0; p0 < k; p0 += ks) {
-        const int64_t shared_count = lesser(shared_block, shared_size - s0), own_count = lesser(own_block, own_size - o0);
-        const int64_t depth = lesser(ks, k - p0), shared_panels = div_up(shared_count, Shared);
-        const int64_t own_panels = div_up(own_count, Own);
+        const int64_t shared_count = least(shared_block, shared_size - s0), own_count = least(own_block, own_size - o0);
+        const int64_t depth = least(ks, k - p0), shared_panels = ceil_div(shared_count, Shared);
+        const int64_t own_panels = ceil_div(own_count, Own);
         const bool worth = shared_count * own_count * depth > 1000000;
 
         // The shared operand: blocks of k, of panels.
-        const int64_t group = div_up(16384, kc * Shared), groups = div_up(shared_panels, group);
+        const int64_t group = ceil_div(16384, kc * Shared), groups = ceil_div(shared_panels, group);
         if (o0 == 0 || ks < k)
-          parallel_if(worth, groups * div_up(depth, kc), [&](int64_t t) {
-            const int64_t p = t / groups * kc, d = lesser(kc, depth - p);
+          parallel_if(worth, groups * ceil_div(depth, kc), [&](int64_t t) {
+            const int64_t p = t / groups * kc, d = least(kc, depth - p);
             A* block = packed + p * shared_panels * Shared;
-            for (int64_t g = t % groups * group, end = lesser(g + group, shared_panels); g < end; ++g) {
-              const int count = int(lesser(Shared, shared_count - g * Shared));
+            for (int64_t g = t % groups * group, end = least(g + group, shared_panels); g < end; ++g) {
+              const int count = int(least(Shared, shared_count - g * Shared));
               if constexpr (own_rows) right.pack(block + g * Shared * d, s0 + g * Shared, count, p0 + p, d);
               else left.pack(block + g * Shared * d, s0 + g * Shared, count, p0 + p, d);
             }
@@ -174,17 +172,17 @@ static void gemm_blocked(int64_t m, int64_t n, int64_t k, const L& left, const R
 
         const TaskGrid grid = task_grid<A>(own_panels, Own, shared_panels, kc, depth);
         parallel_if(worth, grid.own_tasks * grid.shared_tasks, [&](int64_t t) {
-          const int64_t g0 = t % grid.own_tasks * grid.own, g1 = lesser(g0 + grid.own, own_panels);
-          const int64_t h0 = t / grid.own_tasks * grid.shared, h1 = lesser(h0 + grid.shared, shared_panels);
+          const int64_t g0 = t % grid.own_tasks * grid.own, g1 = least(g0 + grid.own, own_panels);
+          const int64_t h0 = t / grid.own_tasks * grid.shared, h1 = least(h0 + grid.shared, shared_panels);
           const bool sums_here = !Out::kDirect && !keep;
           const int64_t tiles = sums_here && depth > kc ? (g1 - g0) * (h1 - h0) : 1;
           A* const own = static_cast<A*>(scratch(size_t(grid.own * Own * kc + tiles * TR * TC) * sizeof(A), kTaskSlot));
           A* const sums = own + grid.own * Own * kc;
           for (int64_t p = 0; p < depth; p += kc) {
-            const int64_t d = lesser(kc, depth - p);
+            const int64_t d = least(kc, depth - p);
             const bool last = p0 + p + d == k;
             for (int64_t g = g0; g < g1; ++g) {
-              const int count = int(lesser(Own, own_count - g * Own));
+              const int count = int(least(Own, own_count - g * Own));
               if constexpr (own_rows) left.pack(own + (g - g0) * Own * d, o0 + g * Own, count, p0 + p, d);
               else right.pack(own + (g - g0) * Own * d, o0 + g * Own, count, p0 + p, d);
             }
@@ -193,7 +191,7 @@ static void gemm_blocked(int64_t m, int64_t n, int64_t k, const L& left, const R
               for (int64_t g = g0; g < g1; ++g) {
                 const A* const mine = own + (g - g0) * Own * d;
                 const int64_t i = own_rows ? o0 + g * TR : s0 + h * TR, j = own_rows ? s0 + h * TC : o0 + g * TC;
-                const int r = int(lesser(TR, m - i)), c = int(lesser(TC, n - j));
+                const int r = int(least(TR, m - i)), c = int(least(TC, n - j));
                 A* to = sums;
                 int64_t stride = TC;
                 bool add = p0 + p > 0;

@@ -111,28 +111,28 @@ static void gemm_direct(int64_t m, int64_t n, int64_t k, const A* a, int64_t a_r
   constexpr int L = kLanes<A>, TC = kTileCols<A>, depth_block = 512;
   const int64_t work = m * n * k;
   if (a_row * int64_t(sizeof(A)) % 2048 == 0 && k >= 64 && m > 4) {  // rows that far apart share the sets of L1
-    const int64_t stride = div_up(k, L) * L + L;
+    const int64_t stride = ceil_div(k, L) * L + L;
     A* copy = static_cast<A*>(scratch(size_t(m * stride) * sizeof(A), kDirectSlot + 1));
     for (int64_t i = 0; i < m; ++i)
       for (int64_t p = 0; p < k; ++p) copy[i * stride + p] = a[i * a_row + p * a_col];
     a = copy, a_row = stride, a_col = 1;
   }
   const StridedOperand<A, TC> right{b, b_col, b_row};
-  const int64_t panels = div_up(n, TC);
-  const int64_t chunk = m <= 64 ? m : div_up(div_up(m, div_up(m, 192)), 12) * 12;  // rows per task
+  const int64_t panels = ceil_div(n, TC);
+  const int64_t chunk = m <= 64 ? m : ceil_div(ceil_div(m, ceil_div(m, 192)), 12) * 12;  // rows per task
   const int64_t group = 1 + 250000 / (chunk * k * TC);                             // column panels per task
-  const int64_t down = div_up(m, chunk), across = div_up(panels, group);
+  const int64_t down = ceil_div(m, chunk), across = ceil_div(panels, group);
   parallel_if(work > 600000, down * across, [&](int64_t t) {
-    const int64_t i0 = t % down * chunk, i1 = lesser(i0 + chunk, m);
-    const int64_t h0 = t / down * group, h1 = lesser(h0 + group, panels);
+    const int64_t i0 = t % down * chunk, i1 = least(i0 + chunk, m);
+    const int64_t h0 = t / down * group, h1 = least(h0 + group, panels);
     for (int64_t h = h0; h < h1; ++h) {
       const int64_t j = h * TC;
-      const int cols = int(lesser(TC, n - j));
+      const int cols = int(least(TC, n - j));
       // Rows of B a power of two apart share sets of L1 and would not stay there from tile to tile.
       const bool spread = m <= 2 * kTileRows<A> || b_row * int64_t(sizeof(A)) % 512 != 0;
       const bool in_place = b_col == 1 && spread && (kMaskedLoads || cols % L == 0);
       for (int64_t p = 0; p < k; p += depth_block) {
-        const int64_t depth = lesser(depth_block, k - p);
+        const int64_t depth = least(depth_block, k - p);
         const A* from = b + p * b_row + j;
         int64_t step = b_row;
         if (!in_place) {

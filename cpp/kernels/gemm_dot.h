@@ -68,24 +68,24 @@ template <int R> static void dot_tile(int64_t pairs, const uint32_t* a, const ui
 static void gemm_dot(int64_t m, int64_t n, int64_t k, const PairOperand<kTileRows<float>>& left,
                      const PairOperand<kTileCols<float>>& right, const MatrixOut<bf16>& out) {
   constexpr int TR = kTileRows<float>, TC = kTileCols<float>;
-  const int64_t nc = lesser(div_up(n, TC) * TC, kSharedWidth), panels = nc / TC, pairs = div_up(k, 2);
+  const int64_t nc = least(ceil_div(n, TC) * TC, kSharedWidth), panels = nc / TC, pairs = ceil_div(k, 2);
   uint32_t* const b = static_cast<uint32_t*>(scratch(size_t(nc * pairs) * 4, kGemmSlot));
   for (int64_t j0 = 0; j0 < n; j0 += nc) {
-    const int64_t cols = lesser(nc, n - j0), across = div_up(cols, TC);
+    const int64_t cols = least(nc, n - j0), across = ceil_div(cols, TC);
     const bool worth = m * cols * k > 2000000;
     parallel_if(worth, across, [&](int64_t h) {
-      right.pack(b + h * TC * pairs, j0 + h * TC, int(lesser(TC, cols - h * TC)), 0, k);
+      right.pack(b + h * TC * pairs, j0 + h * TC, int(least(TC, cols - h * TC)), 0, k);
     });
-    const int64_t group = div_up(panels, 1 + panels / 16), down = div_up(m, TR);
-    parallel_if(worth, down * div_up(across, group), [&](int64_t t) {
-      const int64_t i = t % down * TR, h0 = t / down * group, h1 = lesser(h0 + group, across);
-      const int rows = int(lesser(TR, m - i));
+    const int64_t group = ceil_div(panels, 1 + panels / 16), down = ceil_div(m, TR);
+    parallel_if(worth, down * ceil_div(across, group), [&](int64_t t) {
+      const int64_t i = t % down * TR, h0 = t / down * group, h1 = least(h0 + group, across);
+      const int rows = int(least(TR, m - i));
       uint32_t* const a = static_cast<uint32_t*>(scratch(size_t(TR * pairs) * 4, kGemmSlot + 1));
       left.pack(a, i, rows, 0, k);
       for (int64_t h = h0; h < h1; ++h) {
         float tile[TR * TC] __attribute__((aligned(64)));
         dot_tile<TR>(pairs, a, b + h * TC * pairs, tile);
-        out.finish(i, j0 + h * TC, rows, int(lesser(TC, cols - h * TC)), tile, TC);
+        out.finish(i, j0 + h * TC, rows, int(least(TC, cols - h * TC)), tile, TC);
       }
     });
   }

@@ -26,7 +26,7 @@ template <class T, int N> static void dot_rows(int64_t k, const T* m, int64_t ro
     }
   }
   for (; p < k; p += L) {
-    const int64_t n = lesser(L, k - p);
+    const int64_t n = least(L, k - p);
     const vec<A> x0 = vload(x + p, n);
 #pragma GCC unroll 4
     for (int r = 0; r < N; ++r) acc[r][0] = fma(vload(m + r * row + p, n), x0, acc[r][0]);
@@ -67,9 +67,9 @@ static void matrix_vector(int64_t rows, int64_t k, const T* m, int64_t row, int6
   }
   const bool worth = rows * k > 200000;
   if (col == 1) {
-    const int64_t grain = div_up(1 + 32768 / k, 4) * 4;
-    parallel_if(worth, div_up(rows, grain), [&](int64_t t) {
-      int64_t i = t * grain, end = lesser(i + grain, rows);
+    const int64_t grain = ceil_div(1 + 32768 / k, 4) * 4;
+    parallel_if(worth, ceil_div(rows, grain), [&](int64_t t) {
+      int64_t i = t * grain, end = least(i + grain, rows);
       A sums[4];
       for (; i + 4 <= end; i += 4) {
         dot_rows<T, 4>(k, m + i * row, row, x, sums);
@@ -81,8 +81,8 @@ static void matrix_vector(int64_t rows, int64_t k, const T* m, int64_t row, int6
       }
     });
   } else {
-    parallel_if(worth, div_up(rows, V * L), [&](int64_t t) {
-      int64_t i = t * V * L, end = lesser(i + V * L, rows);
+    parallel_if(worth, ceil_div(rows, V * L), [&](int64_t t) {
+      int64_t i = t * V * L, end = least(i + V * L, rows);
       A sums[V * L];
       if (end - i == V * L) {
         add_columns<T, V>(k, m + i, col, x, sums, L);
@@ -94,7 +94,7 @@ static void matrix_vector(int64_t rows, int64_t k, const T* m, int64_t row, int6
         put(i, 2 * L, sums);
       }
       for (; i < end; i += L) {
-        const int n = int(lesser(L, end - i));
+        const int n = int(least(L, end - i));
         add_columns<T, 1>(k, m + i, col, x, sums, n);
         put(i, n, sums);
       }

@@ -11,7 +11,6 @@ constexpr int64_t kPoolGrain = 32768;  // elements read or written by one task
 
 static int64_t rows_per_task(int64_t row_cost) { return row_cost < kPoolGrain ? kPoolGrain / (row_cost + 1) + 1 : 1; }
 static int64_t round_up(int64_t n, int64_t to) { return (n + to - 1) / to * to; }
-static int64_t ceil_div(int64_t a, int64_t b) { return a / b + (a % b > 0); }  // b > 0, any a
 
 // Inputs [begin, end) under output o along dim i, and the window's size as average pooling counts it.
 struct Window { int64_t begin, end, size; };

@@ -20,8 +20,6 @@ LAMELLA_INLINE int64_t row_grain(int64_t rows, int64_t cols) {
   int64_t g = kTask / (cols ? cols : 1);
   return g ? g : 1;
 }
-LAMELLA_INLINE int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
-LAMELLA_INLINE int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 
 template <class T> LAMELLA_INLINE T* scratch_of(int64_t n, int slot) {
   return static_cast<T*>(scratch(size_t(n) * sizeof(T), slot));
