@@ -62,6 +62,16 @@ def test_tensor_dataset():
         both[5]
 
 
+def test_a_dataset_without_its_methods_says_so():
+    half = type("Half", (data.Dataset,), {})()
+    with pytest.raises(TypeError, match="Half must define __getitem__"):
+        half[0]
+    with pytest.raises(TypeError, match="Half must define __len__"):
+        len(half)
+    with pytest.raises(TypeError, match="Stream must define __iter__"):
+        iter(type("Stream", (data.IterableDataset,), {})())
+
+
 def test_subset_and_concat():
     part = data.Subset(pairs(5, 1), [3, 1])
     assert len(part) == 2 and part[0][1].item() == 3

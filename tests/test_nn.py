@@ -62,6 +62,11 @@ def test_errors_name_the_layer():
         Net()(lamella.randn(2, 1, 6, 6))
 
 
+def test_a_module_without_forward_says_so():
+    with pytest.raises(TypeError, match="Half must define forward"):
+        type("Half", (nn.Module,), {})()(lamella.ones(1))
+
+
 def test_train_eval_apply_and_walks():
     net = Net()
     assert not net.eval().features[1].training and net.train().features[1].training

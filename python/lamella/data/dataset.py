@@ -21,10 +21,10 @@ class Dataset:
     """Subclasses define __getitem__(index) and __len__()."""
 
     def __getitem__(self, index: int) -> Any:
-        raise NotImplementedError(f"{type(self).__name__} must define __getitem__")
+        raise TypeError(f"{type(self).__name__} must define __getitem__")
 
     def __len__(self) -> int:
-        raise NotImplementedError(f"{type(self).__name__} must define __len__")
+        raise TypeError(f"{type(self).__name__} must define __len__")
 
     def __add__(self, other: Dataset) -> ConcatDataset:
         return ConcatDataset([self, other])
@@ -34,7 +34,7 @@ class IterableDataset(Dataset):
     """Subclasses define __iter__(); there are no indices."""
 
     def __iter__(self) -> Iterator[Any]:
-        raise NotImplementedError(f"{type(self).__name__} must define __iter__")
+        raise TypeError(f"{type(self).__name__} must define __iter__")
 
 
 class TensorDataset(Dataset):

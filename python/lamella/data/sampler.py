@@ -36,7 +36,7 @@ class Sampler:
     """Iterates over indices. A sampler with `epoch` gives another order for each: iterating counts it up."""
 
     def __iter__(self) -> Iterator[Any]:
-        raise NotImplementedError(f"{type(self).__name__} must define __iter__")
+        raise TypeError(f"{type(self).__name__} must define __iter__")
 
 
 class SequentialSampler(Sampler):

@@ -43,7 +43,7 @@ class Module:
         pass
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
-        raise NotImplementedError(f"[Module] {type(self).__name__} must define forward")
+        raise TypeError(f"[Module] {type(self).__name__} must define forward")
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         try:
