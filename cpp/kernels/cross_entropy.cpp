@@ -55,11 +55,18 @@ template <class T> static void losses(const Targets<T>& p, acc_t<T>* loss, acc_t
   }
   if (p.inner == 1) {
     parallel_blocks(p.outer, row_grain(p.outer, p.classes), [&](int64_t begin, int64_t end) {
+      if (p.classes <= kShort)
+        rows_abreast(begin, end, [&](auto count, int64_t r) {
+          constexpr int R = decltype(count)::value;
+          A m[R], s[R];
+          short_lse<R>(p.x + r * p.classes, p.classes, m, s, [](int, int64_t, vec<A>, auto) {});
+          for (int q = 0; q < R; ++q) lse[r + q] = m[q] + log1(s[q]);
+        });
       for (int64_t r = begin; r < end; ++r) {
         const T* x = p.x + r * p.classes;
         const int64_t t = p.target[r];
         if (t == p.ignore) { loss[r] = lse[r] = A(0); continue; }
-        lse[r] = run_lse(x, p.classes).value();
+        if (p.classes > kShort) lse[r] = run_lse(x, p.classes).value();
         loss[r] = p.nll * p.of(t) * (lse[r] - up(x[t]));
         if (p.smooth != 0) loss[r] += p.smooth * (p.weight_sum * lse[r] - weighted_sum(x, p.weight, p.classes));
       }

@@ -7,8 +7,6 @@
 namespace lamella {
 namespace LAMELLA_ISA {
 
-template <int... l> struct Lanes {};
-
 // Exchanges the off-diagonal halves of each square of 2 H rows, H rows apart.
 template <class A, int H, int... l> LAMELLA_INLINE void exchange_halves(vec<A>* r, Lanes<l...> lanes) {
   constexpr int L = kLanes<A>;
@@ -25,7 +23,7 @@ template <class A, int H, int... l> LAMELLA_INLINE void exchange_halves(vec<A>* 
 
 // Transposes a square of lanes in registers.
 template <class A> LAMELLA_INLINE void transpose_lanes(vec<A>* r) {
-  exchange_halves<A, kLanes<A> / 2>(r, Lanes<__integer_pack(kLanes<A>)...>{});
+  exchange_halves<A, kLanes<A> / 2>(r, AllLanes<A>{});
 }
 
 // One square: `count` rows of `n` elements, stored as n rows of `width` elements, R apart; zero past count.

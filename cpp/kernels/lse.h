@@ -47,6 +47,30 @@ template <class T> static Lse<acc_t<T>> run_lse(const T* x, int64_t n) {
   return all;
 }
 
+// Of R short rows of n elements, one after another in memory; each(q, i, e, step) sees row q's e = exp(x - m). A NaN may
+// be lost to m, never to s.
+template <int R, class T, class F>
+LAMELLA_INLINE void short_lse(const T* x, int64_t n, acc_t<T>* m, acc_t<T>* s, const F& each) {
+  using A = acc_t<T>;
+  const vec<A> low = constant<vec<A>>(-__builtin_inf());
+  vec<A> top[R], sum[R];
+  for (int q = 0; q < R; ++q) { top[q] = low; sum[q] = vec<A>{}; }
+  sweep<A, 1>(n, [&](int64_t i, int, auto k) {
+#pragma GCC unroll 4
+    for (int q = 0; q < R; ++q) top[q] = vmax(top[q], only(ld(x + q * n + i, k), low, k));
+  });
+  for (int q = 0; q < R; ++q) m[q] = fold_lanes(top[q], [](vec<A> a, vec<A> b) { return vmax(a, b); });
+  sweep<A, 1>(n, [&](int64_t i, int, auto k) {
+#pragma GCC unroll 4
+    for (int q = 0; q < R; ++q) {
+      const vec<A> e = vexp(ld(x + q * n + i, k) - splat(m[q]));
+      sum[q] += only(e, vec<A>{}, k);
+      each(q, i, e, k);
+    }
+  });
+  for (int q = 0; q < R; ++q) s[q] = hsum(sum[q]);
+}
+
 // f(first column, outer index, Count, step) over tiles of the columns of (outer, n, inner).
 template <class A, class F> static void tiles(int64_t outer, int64_t n, int64_t inner, const F& f) {
   constexpr int64_t W = 4 * kLanes<A>;

@@ -102,8 +102,7 @@ template <int Step, class A>
 static void max_taps(const A* row, int64_t at, A* best, pos_t<A>* where, int64_t n, int64_t kernel, int64_t step, int64_t dilation) {
   constexpr int L = kLanes<A>;
   using I = vec<pos_t<A>>;
-  I lane;
-  for (int i = 0; i < L; ++i) lane[i] = pos_t<A>(i * step);
+  const I lane = lane_numbers<A>() * pos_t<A>(step);
   for (int64_t o = 0; o < n; o += L) {
     vec<A> b = vload(best + o);
     I w{}, pos = lane + pos_t<A>(at + o * step);

@@ -11,6 +11,9 @@ namespace LAMELLA_ISA {
 constexpr int64_t kRun = 4096;
 // A row of at most kRow elements is one task's (it stays in L2 between passes); a longer one is cut in chunks of kRow.
 constexpr int64_t kRow = 65536;
+// Rows up to kShort elements go kAbreast at a time: one row's chain of dependent steps would leave the core waiting.
+constexpr int64_t kShort = 1024;
+constexpr int kAbreast = 4;
 // Elements worth a task of their own.
 constexpr int64_t kTask = 32768;
 
@@ -48,10 +51,8 @@ template <class T> LAMELLA_INLINE void st(T* p, vec<acc_t<T>> v, Part k) { vstor
 // v in the lanes of this step, `other` in those past the end.
 template <class V> LAMELLA_INLINE V only(V v, V, Whole) { return v; }
 template <class V> LAMELLA_INLINE V only(V v, V other, Part k) {
-  using I = int_of<elem_t<V>>;
-  vec<I> lane;
-  for (int i = 0; i < kLanes<elem_t<V>>; ++i) lane[i] = I(i);
-  return select(lane < I(k.n), v, other);
+  using A = elem_t<V>;
+  return select(lane_numbers<A>() < int_of<A>(k.n), v, other);
 }
 
 // f(i, u, step) over [0, n): u in [0, U) names the accumulator to use, step is Whole or Part.
@@ -137,6 +138,38 @@ template <class T> static double row_sum_squares(const T* x, int64_t n) {
   return total;
 }
 
+// f(Count<R>, r) over the rows [begin, end): R = kAbreast where so many are left, else 1.
+template <class F> LAMELLA_INLINE void rows_abreast(int64_t begin, int64_t end, const F& f) {
+  for (; begin + kAbreast <= end; begin += kAbreast) f(Count<kAbreast>{}, begin);
+  for (; begin < end; ++begin) f(Count<1>{}, begin);
+}
+
+// Moments of R short rows of n elements, one after another in memory. rms: about zero.
+template <int R, class T> LAMELLA_INLINE void short_stats(const T* x, int64_t n, bool rms, Stats* out) {
+  using A = acc_t<T>;
+  const double count = double(n);
+  vec<A> s[R] = {}, d[R] = {}, q[R] = {};
+  if (!rms)
+    sweep<A, 1>(n, [&](int64_t i, int, auto k) {
+#pragma GCC unroll 4
+      for (int r = 0; r < R; ++r) s[r] += ld(x + r * n + i, k);
+    });
+  A mean[R];
+  for (int r = 0; r < R; ++r) mean[r] = rms ? A(0) : hsum(s[r]) / A(n);
+  sweep<A, 1>(n, [&](int64_t i, int, auto k) {
+#pragma GCC unroll 4
+    for (int r = 0; r < R; ++r) {
+      vec<A> c = only(ld(x + r * n + i, k) - splat(mean[r]), vec<A>{}, k);
+      d[r] += c;
+      q[r] += c * c;
+    }
+  });
+  for (int r = 0; r < R; ++r) {
+    const double shift = rms ? 0 : double(hsum(d[r])) / count;  // what rounding left in the mean
+    out[r] = {count, double(mean[r]) + shift, double(hsum(q[r])) - shift * shift * count};
+  }
+}
+
 // A mean as the sum of two numbers of the arithmetic's type, so that x - hi - lo loses nothing where mean >> deviation.
 template <class A> struct Mean {
   A hi, lo;
@@ -158,6 +191,17 @@ static void normalize_rows(const T* x, int64_t rows, int64_t cols, double eps, b
     if (rstd) rstd[r] = rs;
     return rs;
   };
+  if (cols <= kShort) {
+    parallel_blocks(rows, row_grain(rows, cols), [&](int64_t begin, int64_t end) {
+      rows_abreast(begin, end, [&](auto count, int64_t r) {
+        constexpr int R = decltype(count)::value;
+        Stats s[R];
+        short_stats<R>(x + r * cols, cols, rms, s);
+        for (int q = 0; q < R; ++q) write(r + q, int64_t(0), cols, Mean<A>(s[q].mean), store(r + q, s[q]));
+      });
+    });
+    return;
+  }
   if (cols <= kRow) {
     parallel_blocks(rows, row_grain(rows, cols), [&](int64_t begin, int64_t end) {
       for (int64_t r = begin; r < end; ++r) {

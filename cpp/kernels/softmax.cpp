@@ -29,6 +29,23 @@ template <class T> static void fwd_row(const T* x, T* y, int64_t n, acc_t<T>* e)
   sweep<A, 4>(n, [&](int64_t i, int, auto k) { st(y + i, ld(e + i, k) * scale, k); });
 }
 
+// R short rows; e (R, n) as above.
+template <int R, bool Log, class T> static void fwd_short(const T* x, T* y, int64_t n, acc_t<T>* e) {
+  using A = acc_t<T>;
+  A m[R], s[R];
+  short_lse<R>(x, n, m, s, [&](int q, int64_t i, vec<A> v, auto k) {
+    if constexpr (!Log) st(e + q * n + i, v, k);
+  });
+  for (int q = 0; q < R; ++q) s[q] = Log ? log1(s[q]) : A(1) / s[q];
+  sweep<A, 1>(n, [&](int64_t i, int, auto k) {
+#pragma GCC unroll 4
+    for (int q = 0; q < R; ++q) {
+      const int64_t at = q * n + i;
+      st(y + at, Log ? ld(x + at, k) - splat(m[q]) - splat(s[q]) : ld(e + at, k) * splat(s[q]), k);
+    }
+  });
+}
+
 template <bool Log, class T> static void fwd_rows(const SoftmaxFwd& a) {
   using A = acc_t<T>;
   const T* x = (const T*)a.x;
@@ -36,7 +53,13 @@ template <bool Log, class T> static void fwd_rows(const SoftmaxFwd& a) {
   if (a.n <= kRow) {
     parallel_blocks(a.outer, row_grain(a.outer, a.n), [&](int64_t begin, int64_t end) {
       A* e = nullptr;
-      if constexpr (!Log && !__is_same(T, A)) e = scratch_of<A>(a.n, 1);
+      if constexpr (!Log && !__is_same(T, A)) e = scratch_of<A>(kAbreast * a.n, 1);
+      if (a.n <= kShort)
+        return rows_abreast(begin, end, [&](auto count, int64_t r) {
+          T* yr = y + r * a.n;
+          if constexpr (__is_same(T, A)) fwd_short<decltype(count)::value, Log>(x + r * a.n, yr, a.n, yr);
+          else fwd_short<decltype(count)::value, Log>(x + r * a.n, yr, a.n, e);
+        });
       for (int64_t r = begin; r < end; ++r) {
         const T* xr = x + r * a.n;
         T* yr = y + r * a.n;

@@ -224,16 +224,21 @@ template <class V> LAMELLA_INLINE V vsqrt(V a) {
 #endif
 }
 
+// Index vectors are written as pack expansions, which are constants; filled in a loop they are built anew at run time.
+template <int... l> struct Lanes {};
+template <class A> using AllLanes = Lanes<__integer_pack(kLanes<A>)...>;
+template <class A, int... l> LAMELLA_INLINE vec<int_of<A>> lane_numbers(Lanes<l...>) { return vec<int_of<A>>{l...}; }
+template <class A> LAMELLA_INLINE vec<int_of<A>> lane_numbers() { return lane_numbers<A>(AllLanes<A>{}); }  // 0, 1, 2 ...
+
 // Fold the lanes by halves: a fixed tree, the same for every call.
+template <int H, class V, class F, int... l> LAMELLA_INLINE elem_t<V> fold_halves(V v, const F& f, Lanes<l...> lanes) {
+  using A = elem_t<V>;
+  v = f(v, __builtin_shuffle(v, vec<int_of<A>>{((l + H) % kLanes<A>)...}));
+  if constexpr (H > 1) return fold_halves<H / 2>(v, f, lanes);
+  else return v[0];
+}
 template <class V, class F> LAMELLA_INLINE elem_t<V> fold_lanes(V v, const F& f) {
-  constexpr int n = kLanes<elem_t<V>>;
-#pragma GCC unroll 4
-  for (int h = n / 2; h; h /= 2) {
-    vec<int_of<elem_t<V>>> from;
-    for (int i = 0; i < n; ++i) from[i] = (i + h) % n;
-    v = f(v, __builtin_shuffle(v, from));
-  }
-  return v[0];
+  return fold_halves<kLanes<elem_t<V>> / 2>(v, f, AllLanes<elem_t<V>>{});
 }
 template <class V> LAMELLA_INLINE elem_t<V> hsum(V v) { return fold_lanes(v, [](V a, V b) { return a + b; }); }
 template <class V> LAMELLA_INLINE elem_t<V> hmax(V v) {  // NaN passes
