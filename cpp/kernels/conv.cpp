@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Convolution as products whose image operand packs itself (conv_columns.h). Images are folded into one long column axis,
-// so that small images fill the tiles too. Depthwise convolution has loops of its own (conv_depthwise.cpp).
+// so that small images fill the tiles too. Few filters, depthwise ones among them, go the direct way (conv_direct.h).
 #include "conv_columns.h"
-#include "conv_depthwise.h"
 #include "conv_direct.h"
 #include "gemm_out.h"
 
@@ -33,17 +32,21 @@ template <class T> static void forward(const ConvFwd& a) {
   ImageOut<T> out{static_cast<T*>(a.y), nullptr, a.act, {g.out[0], g.out[1], g.out[2]}, {}};
   for (int d = 0; d < 5; ++d) out.stride[d] = g.y_stride[d];
   const int64_t columns = g.n * volume(g.out);
+  const T *x = static_cast<const T*>(a.x), *weights = static_cast<const T*>(a.w);
+  const DirectShape direct{g.n, g.groups, channels, rows};
+  if (direct_apt(w, direct)) {
+    out.bias = static_cast<const T*>(a.bias);
+    const auto weight = [&](int64_t group, int64_t r, int64_t k) { return up(weights[(group * rows + r) * depth + k]); };
+    return direct_product(w, x, direct, weight, out);
+  }
   w.flatten();
   for (int64_t group = 0; group < g.groups; ++group) {
-    StridedOperand<T, kTileRows<A>> left{static_cast<const T*>(a.w) + group * rows * depth, depth, 1};
-    ColumnsOperand<T> right{w, static_cast<const T*>(a.x) + group * channels * g.x_stride[1]};
+    StridedOperand<T, kTileRows<A>> left{weights + group * rows * depth, depth, 1};
+    ColumnsOperand<T> right{w, x + group * channels * g.x_stride[1]};
     ImageOut<T> o = out;
     o.y += group * rows * g.y_stride[1];
     o.bias = a.bias ? static_cast<const T*>(a.bias) + group * rows : nullptr;
-    const T* weights = left.x;
-    if (direct_apt(w, channels, rows))
-      direct_product(w, right.x, g.n, channels, rows, [&](int64_t r, int64_t k) { return up(weights[r * depth + k]); }, o);
-    else gemm_blocked<A>(rows, columns, depth, left, right, o);
+    gemm_blocked<A>(rows, columns, depth, left, right, o);
   }
 }
 
@@ -102,15 +105,21 @@ template <class T> static void backward_input_phase(const ConvBwdInput& a, const
   for (int d = 0; d < 5; ++d) w.stride[d] = g.y_stride[d];
   const int64_t depth = filters * w.tap_count(), columns = g.n * w.volume();
   if (depth == 0) return zero_positions(out, g.n, g.c);
+  const T *dy = static_cast<const T*>(a.dy), *weights = static_cast<const T*>(a.w);
+  const int64_t group_size = filters * channels * volume(g.kernel);
+  const DirectShape direct{g.n, g.groups, filters, channels};
+  if (direct_apt(w, direct)) {
+    const auto weight = [&](int64_t group, int64_t r, int64_t k) { return up(*(left.source(r, k) + group * group_size)); };
+    left.w = weights;
+    return direct_product(w, dy, direct, weight, out);
+  }
   w.flatten();
   for (int64_t group = 0; group < g.groups; ++group) {
-    left.w = static_cast<const T*>(a.w) + group * filters * channels * volume(g.kernel);
-    ColumnsOperand<T> right{w, static_cast<const T*>(a.dy) + group * filters * g.y_stride[1]};
+    left.w = weights + group * group_size;
+    ColumnsOperand<T> right{w, dy + group * filters * g.y_stride[1]};
     ImageOut<T> o = out;
     o.y += group * channels * g.x_stride[1];
-    if (direct_apt(w, filters, channels))
-      direct_product(w, right.x, g.n, filters, channels, [&](int64_t r, int64_t k) { return left.at(r, k); }, o);
-    else gemm_blocked<A>(channels, columns, depth, left, right, o);
+    gemm_blocked<A>(channels, columns, depth, left, right, o);
   }
 }
 
@@ -166,7 +175,6 @@ template <class T> static void weight_group(const ConvBwdWeight& a, const ImageW
   const T* dy = static_cast<const T*>(a.dy) + group * rows * g.y_stride[1];
   const int64_t step = g.y_stride[4];
   T* dw = static_cast<T*>(a.dw) + group * size;
-  if (direct_apt_weight(w, rows, channels)) return direct_weight_product(w, x, dy, g.y_stride, g.n, channels, rows, dw);
   // a product with few tiles is cut along k; one with many is parallel by itself
   int64_t chunk = columns;
   if (size < 300000) {
@@ -196,6 +204,10 @@ template <class T> static void weight_group(const ConvBwdWeight& a, const ImageW
 
 template <class T> static void backward_weight(const ConvBwdWeight& a) {
   const ImageWindow w = forward_window(a.g);
+  const DirectShape direct{a.g.n, a.g.groups, a.g.c / a.g.groups, a.g.k / a.g.groups};
+  if (direct_apt_weight(w, direct))
+    return direct_weight_product(w, static_cast<const T*>(a.x), static_cast<const T*>(a.dy), a.g.y_stride, direct,
+                                 static_cast<T*>(a.dw));
   for (int64_t group = 0; group < a.g.groups; ++group) weight_group<T>(a, w, group);
 }
 
@@ -212,8 +224,7 @@ void conv_fwd(const ConvFwd& a) {
   if (a.g.n == 0 || a.g.k == 0 || volume(a.g.out) == 0) return;
   by_float(a.g.dtype, [&](auto* t) {
     using T = __typeof__(*t);
-    if (is_depthwise(a.g)) depthwise_forward<T>(a);
-    else forward<T>(a);
+    forward<T>(a);
   });
 }
 
@@ -221,8 +232,7 @@ void conv_bwd_input(const ConvBwdInput& a) {
   if (a.g.n == 0 || a.g.c == 0 || volume(a.g.in) == 0) return;
   by_float(a.g.dtype, [&](auto* t) {
     using T = __typeof__(*t);
-    if (is_depthwise(a.g)) depthwise_backward_input<T>(a);
-    else backward_input<T>(a);
+    backward_input<T>(a);
   });
 }
 
@@ -230,8 +240,7 @@ void conv_bwd_weight(const ConvBwdWeight& a) {
   by_float(a.g.dtype, [&](auto* t) {
     using T = __typeof__(*t);
     if (a.db) bias_gradient<T>(a);
-    if (is_depthwise(a.g)) depthwise_backward_weight<T>(a);
-    else if (a.g.n * volume(a.g.out) == 0) __builtin_memset(a.dw, 0, size_t(a.g.k * (a.g.c / a.g.groups) * volume(a.g.kernel)) * sizeof(T));
+    if (a.g.n * volume(a.g.out) == 0) __builtin_memset(a.dw, 0, size_t(a.g.k * (a.g.c / a.g.groups) * volume(a.g.kernel)) * sizeof(T));
     else backward_weight<T>(a);
   });
 }

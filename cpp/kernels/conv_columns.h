@@ -227,7 +227,6 @@ template <class T> struct PhaseWeights {
     const int64_t tap = ((first[0] + u0 * next[0]) * kernel[1] + first[1] + u1 * next[1]) * kernel[2] + first[2] + u2 * next[2];
     return w + (k * channels + row) * volume + tap;
   }
-  A at(int64_t row, int64_t k) const { return up(*source(row, k)); }
   void pack(A* panel, int64_t row, int count, int64_t p, int64_t depth) const {
     constexpr int R = kTileRows<A>;
     const int64_t volume = kernel[0] * kernel[1] * kernel[2];

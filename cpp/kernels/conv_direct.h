@@ -75,42 +75,47 @@ template <class A> struct DirectBlocks {
   }
 };
 
+// Images (n, groups * channels) under a window, and results (n, groups * rows).
+struct DirectShape { int64_t images, groups, channels, rows; };
+
 // Beyond a few filters, packed columns are shared by enough of them to be worth their price, unless channels are few.
-LAMELLA_INLINE bool direct_apt(const ImageWindow& w, int64_t channels, int64_t rows) {
-  return w.tap_count() > 1 && rows <= (channels <= 4 ? 128 : 24);
+LAMELLA_INLINE bool direct_apt(const ImageWindow& w, const DirectShape& d) {
+  return (w.tap_count() > 1 || d.groups > 1) && d.rows <= (d.channels <= 4 ? 128 : 24);
 }
 
-// out = weights (rows, depth) . the image of one group under w; weight(row, k) reads one, k counting (channel, tap).
+// Of every group: out = weights (rows, depth) . image; weight(group, row, k) reads one, k counting (channel, tap).
 template <class T, class W>
-static void direct_product(const ImageWindow& w, const T* x, int64_t images, int64_t channels, int64_t rows, const W& weight,
-                           const ImageOut<T>& out) {
+static void direct_product(const ImageWindow& w, const T* x, const DirectShape& d, const W& weight, const ImageOut<T>& out) {
   using A = acc_t<T>;
-  const DirectBlocks<A> blocks(rows);
+  const DirectBlocks<A> blocks(d.rows);
   const int width = blocks.vecs * kLanes<A>;
-  const Planes<A> planes(w, channels, images, width, 0, 192 << 10);
-  const int64_t depth = channels * w.tap_count();
-  A* const packed = static_cast<A*>(scratch(size_t(rows * depth) * sizeof(A) + size_t(depth) * sizeof(int32_t), kPlanesSlot));
-  int32_t* const offset = reinterpret_cast<int32_t*>(packed + rows * depth);
+  const Planes<A> planes(w, d.channels, d.images, width, 0, 192 << 10);
+  const int64_t depth = d.channels * w.tap_count(), size = d.rows * depth;
+  A* const packed = static_cast<A*>(scratch(size_t(d.groups * size) * sizeof(A) + size_t(depth) * sizeof(int32_t), kPlanesSlot));
+  int32_t* const offset = reinterpret_cast<int32_t*>(packed + d.groups * size);
   planes.offsets(offset);
-  for (int i = 0; i < blocks.count; ++i) {
-    const auto& b = blocks.block[i];
-    for (int64_t k = 0; k < depth; ++k)
-      for (int r = 0; r < b.rows; ++r) packed[b.first * depth + k * b.rows + r] = weight(b.first + r, k);
-  }
+  for (int64_t g = 0; g < d.groups; ++g)
+    for (int i = 0; i < blocks.count; ++i) {
+      const auto& b = blocks.block[i];
+      for (int64_t k = 0; k < depth; ++k)
+        for (int r = 0; r < b.rows; ++r) packed[g * size + b.first * depth + k * b.rows + r] = weight(g, b.first + r, k);
+    }
 
-  parallel_blocks(planes.tasks(), planes.grain(rows * depth), [&](int64_t begin, int64_t end) {
+  const int64_t tasks = planes.tasks();
+  parallel_blocks(d.groups * tasks, planes.grain(size), [&](int64_t begin, int64_t end) {
     A* const buffer = static_cast<A*>(scratch(size_t(planes.size + kDirectRows * width) * sizeof(A), kPlanesSlot + 1));
     A* const tile = buffer + planes.size;
     for (int64_t t = begin; t < end; ++t) {
-      const Band band = planes.band(t);
-      planes.load(x, band, buffer);
+      const int64_t g = t / tasks;
+      const Band band = planes.band(t % tasks);
+      planes.load(x + g * d.channels * w.stride[1], band, buffer);
       PlaneRuns runs(width);
       for (int64_t at = 0; at < planes.positions(band); at += width) {
         runs.next(planes, out, band);
         for (int i = 0; i < blocks.count; ++i) {
           const auto& b = blocks.block[i];
-          b.tile(buffer + at, offset, packed + b.first * depth, depth, tile);
-          runs.write(out, b.first, b.rows, tile);
+          b.tile(buffer + at, offset, packed + g * size + b.first * depth, depth, tile);
+          runs.write(out, g * d.rows + b.first, b.rows, tile);
         }
       }
     }
@@ -186,31 +191,34 @@ static void load_gradient(const Planes<acc_t<T>>& p, const T* dy, const int64_t*
 }
 
 // Where the sums of a chunk fit in L2 and a channel's planes are few; else transposing into packed panels is the better way.
-LAMELLA_INLINE bool direct_apt_weight(const ImageWindow& w, int64_t rows, int64_t channels) {
-  return w.tap_count() > 1 && rows * channels * w.tap_count() <= 40960 && (w.step[2] == 1 || channels <= 4);
+LAMELLA_INLINE bool direct_apt_weight(const ImageWindow& w, const DirectShape& d) {
+  return (w.tap_count() > 1 || d.groups > 1) && d.rows * d.channels * w.tap_count() <= 40960 &&
+         (w.step[2] == 1 || d.channels <= 4);
 }
 
-// dw (rows, depth) of one group. Bands are dealt to at most 16 chunks by shape; their sums are added in order.
+// dw (groups * rows, depth). Bands of a group are dealt to a few chunks by shape; their sums are added in order.
 template <class T>
-static void direct_weight_product(const ImageWindow& w, const T* x, const T* dy, const int64_t* y_stride, int64_t images,
-                                  int64_t channels, int64_t rows, T* dw) {
+static void direct_weight_product(const ImageWindow& w, const T* x, const T* dy, const int64_t* y_stride,
+                                  const DirectShape& d, T* dw) {
   using A = acc_t<T>;
   constexpr int L = kLanes<A>, Q = kDotTaps;
-  const Planes<A> planes(w, channels, images, L, rows, 448 << 10);
-  const int64_t depth = channels * w.tap_count(), tiles = ceil_div(depth, Q), row_blocks = ceil_div(rows, kDotRows);
-  const int64_t tasks = planes.tasks(), per = ceil_div(tasks, 16), chunks = ceil_div(tasks, per);
+  const Planes<A> planes(w, d.channels, d.images, L, d.rows, 448 << 10);
+  const int64_t depth = d.channels * w.tap_count(), tiles = ceil_div(depth, Q), row_blocks = ceil_div(d.rows, kDotRows);
+  const int64_t tasks = planes.tasks(), per = ceil_div(tasks, ceil_div(16, d.groups)), chunks = ceil_div(tasks, per);
   const int64_t n = ceil_div(planes.rows * planes.pitch, L) * L, dy_size = n + L;
   const int64_t together = least(per, ceil_div(1024, n));  // bands under one tile, so that its sums stay in registers for long
   const int64_t sums_size = row_blocks * tiles * kDotSums;
-  A* const sums = static_cast<A*>(scratch(size_t(chunks * sums_size) * sizeof(A) + size_t(tiles * Q) * sizeof(int32_t), kPlanesSlot));
-  int32_t* const offset = reinterpret_cast<int32_t*>(sums + chunks * sums_size);
+  const size_t all_sums = size_t(d.groups * chunks * sums_size);
+  A* const sums = static_cast<A*>(scratch(all_sums * sizeof(A) + size_t(tiles * Q) * sizeof(int32_t), kPlanesSlot));
+  int32_t* const offset = reinterpret_cast<int32_t*>(sums + all_sums);
   planes.offsets(offset);
   for (int64_t q = depth; q < tiles * Q; ++q) offset[q] = 0;
 
-  parallel(chunks, [&](int64_t c) {
-    A* const own = sums + c * sums_size;
+  parallel(d.groups * chunks, [&](int64_t task) {
+    const int64_t g = task / chunks, c = task % chunks;
+    A* const own = sums + task * sums_size;
     __builtin_memset(own, 0, size_t(sums_size) * sizeof(A));
-    const size_t cells = size_t(together * (planes.size + rows * dy_size) + L);
+    const size_t cells = size_t(together * (planes.size + d.rows * dy_size) + L);
     A* const buffer = static_cast<A*>(scratch(cells * sizeof(A), kPlanesSlot + 1));
     A* const gradient = buffer + together * planes.size;
     __builtin_memset(buffer, 0, size_t(together * planes.size) * sizeof(A));  // cells that no band fills meet zeros of dy
@@ -219,23 +227,25 @@ static void direct_weight_product(const ImageWindow& w, const T* x, const T* dy,
       const int64_t bands = least(together, end - t);
       for (int64_t i = 0; i < bands; ++i) {
         const Band band = planes.band(t + i);
-        planes.load(x, band, buffer + i * planes.size);
-        load_gradient(planes, dy, y_stride, band, rows, dy_size, gradient + i * rows * dy_size);
+        planes.load(x + g * d.channels * w.stride[1], band, buffer + i * planes.size);
+        load_gradient(planes, dy + g * d.rows * y_stride[1], y_stride, band, d.rows, dy_size, gradient + i * d.rows * dy_size);
       }
-      DotOperands<A> o{gradient, buffer, dy_size, rows * dy_size, planes.size, bands, n};
+      DotOperands<A> o{gradient, buffer, dy_size, d.rows * dy_size, planes.size, bands, n};
       for (int64_t b = 0; b < row_blocks; ++b, o.dy += kDotRows * dy_size)
         for (int64_t q = 0; q < tiles; ++q)
-          dot_tile_of(rows - b * kDotRows, o, offset + q * Q, own + (b * tiles + q) * kDotSums);
+          dot_tile_of(d.rows - b * kDotRows, o, offset + q * Q, own + (b * tiles + q) * kDotSums);
     }
   });
-  parallel_blocks(rows, 1 + 2000 / (depth * chunks), [&](int64_t begin, int64_t end) {
-    for (int64_t r = begin; r < end; ++r)
+  parallel_blocks(d.groups * d.rows, 1 + 2000 / (depth * chunks), [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      const int64_t g = i / d.rows, r = i % d.rows;
       for (int64_t k = 0; k < depth; ++k) {
-        const A* from = sums + (r / kDotRows * tiles + k / Q) * kDotSums + r % kDotRows * Q + k % Q;
+        const A* from = sums + g * chunks * sums_size + (r / kDotRows * tiles + k / Q) * kDotSums + r % kDotRows * Q + k % Q;
         A total = from[0];
         for (int64_t c = 1; c < chunks; ++c) total += from[c * sums_size];
-        dw[r * depth + k] = down<T>(total);
+        dw[i * depth + k] = down<T>(total);
       }
+    }
   });
 }
 
