@@ -3,7 +3,7 @@
 // so that small images fill the tiles too. Few filters, depthwise ones among them, go the direct way (conv_direct.h).
 #include "conv_columns.h"
 #include "conv_direct.h"
-#include "gemm_out.h"
+#include "conv_weight.h"
 
 namespace lamella {
 namespace LAMELLA_ISA {
@@ -164,51 +164,20 @@ template <class T> static void bias_gradient(const ConvBwdWeight& a) {
   });
 }
 
-// dw (rows, depth) of one group = dy (rows, columns) . columns (columns, depth). The positions are cut into chunks by shape;
-// the chunks' products are added in order.
-template <class T> static void weight_group(const ConvBwdWeight& a, const ImageWindow& w, int64_t group) {
-  using A = acc_t<T>;
-  const ConvGeometry& g = a.g;
-  const int64_t rows = g.k / g.groups, channels = g.c / g.groups, depth = channels * volume(g.kernel);
-  const int64_t columns = g.n * volume(g.out), size = rows * depth;
-  const T* x = static_cast<const T*>(a.x) + group * channels * g.x_stride[1];
-  const T* dy = static_cast<const T*>(a.dy) + group * rows * g.y_stride[1];
-  const int64_t step = g.y_stride[4];
-  T* dw = static_cast<T*>(a.dw) + group * size;
-  // a product with few tiles is cut along k; one with many is parallel by itself
-  int64_t chunk = columns;
-  if (size < 300000) {
-    const int64_t enough = ceil_div(2000000, size + 1), most = ceil_div(columns, 32);
-    chunk = enough > most ? enough : most;
-    chunk = ceil_div(chunk, kBlockDepth) * kBlockDepth;
-    if (chunk > columns) chunk = columns;
-  }
-  const int64_t chunks = ceil_div(columns, chunk);
-  A* partial = static_cast<A*>(scratch(size_t(chunks * size) * sizeof(A), 5));
-  const auto one = [&](int64_t c) {
-    const int64_t begin = c * chunk, n = least(chunk, columns - begin);
-    ChannelsOperand<T> left{dy, g.y_stride[0], g.y_stride[1], step, volume(g.out), begin};
-    TapsOperand<T> right{w, x, begin};
-    gemm_blocked<A>(rows, depth, n, left, right, MatrixOut<A>{partial + c * size, depth, false, {}});
-  };
-  if (chunks == 1) one(0);
-  else parallel(chunks, one);
-  parallel_blocks(size, 16384, [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) {
-      A sum = partial[i];
-      for (int64_t c = 1; c < chunks; ++c) sum += partial[c * size + i];
-      dw[i] = down<T>(sum);
-    }
-  });
-}
-
 template <class T> static void backward_weight(const ConvBwdWeight& a) {
   const ImageWindow w = forward_window(a.g);
   const DirectShape direct{a.g.n, a.g.groups, a.g.c / a.g.groups, a.g.k / a.g.groups};
   if (direct_apt_weight(w, direct))
     return direct_weight_product(w, static_cast<const T*>(a.x), static_cast<const T*>(a.dy), a.g.y_stride, direct,
                                  static_cast<T*>(a.dw));
-  for (int64_t group = 0; group < a.g.groups; ++group) weight_group<T>(a, w, group);
+  const int64_t size = direct.rows * direct.channels * w.tap_count();
+  for (int64_t group = 0; group < a.g.groups; ++group) {
+    const T* x = static_cast<const T*>(a.x) + group * direct.channels * a.g.x_stride[1];
+    const T* dy = static_cast<const T*>(a.dy) + group * direct.rows * a.g.y_stride[1];
+    T* dw = static_cast<T*>(a.dw) + group * size;
+    if (w.tap_count() > 1 && w.grid[2] >= 13) planes_weight_product(w, x, dy, a.g.y_stride, direct, dw);
+    else image_weight_product(w, x, dy, a.g.y_stride, direct, dw);
+  }
 }
 
 template <class F> static void by_float(DType t, const F& f) {

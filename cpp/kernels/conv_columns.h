@@ -17,12 +17,13 @@ struct ImageWindow {
   int64_t tap_count() const { return taps[0] * taps[1] * taps[2]; }
 
   // Where every position is its own source (1x1, stride 1, no padding) and rows lie end to end: one long row.
-  void flatten() {
-    if (tap_count() != 1 || stride[3] != size[2] * stride[4] || stride[2] != size[1] * stride[3]) return;
+  bool flatten() {
+    if (tap_count() != 1 || stride[3] != size[2] * stride[4] || stride[2] != size[1] * stride[3]) return false;
     for (int d = 0; d < 3; ++d)
-      if (grid[d] != size[d] || step[d] != 1 || first[d] != 0) return;
+      if (grid[d] != size[d] || step[d] != 1 || first[d] != 0) return false;
     grid[2] = size[2] = volume();
     grid[0] = grid[1] = size[0] = size[1] = 1;
+    return true;
   }
 };
 
@@ -192,18 +193,17 @@ template <class T> struct TapsOperand {
   }
 };
 
-// Left operand: rows are channels of dy, k runs over positions from `begin` on. stride: image, channel; positions of an
-// image lie `step` apart.
-template <class T> struct ChannelsOperand {
+// An operand whose k runs over positions from `begin` on; R its tile's size. Rows are channels; stride: image, channel;
+// positions of an image lie `step` apart.
+template <class T, int R> struct PositionsOperand {
   using A = acc_t<T>;
-  const T* dy;
+  const T* x;
   int64_t image, channel, step, volume, begin;
   void pack(A* panel, int64_t first, int count, int64_t p, int64_t depth) const {
-    constexpr int R = kTileRows<A>;
     for (int64_t q = 0; q < depth;) {
-      const int64_t at = begin + p + q, pos = at % volume;
-      const int64_t n = volume - pos < depth - q ? volume - pos : depth - q;
-      const T* from = dy + at / volume * image + first * channel + pos * step;
+      const Division at(begin + p + q, volume);
+      const int64_t n = least(volume - at.rest, depth - q);
+      const T* from = x + at.quotient * image + first * channel + at.rest * step;
       if (step == 1) pack_transposed<T, R>(panel + q * R, from, channel, count, n);
       else
         for (int64_t i = 0; i < n; ++i)

@@ -126,10 +126,10 @@ template <class A>
 static TaskGrid task_grid(int64_t own_panels, int64_t own_width, int64_t shared_panels, int64_t kc, int64_t depth) {
   const int64_t fits = 192 * 1024 / int64_t(sizeof(A)) / (kc * own_width);
   TaskGrid g{least(fits < 1 ? 1 : fits, own_panels), shared_panels, 0, 0};
-  const int64_t tile_work = depth * kTileRows<A> * kTileCols<A>, least = 400000, enough = 16;
+  const int64_t tile_work = depth * kTileRows<A> * kTileCols<A>, few = 400000, enough = 16;
   const auto tasks = [&] { return ceil_div(own_panels, g.own) * ceil_div(shared_panels, g.shared); };
-  while (g.own > 1 && tasks() < enough && (g.own + 1) / 2 * g.shared * tile_work > least) g.own = (g.own + 1) / 2;
-  while (g.shared > 4 && tasks() < enough / 2 && (g.shared + 1) / 2 * g.own * tile_work > least)
+  while (g.own > 1 && tasks() < enough && (g.own + 1) / 2 * g.shared * tile_work > few) g.own = (g.own + 1) / 2;
+  while (g.shared > 4 && tasks() < enough / 2 && (g.shared + 1) / 2 * g.own * tile_work > few)
     g.shared = (g.shared + 1) / 2;
   g.own_tasks = ceil_div(own_panels, g.own), g.shared_tasks = ceil_div(shared_panels, g.shared);
   return g;

@@ -26,16 +26,16 @@ template <class A> LAMELLA_INLINE void transpose_lanes(vec<A>* r) {
   exchange_halves<A, kLanes<A> / 2>(r, AllLanes<A>{});
 }
 
-// One square: `count` rows of `n` elements, stored as n rows of `width` elements, R apart; zero past count.
-template <class T, int R>
-LAMELLA_INLINE void pack_square(acc_t<T>* out, const T* x, int64_t row, int count, int n, int width) {
+// One square: `count` rows of `n` elements, row i from row(i), stored as n rows of `width` elements, R apart; zero past count.
+template <class T, int R, class Row>
+LAMELLA_INLINE void pack_square(acc_t<T>* out, const Row& row, int count, int n, int width) {
   using A = acc_t<T>;
   constexpr int L = kLanes<A>;
   vec<A> r[L];
 #pragma GCC unroll 16
   for (int i = 0; i < L; ++i) {
-    if (i < count) __builtin_prefetch(x + i * row + 4 * L);
-    r[i] = i >= count ? vec<A>{} : n == L ? vload(x + i * row) : vload(x + i * row, n);
+    if (i < count) __builtin_prefetch(row(i) + 4 * L);
+    r[i] = i >= count ? vec<A>{} : n == L ? vload(row(i)) : vload(row(i), n);
   }
   transpose_lanes<A>(r);
 #pragma GCC unroll 16
@@ -46,19 +46,23 @@ LAMELLA_INLINE void pack_square(acc_t<T>* out, const T* x, int64_t row, int coun
     }
 }
 
-// R rows, `depth` long, adjacent along k: squares are transposed in registers.
-template <class T, int R>
-static void pack_transposed(acc_t<T>* panel, const T* x, int64_t row, int count, int64_t depth) {
+// R rows, row i from row(i) on, `depth` long and adjacent along k: squares are transposed in registers.
+template <class T, int R, class Row>
+LAMELLA_INLINE void pack_rows(acc_t<T>* panel, const Row& row, int count, int64_t depth) {
   constexpr int L = kLanes<acc_t<T>>;
 #pragma GCC unroll 4
   for (int i = 0; i < R; i += L) {
     const int width = R - i < L ? R - i : L, rows = count - i < width ? count - i : width;
     int64_t q = 0;
-    if (rows == width)  // the compiler sees all but x, row and q as constants
-      for (; q + L <= depth; q += L) pack_square<T, R>(panel + q * R + i, x + i * row + q, row, width, L, width);
-    for (; q < depth; q += L)
-      pack_square<T, R>(panel + q * R + i, x + i * row + q, row, rows, int(depth - q < L ? depth - q : L), width);
+    const auto from = [&](int r) { return row(i + r) + q; };
+    if (rows == width)  // the compiler sees all but rows' addresses and q as constants
+      for (; q + L <= depth; q += L) pack_square<T, R>(panel + q * R + i, from, width, L, width);
+    for (; q < depth; q += L) pack_square<T, R>(panel + q * R + i, from, rows, int(depth - q < L ? depth - q : L), width);
   }
+}
+template <class T, int R>
+static void pack_transposed(acc_t<T>* panel, const T* x, int64_t row, int count, int64_t depth) {
+  pack_rows<T, R>(panel, [&](int i) { return x + i * row; }, count, depth);
 }
 
 // Rows adjacent: one copy of R elements for each step of k.
