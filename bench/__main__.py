@@ -95,6 +95,7 @@ def main() -> int:
             run["results"][name] = measure(name, peers, options.quick)
         if sys.stderr.isatty():
             print("\r\033[K", end="", file=sys.stderr)
+        run["peaks_after"] = ours.ask("peaks")
     finally:
         for peer in peers:
             peer.close()

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from statistics import geometric_mean
 from typing import Any
 
 from bench.workloads import WORKLOADS
@@ -58,26 +59,42 @@ def rows(run: Run) -> tuple[list[str], list[list[str]]]:
 
 
 def about(run: Run) -> str:
-    machine, peaks = run["machine"], run["peaks"]
+    machine, peaks, after = run["machine"], run["peaks"], run.get("peaks_after", {})
     versions = ", ".join(f"{name} {found['version']}" for name, found in run["peers"].items())
-    return (
+    lines = [
         f"{machine['cpu']}, {run['threads']} threads, {run['peers']['lamella'].get('isa', '?')}, commit {run['commit']}, "
-        f"{run['date']}\npeaks measured here: {peaks['float32']:.0f} GFLOP/s float32, {peaks['float64']:.0f} GFLOP/s "
-        f"float64, {peaks['triad']:.1f} GB/s triad\n{versions}"
-    )
+        f"{run['date']}",
+        f"peaks measured here: {peaks['float32']:.0f} GFLOP/s float32, {peaks['float64']:.0f} GFLOP/s float64, "
+        f"{peaks['triad']:.1f} GB/s triad",
+        versions,
+    ]
+    if any(abs(after[k] / peaks[k] - 1) > 0.1 for k in after):
+        found = ", ".join(f"{k} {after[k]:.0f}" for k in after)
+        lines.append(f"NOT A QUIET MACHINE: measured again at the end, the peaks were {found}")
+    return "\n".join(lines)
+
+
+def means(run: Run) -> str:
+    """The geometric mean over all workloads of how many times lamella's time each peer took."""
+    told = []
+    for peer in run["peers"]:
+        found = [r for name in run["results"] if (r := ratio(run, name, peer))]
+        if found:
+            told.append(f"{peer} {geometric_mean(found):.2f}x over {len(found)} workloads")
+    return "geometric mean of times ours: " + ", ".join(told) if told else ""
 
 
 def table(run: Run) -> str:
     head, body = rows(run)
     widths = [max(len(r[i]) for r in [head, *body]) for i in range(len(head))]
     lines = ["  ".join(c.ljust(w) for c, w in zip(r, widths, strict=True)).rstrip() for r in [head, *body]]
-    return "\n".join([about(run), "", *lines])
+    return "\n".join([about(run), "", *lines, means(run)])
 
 
 def markdown(run: Run) -> str:
     head, body = rows(run)
     lines = ["| " + " | ".join(r) + " |" for r in [head, ["---"] * len(head), *body]]
-    return "\n".join([*about(run).splitlines(), "", *lines])
+    return "\n".join([about(run), "", *lines, "", means(run)])
 
 
 # --- figures ---------------------------------------------------------------------------------------------------------

@@ -16,39 +16,45 @@ static constexpr Run kConvert[wide_count][wide_count] = {
     {convert_run<int64_t, float>, convert_run<int64_t, double>, convert_run<int64_t, int32_t>, nullptr}};
 
 // ---- transposition --------------------------------------------------------------------------------------------------
-// y (in, jn) from tile, whose row b holds column b of y; 4 x 4 blocks of 32-bit elements in registers.
-template <class T, int kTile>
-LAMELLA_INLINE void turn(const T (*tile)[kTile + 4], T* y, int64_t y_row, int64_t in, int64_t jn) {
-  int64_t from = 0;
+constexpr int64_t kStreamBytes = int64_t(8) << 20;  // from here on results go past the caches
+
+// y (in, jn) from tile, whose row b holds column b of y; squares of 32-bit elements turn in registers. stream: past the
+// caches, which saves reading the lines of y; its rows are aligned.
+template <class T, int kTile, int kPitch>
+LAMELLA_INLINE void turn(const T (*tile)[kPitch], T* y, int64_t y_row, int64_t in, int64_t jn, bool stream) {
   if constexpr (sizeof(T) == 4) {
-    typedef uint32_t quad __attribute__((vector_size(16)));
-    from = in / 4 * 4;
-    const int64_t whole = jn / 4 * 4;
-    for (int64_t a = 0; a < from; a += 4) {
-      for (int64_t b = 0; b < whole; b += 4) {
-        quad r[4];
-        for (int k = 0; k < 4; ++k) std::memcpy(&r[k], &tile[b + k][a], 16);
-        const quad p = __builtin_shufflevector(r[0], r[1], 0, 4, 1, 5);
-        const quad q = __builtin_shufflevector(r[2], r[3], 0, 4, 1, 5);
-        const quad s = __builtin_shufflevector(r[0], r[1], 2, 6, 3, 7);
-        const quad t = __builtin_shufflevector(r[2], r[3], 2, 6, 3, 7);
-        r[0] = __builtin_shufflevector(p, q, 0, 1, 4, 5);
-        r[1] = __builtin_shufflevector(p, q, 2, 3, 6, 7);
-        r[2] = __builtin_shufflevector(s, t, 0, 1, 4, 5);
-        r[3] = __builtin_shufflevector(s, t, 2, 3, 6, 7);
-        for (int k = 0; k < 4; ++k) std::memcpy(y + (a + k) * y_row + b, &r[k], 16);
-      }
-      for (int64_t b = whole; b < jn; ++b) for (int k = 0; k < 4; ++k) y[(a + k) * y_row + b] = tile[b][a + k];
+    constexpr int L = kLanes<float>;
+    if (in >= L && jn >= L) {
+      for (int64_t i = 0; i < in; i += L)
+        for (int64_t j = 0; j < jn; j += L) {
+          const int64_t a = least(i, in - L), b = least(j, jn - L);  // the last square overlaps the one before it
+          vec<float> r[L];
+#pragma GCC unroll 16
+          for (int k = 0; k < L; ++k) std::memcpy(&r[k], &tile[b + k][a], sizeof r[k]);
+          transpose_lanes<float>(r);
+          float* to = reinterpret_cast<float*>(y + a * y_row + b);
+          if (stream && b == j) {
+#pragma GCC unroll 16
+            for (int k = 0; k < L; ++k) vstream(to + k * y_row, r[k]);
+          } else {
+#pragma GCC unroll 16
+            for (int k = 0; k < L; ++k) vstore(to + k * y_row, r[k]);
+          }
+        }
+      return;
     }
   }
-  for (int64_t a = from; a < in; ++a) for (int64_t b = 0; b < jn; ++b) y[a * y_row + b] = tile[b][a];
+  for (int64_t a = 0; a < in; ++a) for (int64_t b = 0; b < jn; ++b) y[a * y_row + b] = tile[b][a];
 }
 
 // y (rows, cols), row i at i * y_row, from x whose element (i, j) is at i + j * x_col: tiles through a buffer, so that
 // both sides touch whole cache lines once, whatever power of two lies between them; the next tile is fetched meanwhile.
-template <class T> static void transpose(const T* x, int64_t x_col, T* y, int64_t y_row, int64_t rows, int64_t cols) {
+template <class T> static void transpose(const T* x, int64_t x_col, T* y, int64_t y_row, int64_t rows, int64_t cols,
+                                           bool large) {
   constexpr int kTile = sizeof(T) == 8 ? 32 : 64, kLine = 64 / int(sizeof(T));
-  alignas(64) T tile[kTile][kTile + 4];
+  constexpr int kPitch = kTile + kLine;  // rows in different sets of L1
+  alignas(64) T tile[kTile][kPitch];
+  const bool stream = large && (reinterpret_cast<uintptr_t>(y) | size_t(y_row) * sizeof(T)) % kVecBytes == 0;
   for (int64_t j = 0; j < cols; j += kTile) {
     const int64_t jn = cols - j < kTile ? cols - j : kTile;
     for (int64_t i = 0; i < rows; i += kTile) {
@@ -60,9 +66,10 @@ template <class T> static void transpose(const T* x, int64_t x_col, T* y, int64_
         if (j + b + kTile < cols)
           for (int64_t a = 0; a < in; a += kLine) __builtin_prefetch(from + kTile * x_col + a);
       }
-      turn<T, kTile>(tile, y + i * y_row + j, y_row, in, jn);
+      turn<T, kTile, kPitch>(tile, y + i * y_row + j, y_row, in, jn, stream);
     }
   }
+  if (stream) stream_end();
 }
 
 // Copies where y is contiguous along the last dimension and x along another one; false where that is not so.
@@ -92,7 +99,7 @@ template <class T> static bool copy_transposed(const Cast& c) {
     }
     const int64_t rows = l.shape[dim] - i < band ? l.shape[dim] - i : band;
     transpose(static_cast<const T*>(c.x) + x, l.stride[1][last], static_cast<T*>(c.y) + y, l.stride[0][dim], rows,
-              l.shape[last]);
+              l.shape[last], total * int64_t(sizeof(T)) >= kStreamBytes);
   });
   return true;
 }

@@ -7,25 +7,6 @@
 namespace lamella {
 namespace LAMELLA_ISA {
 
-// Exchanges the off-diagonal halves of each square of 2 H rows, H rows apart.
-template <class A, int H, int... l> LAMELLA_INLINE void exchange_halves(vec<A>* r, Lanes<l...> lanes) {
-  constexpr int L = kLanes<A>;
-  using I = vec<int_of<A>>;
-#pragma GCC unroll 16
-  for (int i = 0; i < L; ++i)
-    if (!(i & H)) {
-      const vec<A> a = r[i], b = r[i + H];
-      r[i] = __builtin_shuffle(a, b, I{(l & H ? L + l - H : l)...});
-      r[i + H] = __builtin_shuffle(a, b, I{(l & H ? L + l : l + H)...});
-    }
-  if constexpr (H > 1) exchange_halves<A, H / 2>(r, lanes);
-}
-
-// Transposes a square of lanes in registers.
-template <class A> LAMELLA_INLINE void transpose_lanes(vec<A>* r) {
-  exchange_halves<A, kLanes<A> / 2>(r, AllLanes<A>{});
-}
-
 // One square: `count` rows of `n` elements, row i from row(i), stored as n rows of `width` elements, R apart; zero past count.
 template <class T, int R, class Row>
 LAMELLA_INLINE void pack_square(acc_t<T>* out, const Row& row, int count, int n, int width) {

@@ -37,22 +37,14 @@ void measure_triad(const MeasureTriad& g) {
   parallel_blocks(g.n, 1 << 16, [&](int64_t begin, int64_t end) {
     vec<float> s = splat(g.s);
     int64_t i = begin;
-    [[maybe_unused]] bool aligned = reinterpret_cast<uintptr_t>(g.a + begin) % kVecBytes == 0;
+    const bool aligned = reinterpret_cast<uintptr_t>(g.a + begin) % kVecBytes == 0;
     for (; i + kLanes<float> <= end; i += kLanes<float>) {
       vec<float> v = fma(s, vload(g.c + i), vload(g.b + i));
-#if defined(__AVX512F__)
-      if (aligned) { _mm512_stream_ps(g.a + i, (__m512)v); continue; }
-#elif defined(__AVX2__)
-      if (aligned) { _mm256_stream_ps(g.a + i, (__m256)v); continue; }
-#elif defined(__x86_64__)
-      if (aligned) { _mm_stream_ps(g.a + i, (__m128)v); continue; }
-#endif
+      if (aligned) { vstream(g.a + i, v); continue; }
       vstore(g.a + i, v);
     }
     for (; i < end; ++i) g.a[i] = g.b[i] + g.s * g.c[i];
-#if defined(__x86_64__)
-    _mm_sfence();
-#endif
+    stream_end();
   });
 }
 

@@ -106,6 +106,24 @@ template <class T> LAMELLA_INLINE void vstore(T* p, vec<acc_t<T>> v) {
   }
 }
 
+// Past the caches, without reading the line; p is aligned to a vector. stream_end() before others may read it.
+LAMELLA_INLINE void vstream(float* p, vec<float> v) {
+#if defined(__AVX512F__)
+  _mm512_stream_ps(p, (__m512)v);
+#elif defined(__AVX2__)
+  _mm256_stream_ps(p, (__m256)v);
+#elif defined(__x86_64__)
+  _mm_stream_ps(p, (__m128)v);
+#else
+  vstore(p, v);
+#endif
+}
+LAMELLA_INLINE void stream_end() {
+#if defined(__x86_64__)
+  _mm_sfence();
+#endif
+}
+
 // The first n lanes (0 <= n <= lanes); the others load as zero and are not stored. Touches no byte past p + n.
 template <class T> LAMELLA_INLINE vec<acc_t<T>> vload(const T* p, int64_t n) {
   using A = acc_t<T>;
@@ -229,6 +247,25 @@ template <int... l> struct Lanes {};
 template <class A> using AllLanes = Lanes<__integer_pack(kLanes<A>)...>;
 template <class A, int... l> LAMELLA_INLINE vec<int_of<A>> lane_numbers(Lanes<l...>) { return vec<int_of<A>>{l...}; }
 template <class A> LAMELLA_INLINE vec<int_of<A>> lane_numbers() { return lane_numbers<A>(AllLanes<A>{}); }  // 0, 1, 2 ...
+
+// Exchanges the off-diagonal halves of each square of 2 H rows, H rows apart.
+template <class A, int H, int... l> LAMELLA_INLINE void exchange_halves(vec<A>* r, Lanes<l...> lanes) {
+  constexpr int L = kLanes<A>;
+  using I = vec<int_of<A>>;
+#pragma GCC unroll 16
+  for (int i = 0; i < L; ++i)
+    if (!(i & H)) {
+      const vec<A> a = r[i], b = r[i + H];
+      r[i] = __builtin_shuffle(a, b, I{(l & H ? L + l - H : l)...});
+      r[i + H] = __builtin_shuffle(a, b, I{(l & H ? L + l : l + H)...});
+    }
+  if constexpr (H > 1) exchange_halves<A, H / 2>(r, lanes);
+}
+
+// Transposes a square of lanes in registers.
+template <class A> LAMELLA_INLINE void transpose_lanes(vec<A>* r) {
+  exchange_halves<A, kLanes<A> / 2>(r, AllLanes<A>{});
+}
 
 // Fold the lanes by halves: a fixed tree, the same for every call.
 template <int H, class V, class F, int... l> LAMELLA_INLINE elem_t<V> fold_halves(V v, const F& f, Lanes<l...> lanes) {

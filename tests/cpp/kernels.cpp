@@ -46,8 +46,8 @@ static void gemm(int64_t m, int64_t n, int64_t k, bool transposed) {
   CHECK(close(c, want, 1e-3f));
 }
 
-static void convolution(int64_t groups, int64_t stride) {
-  const int64_t n = 3, c = 4, k = 8, h = 9, w = 7, r = 3, oh = (h + 2 - r) / stride + 1, ow = (w + 2 - r) / stride + 1;
+static void convolution(int64_t groups, int64_t stride, int64_t c, int64_t k, int64_t h, int64_t w) {
+  const int64_t n = 3, r = 3, oh = (h + 2 - r) / stride + 1, ow = (w + 2 - r) / stride + 1;
   Floats x = numbers(size_t(n * c * h * w), 4), f = numbers(size_t(k * c / groups * r * r), 5), y(size_t(n * k * oh * ow)), want(y);
   ConvGeometry g{};
   g.dtype = DType::f32;
@@ -80,7 +80,7 @@ static void convolution(int64_t groups, int64_t stride) {
   kernels().conv_bwd_weight({g, x.data(), y.data(), dw.data(), nullptr});
   CHECK(close(y, want));
   CHECK(close(dx, want_dx, 1e-3f));
-  CHECK(close(dw, want_dw, 1e-3f));
+  CHECK(close(dw, want_dw, 2e-3f));
 }
 
 static void rows(int64_t n, int64_t cols) {
@@ -113,7 +113,12 @@ int main() {
           for (int64_t k : {1, 17, 300}) gemm(m, n, k, (m + n + k) % 2);
       gemm(200, 310, 520, false);
       for (int64_t groups : {1, 2, 4})
-        for (int64_t stride : {1, 2}) convolution(groups, stride);
+        for (int64_t stride : {1, 2}) convolution(groups, stride, 4, 8, 9, 7);
+      for (int64_t stride : {1, 2}) {
+        convolution(1, stride, 3, 9, 40, 67);
+        convolution(1, stride, 26, 28, 9, 7);  // many filters
+        convolution(1, stride, 26, 80, 15, 29);
+      }
       for (int64_t cols : {1, 3, 16, 17, 1000}) rows(7, cols);
     }
   }
