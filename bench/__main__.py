@@ -82,7 +82,7 @@ def main() -> int:
         run = {
             "date": datetime.datetime.now().isoformat(timespec="minutes"),
             "commit": commit,
-            "machine": {"cpu": cpu_name(), "cores": os.cpu_count(), "system": platform.platform()},
+            "machine": {"cpu": cpu_name(), "cores": os.cpu_count(), "system": f"{platform.system()} {platform.machine()}"},
             "threads": options.threads,
             "peers": {p.name: p.about for p in peers},
             "peaks": ours.ask("peaks"),
