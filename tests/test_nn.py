@@ -2,6 +2,7 @@
 """Modules: names, state, hooks, errors, layers' shapes."""
 
 import copy
+import math
 import pickle
 
 import numpy as np
@@ -158,3 +159,13 @@ def test_embedding_and_losses():
         nn.CrossEntropyLoss()(scores, lamella.tensor([0, 1, 2, 3, 0, 9]))
     with pytest.raises(ValueError, match=r"\[mse_loss\] target must have"):
         nn.MSELoss()(lamella.ones(4, 1), lamella.ones(4))
+
+
+@pytest.mark.parametrize(("channels", "filters", "size"), [(3, 5, 8), (44, 45, 14), (70, 70, 8)])
+def test_a_nan_stays_in_its_channel(channels, filters, size):
+    x = lamella.randn(2, channels, size, size)
+    x[:, 1] = math.nan
+    w = lamella.randn(filters, channels, 3, 3, requires_grad=True)
+    dy = lamella.randn(2, filters, size, size)
+    (dw,) = lamella.grad(nn.functional.conv2d(x, w, padding=1), [w], dy)
+    assert dw[:, 1].isnan().all() and not dw[:, 0].isnan().any() and not dw[:, 2:].isnan().any()

@@ -180,37 +180,23 @@ template <class T> static void backward_weight(const ConvBwdWeight& a) {
   }
 }
 
-template <class F> static void by_float(DType t, const F& f) {
-  switch (t) {
-    case DType::f64: f(static_cast<double*>(nullptr)); break;
-    case DType::f32: f(static_cast<float*>(nullptr)); break;
-    case DType::bf16: f(static_cast<bf16*>(nullptr)); break;
-    default: f(static_cast<f16*>(nullptr)); break;
-  }
-}
-
 void conv_fwd(const ConvFwd& a) {
   if (a.g.n == 0 || a.g.k == 0 || volume(a.g.out) == 0) return;
-  by_float(a.g.dtype, [&](auto* t) {
-    using T = __typeof__(*t);
-    forward<T>(a);
-  });
+  by_float(a.g.dtype, [&](auto t) { forward<decltype(t)>(a); });
 }
 
 void conv_bwd_input(const ConvBwdInput& a) {
   if (a.g.n == 0 || a.g.c == 0 || volume(a.g.in) == 0) return;
-  by_float(a.g.dtype, [&](auto* t) {
-    using T = __typeof__(*t);
-    backward_input<T>(a);
-  });
+  by_float(a.g.dtype, [&](auto t) { backward_input<decltype(t)>(a); });
 }
 
 void conv_bwd_weight(const ConvBwdWeight& a) {
-  by_float(a.g.dtype, [&](auto* t) {
-    using T = __typeof__(*t);
+  const ConvGeometry& g = a.g;
+  by_float(g.dtype, [&](auto t) {
+    using T = decltype(t);
     if (a.db) bias_gradient<T>(a);
-    if (a.g.n * volume(a.g.out) == 0) __builtin_memset(a.dw, 0, size_t(a.g.k * (a.g.c / a.g.groups) * volume(a.g.kernel)) * sizeof(T));
-    else backward_weight<T>(a);
+    if (g.n * volume(g.out) > 0) backward_weight<T>(a);
+    else __builtin_memset(a.dw, 0, size_t(g.k * (g.c / g.groups) * volume(g.kernel)) * sizeof(T));
   });
 }
 

@@ -33,8 +33,8 @@ struct PlaneAxis {
   int64_t origin(int64_t phase) const { return low * step + first + phase * next - shift(phase) * step; }
 };
 
-// Consecutive rows of the grid of one slice (image, depth).
-struct Band { int64_t image, slice, row, rows; };
+// A rectangle of the grid of one slice (image, depth).
+struct Band { int64_t image, slice, row, rows, column, columns; };
 
 // n elements `jump` apart; writes whole vectors.
 template <class T> LAMELLA_INLINE void copy_row(const T* from, int64_t jump, int64_t n, acc_t<T>* to) {
@@ -56,40 +56,53 @@ template <class A> struct Planes {
   const ImageWindow w;
   const PlaneAxis down, across;
   int64_t channels, images, per_channel;
-  int64_t wide, pitch;          // cells of a row; from a row to the next: padding between rows is shared
-  int64_t rows, bands;          // rows of the grid in a band; bands of a slice
+  int64_t rows, columns;        // of a band: whole rows of the grid, but for those too long for the cache or the threads
+  int64_t bands, cuts;          // of a slice: down, and across
+  int64_t wide, pitch;          // cells of a row; from a row to the next: padding between whole rows is shared
   int64_t plane, size;          // cells of a plane; of all, and `slack` more that tiles may read
 
   // slack: cells that tiles may read past the end. A band's planes fit in `cache` bytes, with `beside` more rows of the
   // grid's length.
   Planes(const ImageWindow& window, int64_t c, int64_t n, int64_t slack, int64_t beside, int64_t cache)
       : w(window), down(w, 1), across(w, 2), channels(c), images(n), per_channel(w.taps[0] * down.phases * across.phases) {
-    wide = pitch = across.grid + across.high - across.low;
+    const int64_t reach = across.high - across.low, halo = down.high - down.low, count = channels * per_channel;
+    const int64_t cells = cache / int64_t(sizeof(A)), slices = images * w.grid[0];
+    columns = across.grid;
+    wide = pitch = columns + reach;
     if (across.step == 1) {
       const int64_t left = -across.low, right = wide - left - across.size;
-      if (left > 0 && right > 0) pitch -= least(least(left, right), across.high - across.low);
+      if (left > 0 && right > 0) pitch -= least(least(left, right), reach);
     }
-    const int64_t halo = down.high - down.low, count = channels * per_channel;
-    const int64_t fit = (cache / int64_t(sizeof(A)) - halo * count * pitch) / ((count + beside) * pitch);
-    // slices of few images are cut further, for the threads
-    const int64_t shared = ceil_div(down.grid, ceil_div(16, images * w.grid[0]));
+    const int64_t fit = (cells - halo * count * pitch) / ((count + beside) * pitch);
+    const int64_t shared = ceil_div(down.grid, ceil_div(16, slices));  // few slices are cut further, for the threads
     const int64_t few = halo * 2 + ceil_div(2 * slack, pitch);
     rows = least(fit, shared);
     rows = least(rows > few ? rows : few, down.grid);
     bands = ceil_div(down.grid, rows);
     rows = ceil_div(down.grid, bands);
-    plane = ((rows + halo) * pitch + wide - pitch + 15) / 16 * 16;
-    if (plane % 32 == 0) plane += 16;  // planes in different sets of L1
+
+    const int64_t fit_across = cells / ((rows + halo) * count + rows * beside), least_across = 4 * (slack + reach);
+    cuts = ceil_div(16, slices * bands);
+    if (columns > cuts * fit_across) cuts = fit_across > 0 ? ceil_div(columns, fit_across) : columns;
+    cuts = columns < 2 * least_across ? 1 : least(cuts, columns / least_across);
+    if (cuts > 1) {
+      columns = ceil_div(columns, cuts);
+      cuts = ceil_div(across.grid, columns);
+      wide = pitch = columns + reach;
+    }
+    plane = ((rows + halo) * pitch + reach + kLanes<A> + 15) / 16 * 16;  // what whole vectors of positions see under a tap
+    if (plane % 32 == 0) plane += 16;                                    // planes in different sets of L1
     size = count * plane + slack + kLanes<A>;
   }
 
-  int64_t tasks() const { return images * w.grid[0] * bands; }
+  int64_t tasks() const { return images * w.grid[0] * bands * cuts; }
   int64_t grain(int64_t work) const { return 1 + 100000 / (work * rows * pitch + 1); }  // work: products per position
   Band band(int64_t task) const {
-    const int64_t b = task % bands, s = task / bands;
-    return {s / w.grid[0], s % w.grid[0], b * rows, least(rows, down.grid - b * rows)};
+    const int64_t k = task % cuts, b = task / cuts % bands, s = task / cuts / bands;
+    return {s / w.grid[0], s % w.grid[0], b * rows, least(rows, down.grid - b * rows),
+            k * columns, least(columns, across.grid - k * columns)};
   }
-  int64_t positions(const Band& b) const { return (b.rows - 1) * pitch + across.grid; }
+  int64_t positions(const Band& b) const { return (b.rows - 1) * pitch + b.columns; }
 
   // Of every (channel, tap): from a position's place to its source's.
   void offsets(int32_t* to) const {
@@ -102,7 +115,7 @@ template <class A> struct Planes {
           }
   }
 
-  // The planes of a band. In order of address: a store may run past its row's end into what comes next.
+  // The planes of a band, every cell of them. In order of address: a store may run past its row's end into what comes next.
   template <class T> void load(const T* x, const Band& b, A* to) const {
     const int64_t used = b.rows + down.high - down.low;
     for (int64_t c = 0; c < channels; ++c)
@@ -112,7 +125,7 @@ template <class A> struct Planes {
         const bool inside = uint64_t(s0) < uint64_t(w.size[0]);
         for (int64_t i1 = 0; i1 < down.phases; ++i1)
           for (int64_t i2 = 0; i2 < across.phases; ++i2, to += plane) {
-            const Cut cut(across, i2, wide);
+            const Cut cut(across, i2, b.column, wide);
             int64_t s1 = b.row * down.step + down.origin(i1);
             for (int64_t j = 0; j < used; ++j, s1 += down.step) {
               A* row = to + j * pitch;
@@ -127,11 +140,11 @@ template <class A> struct Planes {
   }
 
  private:
-  // Of a phase's rows: cells [begin, end) are inside the image, the first at source index `from`.
+  // Of a phase's rows from `column` on: cells [begin, end) are inside the image, the first at source index `from`.
   struct Cut {
     int64_t begin, end, from;
-    Cut(const PlaneAxis& x, int64_t phase, int64_t wide) {
-      const int64_t s = x.origin(phase), room = x.size - s;
+    Cut(const PlaneAxis& x, int64_t phase, int64_t column, int64_t wide) {
+      const int64_t s = x.origin(phase) + column * x.step, room = x.size - s;
       begin = s >= 0 ? 0 : x.step == 1 ? -s : ceil_div(-s, x.step);
       end = room <= 0 ? 0 : x.step == 1 ? room : ceil_div(room, x.step);
       begin = least(begin, wide);
@@ -152,10 +165,10 @@ struct PlaneRuns {
   explicit PlaneRuns(int64_t tile_width) : width(tile_width) {}
 
   template <class A, class T> void next(const Planes<A>& p, const ImageOut<T>& out, const Band& b) {
-    const int64_t base = b.image * out.stride[0] + b.slice * out.stride[2];
+    const int64_t base = b.image * out.stride[0] + b.slice * out.stride[2] + b.column * out.stride[4];
     count = 0;
     for (int64_t i = 0;; ++row) {
-      const int64_t n = least(p.across.grid - column, width - i);
+      const int64_t n = least(b.columns - column, width - i);
       if (n > 0 && row < b.rows)
         piece[count++] = {base + (b.row + row) * out.stride[3] + column * out.stride[4], int32_t(i), int32_t(n)};
       if (i + p.pitch - column > width) { column += width - i; return; }

@@ -8,6 +8,9 @@
 namespace lamella {
 namespace LAMELLA_ISA {
 
+// dy's zeros meet cells of the planes between rows, which hold the image's next row or zeros of its own channel: a NaN or
+// infinity of the image reaches the gradients of its channel, and no others.
+
 // ---- dot products: rows (filters) x Q (channel, tap) over positions -------------------------------------------------------
 #if defined(__AVX512F__) || defined(__aarch64__)
 constexpr int kDotRows = 4, kDotTaps = 6;
@@ -65,13 +68,13 @@ template <class T>
 static void load_gradient(const Planes<acc_t<T>>& p, const T* dy, const int64_t* y_stride, const Band& b, int64_t rows,
                           int64_t n, int64_t stride, acc_t<T>* to) {
   using A = acc_t<T>;
-  const int64_t width = p.across.grid;
   for (int64_t r = 0; r < rows; ++r, to += stride) {
-    const T* from = dy + b.image * y_stride[0] + r * y_stride[1] + b.slice * y_stride[2] + b.row * y_stride[3];
+    const T* from = dy + b.image * y_stride[0] + r * y_stride[1] + b.slice * y_stride[2] + b.row * y_stride[3] +
+                    b.column * y_stride[4];
     for (int64_t j = 0; j < b.rows; ++j, from += y_stride[3]) {
       A* row = to + j * p.pitch;
-      copy_row(from, y_stride[4], width, row);
-      zero_row(row + width, p.pitch - width);
+      copy_row(from, y_stride[4], b.columns, row);
+      zero_row(row + b.columns, p.pitch - b.columns);
     }
     zero_row(to + b.rows * p.pitch, n - b.rows * p.pitch);
   }
@@ -108,7 +111,6 @@ static void direct_weight_product(const ImageWindow& w, const T* x, const T* dy,
     const size_t cells = size_t(together * (planes.size + d.rows * dy_size) + L);
     A* const buffer = static_cast<A*>(scratch(cells * sizeof(A), kPlanesSlot + 1));
     A* const gradient = buffer + together * planes.size;
-    __builtin_memset(buffer, 0, size_t(together * planes.size) * sizeof(A));  // cells that no band fills meet zeros of dy
     const int64_t end = least((c + 1) * per, tasks);
     for (int64_t t = c * per; t < end; t += together) {
       const int64_t bands = least(together, end - t);
@@ -194,7 +196,6 @@ static void planes_weight_product(const ImageWindow& w, const T* x, const T* dy,
   const auto one = [&](int64_t c) {
     A* const buffer = static_cast<A*>(scratch(size_t(together * cells + L) * sizeof(A), kPlanesSlot + 1));
     A* const gradient = buffer + together * planes.size;
-    __builtin_memset(buffer, 0, size_t(together * planes.size) * sizeof(A));  // cells that no band fills meet zeros of dy
     const int64_t begin = c * per, end = least(begin + per, tasks);
     for (int64_t t = begin; t < end; t += together) {
       const int64_t bands = least(together, end - t), row = bands * n + L;

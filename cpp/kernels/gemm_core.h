@@ -109,7 +109,6 @@ static void tile(int64_t depth, const A* a, const A* b, A* c, int64_t stride, in
   }
 }
 
-
 // f(i) for i < count: on the caller alone where the whole is not worth waking anyone.
 template <class F> static void parallel_if(bool worth, int64_t count, const F& f) {
   if (worth) parallel(count, f);

@@ -30,16 +30,6 @@ template <class T> LAMELLA_INLINE T* scratch_of(int64_t n, int slot) {
 
 template <int N> struct Count { static constexpr int value = N; };
 
-// f(T{}) with the storage type T of a floating dtype.
-template <class F> LAMELLA_INLINE void by_float(DType t, const F& f) {
-  switch (t) {
-    case DType::f32: f(float{}); break;
-    case DType::f64: f(double{}); break;
-    case DType::bf16: f(bf16{}); break;
-    default: f(f16{}); break;
-  }
-}
-
 // ---- one loop body for whole vectors and the tail ---------------------------------------------------------------------
 struct Whole {};
 struct Part { int64_t n; };  // the first n lanes

@@ -53,7 +53,7 @@ template <bool Log, class T> static void fwd_rows(const SoftmaxFwd& a) {
   if (a.n <= kRow) {
     parallel_blocks(a.outer, row_grain(a.outer, a.n), [&](int64_t begin, int64_t end) {
       A* e = nullptr;
-      if constexpr (!Log && !__is_same(T, A)) e = scratch_of<A>(kAbreast * a.n, 1);
+      if constexpr (!Log && !__is_same(T, A)) e = scratch_of<A>((a.n <= kShort ? kAbreast : 1) * a.n, 1);
       if (a.n <= kShort)
         return rows_abreast(begin, end, [&](auto count, int64_t r) {
           T* yr = y + r * a.n;

@@ -49,6 +49,16 @@ template <class T> LAMELLA_INLINE T down(acc_t<T> x) {
   else return x;
 }
 
+// f(T{}) with the storage type T of a floating dtype.
+template <class F> LAMELLA_INLINE void by_float(DType t, const F& f) {
+  switch (t) {
+    case DType::f32: f(float{}); break;
+    case DType::f64: f(double{}); break;
+    case DType::bf16: f(bf16{}); break;
+    default: f(f16{}); break;
+  }
+}
+
 // ---- load and store --------------------------------------------------------------------------------------------------
 template <class T> LAMELLA_INLINE vec<T> splat(T x) { return x - vec<T>{}; }  // x - 0 is x, -0 too: folds to a broadcast
 

@@ -75,6 +75,9 @@ CASES = [
             S(A((2, 3, 17)), A((4, 3, 3)), A((4,))),
             S(A((2, 4, 40)), A((6, 2, 5)), A((6,)), stride=2, padding=3, dilation=2, groups=2),
             S(A((3, 9)), A((2, 3, 4)), None, padding="same"),
+            S(A((1, 2, 3001)), A((3, 2, 9)), A((3,)), padding=4),  # rows cut across
+            S(A((2, 1, 3001)), A((3, 1, 5)), None, stride=2, padding=6, dilation=3),
+            S(A((1, 66, 1300)), A((66, 66, 4)), None, padding=1),  # many filters over them
         ],
         kernels=KERNELS,
         dtypes=ALL_FLOATS,
