@@ -50,20 +50,17 @@ template <class V> LAMELLA_INLINE void pin(V& v) {
 }
 
 // c (rows x cols) = or += a . b for one packed panel each; computes R x V vectors, stores rows <= R, cols <= V vectors.
+// `ahead`, which is multiplied next, comes into L2 meanwhile.
 template <class A, int R, int V>
-static void micro_tile(int64_t depth, const A* a, const A* b, A* c, int64_t stride, int rows, int cols, bool add) {
+static void micro_tile(int64_t depth, const A* a, const A* b, A* c, int64_t stride, int rows, int cols, bool add,
+                       const A* ahead) {
   constexpr int L = kLanes<A>;
   vec<A> acc[R][V];
 #pragma GCC unroll 16
   for (int i = 0; i < R; ++i)
 #pragma GCC unroll 4
     for (int j = 0; j < V; ++j) acc[i][j] = vec<A>{};
-  for (int i = 0; i < rows; ++i) {
-    __builtin_prefetch(c + i * stride, 1);
-    __builtin_prefetch(c + i * stride + V * L - 1, 1);
-  }
-#pragma GCC unroll 4
-  for (int64_t p = 0; p < depth; ++p) {
+  const auto step = [&]() __attribute__((always_inline)) {
     vec<A> row[V];
 #pragma GCC unroll 4
     for (int j = 0; j < V; ++j) row[j] = vload(b + j * L);
@@ -77,8 +74,21 @@ static void micro_tile(int64_t depth, const A* a, const A* b, A* c, int64_t stri
     a += kTileRows<A>;
     b += kTileCols<A>;
 #pragma GCC unroll 4
-    for (int j = 0; j < V; ++j) __builtin_prefetch(b + (8 * kTileVecs + j) * L);  // panels of B stream from L2
+    for (int j = 0; j < V; ++j) __builtin_prefetch(b + (12 * kTileVecs + j) * L);  // panels of B stream from L2
+    __builtin_prefetch(ahead, 0, 2);
+    ahead += kTileRows<A> / 2;
+  };
+  // Rows of C are fetched one by one along the way: all at once they would take the line fill buffers that panels need.
+  const A* row_c = c;
+  const int64_t apart = least(16, depth / R / 4 * 4);
+  int64_t p = 0;
+  for (int i = 0; i < rows; ++i, p += apart, row_c += stride) {
+    __builtin_prefetch(row_c, 1);
+    __builtin_prefetch(row_c + V * L - 1, 1);
+    for (int64_t q = 0; q < apart; q += 4) { step(); step(); step(); step(); }
   }
+#pragma GCC unroll 4
+  for (; p < depth; ++p) step();
   const bool whole = cols == V * L;
   const int last = cols - (V - 1) * L;  // columns in the last vector
 #pragma GCC unroll 16
@@ -96,16 +106,17 @@ static void micro_tile(int64_t depth, const A* a, const A* b, A* c, int64_t stri
 
 // Edges compute a third or two thirds of the rows and half of the columns where that is enough.
 template <class A>
-static void tile(int64_t depth, const A* a, const A* b, A* c, int64_t stride, int rows, int cols, bool add) {
+static void tile(int64_t depth, const A* a, const A* b, A* c, int64_t stride, int rows, int cols, bool add,
+                 const A* ahead) {
   constexpr int R = kTileRows<A>, R1 = (R + 2) / 3, R2 = (2 * R + 2) / 3;
   if (cols > kLanes<A>) {
-    if (rows > R2) micro_tile<A, R, 2>(depth, a, b, c, stride, rows, cols, add);
-    else if (rows > R1) micro_tile<A, R2, 2>(depth, a, b, c, stride, rows, cols, add);
-    else micro_tile<A, R1, 2>(depth, a, b, c, stride, rows, cols, add);
+    if (rows > R2) micro_tile<A, R, 2>(depth, a, b, c, stride, rows, cols, add, ahead);
+    else if (rows > R1) micro_tile<A, R2, 2>(depth, a, b, c, stride, rows, cols, add, ahead);
+    else micro_tile<A, R1, 2>(depth, a, b, c, stride, rows, cols, add, ahead);
   } else {
-    if (rows > R2) micro_tile<A, R, 1>(depth, a, b, c, stride, rows, cols, add);
-    else if (rows > R1) micro_tile<A, R2, 1>(depth, a, b, c, stride, rows, cols, add);
-    else micro_tile<A, R1, 1>(depth, a, b, c, stride, rows, cols, add);
+    if (rows > R2) micro_tile<A, R, 1>(depth, a, b, c, stride, rows, cols, add, ahead);
+    else if (rows > R1) micro_tile<A, R2, 1>(depth, a, b, c, stride, rows, cols, add, ahead);
+    else micro_tile<A, R1, 1>(depth, a, b, c, stride, rows, cols, add, ahead);
   }
 }
 
@@ -125,7 +136,7 @@ template <class A>
 static TaskGrid task_grid(int64_t own_panels, int64_t own_width, int64_t shared_panels, int64_t kc, int64_t depth) {
   const int64_t fits = 192 * 1024 / int64_t(sizeof(A)) / (kc * own_width);
   TaskGrid g{least(fits < 1 ? 1 : fits, own_panels), shared_panels, 0, 0};
-  const int64_t tile_work = depth * kTileRows<A> * kTileCols<A>, few = 400000, enough = 16;
+  const int64_t tile_work = depth * kTileRows<A> * kTileCols<A>, few = 400000, enough = 32;
   const auto tasks = [&] { return ceil_div(own_panels, g.own) * ceil_div(shared_panels, g.shared); };
   while (g.own > 1 && tasks() < enough && (g.own + 1) / 2 * g.shared * tile_work > few) g.own = (g.own + 1) / 2;
   while (g.shared > 4 && tasks() < enough / 2 && (g.shared + 1) / 2 * g.own * tile_work > few)
@@ -197,7 +208,8 @@ static void gemm_blocked(int64_t m, int64_t n, int64_t k, const L& left, const R
                 if constexpr (Out::kDirect) to = out.at(i, j), stride = out.row, add |= out.accumulate;
                 else if (keep) to = kept + (g * shared_panels + h) * TR * TC;
                 else if (tiles > 1) to = sums + ((g - g0) * (h1 - h0) + h - h0) * TR * TC;
-                tile(d, own_rows ? mine : theirs, own_rows ? theirs : mine, to, stride, r, c, add);
+                const A* const ahead = theirs + Shared * d + (g - g0) * (Shared * d / (g1 - g0));  // part of the next panel
+                tile(d, own_rows ? mine : theirs, own_rows ? theirs : mine, to, stride, r, c, add, ahead);
                 if (last) out.finish(i, j, r, c, to, stride);
               }
             }
