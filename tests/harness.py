@@ -22,6 +22,15 @@ DEFAULT_ISA = os.environ.get("LAMELLA_ISA") or ISAS[-1]
 THREADS = (1, 2, 3, 5)
 
 
+_OWN = {isa: set(_core.own_kernels(isa)) for isa in ISAS}
+_SHARING = {isa for isa, own in _OWN.items() if len(own) < len(lamella.kernels()) // 2}  # another's table with a few replaced
+
+
+def isas_of(case: Case) -> list[str]:
+    """Those on which the case is another check: of an ISA that shares most kernels with another, the rest alone."""
+    return [isa for isa in ISAS if isa not in _SHARING or _OWN[isa] & set(case.kernels)]
+
+
 @contextlib.contextmanager
 def running(isa: str = DEFAULT_ISA, threads: int | None = None) -> Iterator[None]:
     """Kernels of this ISA, with this many threads, for the time of the block."""

@@ -5,7 +5,7 @@ and ISA against float64, for a fused backward has its own code in each."""
 import pytest
 
 import lamella
-from harness import CASES, DEFAULT_ISA, ISAS, Call, check_close, name_of, running, to_numpy, tolerance
+from harness import CASES, DEFAULT_ISA, Call, check_close, isas_of, name_of, running, to_numpy, tolerance
 from lamella.testing import gradcheck, gradgradcheck
 
 STRICT = {"atol": 1e-6, "rtol": 1e-6, "fast_mode": True}
@@ -55,7 +55,7 @@ def test_second_gradient(case, index):
 def other_points():
     for case, index, _ in samples():
         for dtype in case.dtypes:
-            for isa in ISAS:
+            for isa in isas_of(case):
                 if (dtype, isa) != ("float64", DEFAULT_ISA) and (isa == DEFAULT_ISA or dtype in ("float32", "float64")):
                     yield pytest.param(case, index, dtype, isa, id=f"{case.op}-{index}-{dtype}-{isa}-cpu")
 

@@ -12,7 +12,7 @@ import gc
 import pytest
 
 import lamella
-from harness import CASES, ISAS, Call, bits, running
+from harness import CASES, Call, bits, isas_of, running
 from lamella import _core
 
 
@@ -36,7 +36,7 @@ def everything(call):
 
 def points():
     for case in CASES:
-        for isa in ISAS:
+        for isa in isas_of(case):
             yield pytest.param(case, isa, id=f"{case.op}-{isa}-cpu")
 
 

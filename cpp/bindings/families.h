@@ -13,6 +13,7 @@
   F(layer_norm)             \
   F(optim)                  \
   F(pool)                   \
+  F(quant)                  \
   F(random)                 \
   F(reduce)                 \
   F(runtime)                \

@@ -10,6 +10,7 @@ namespace lamella {
 
 void bind_runtime(py::module_& m) {
   m.def("kernel_names", &kernel_names);
+  m.def("own_kernels", &own_kernels, py::arg("isa"));
   m.def("active_isa", [] { return std::string(kernels().isa); });
   m.def("set_isa", &set_isa, py::arg("name"));
   m.def("isas", [] { return isas_for(cpu_features()); });

@@ -18,7 +18,8 @@ CpuFeatures cpu_features() {
   f.v2 = __builtin_cpu_supports("x86-64-v2");
   f.v3 = __builtin_cpu_supports("x86-64-v3");
   f.v4 = __builtin_cpu_supports("x86-64-v4");
-  f.dot = f.v4 && __builtin_cpu_supports("avx512bf16") && __builtin_cpu_supports("avx512vnni");
+  f.vnni = f.v4 && __builtin_cpu_supports("avx512vnni");
+  f.dot = f.vnni && __builtin_cpu_supports("avx512bf16");
 #elif defined(__aarch64__)
   f.neon = true;
 #endif
@@ -26,8 +27,8 @@ CpuFeatures cpu_features() {
 }
 
 static bool runs(const std::string& isa, const CpuFeatures& f) {
-  return (isa == "v2" && f.v2) || (isa == "v3" && f.v3) || (isa == "v4" && f.v4) || (isa == "v4dot" && f.dot) ||
-         (isa == "neon" && f.neon);
+  return (isa == "v2" && f.v2) || (isa == "v3" && f.v3) || (isa == "v4" && f.v4) || (isa == "v4vnni" && f.vnni) ||
+         (isa == "v4dot" && f.dot) || (isa == "neon" && f.neon);
 }
 
 std::vector<std::string> isas_for(CpuFeatures f) {
@@ -80,6 +81,24 @@ std::vector<std::string> kernel_names() {
       LAMELLA_KERNELS(K)
 #undef K
   };
+}
+
+std::vector<std::string> own_kernels(const std::string& isa) {
+  const Kernels* t = find(isa);
+  check<ValueError>(t, "[isa] isa must be one of those built in, got ", isa);
+  std::vector<std::string> names;
+  const auto shared = [&](auto member) {
+#define ISA(lower) \
+  if (isa == #lower) return false; \
+  if (lower::table.*member == t->*member) return true;
+    LAMELLA_ISA_LIST(ISA)
+#undef ISA
+    return false;
+  };
+#define K(name, Args) if (!shared(&Kernels::name)) names.push_back(#name);
+  LAMELLA_KERNELS(K)
+#undef K
+  return names;
 }
 
 }  // namespace lamella

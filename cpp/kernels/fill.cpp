@@ -11,11 +11,16 @@ namespace LAMELLA_ISA {
 extern const Kernels table;
 
 #ifdef LAMELLA_DOT_BASE
+#if defined(__AVX512BF16__)
+#define LAMELLA_DOT_LIST LAMELLA_DOT_KERNELS
+#else
+#define LAMELLA_DOT_LIST LAMELLA_VNNI_KERNELS
+#endif
 static Kernels overridden() {
   Kernels t = LAMELLA_DOT_BASE::table;
   t.isa = LAMELLA_STRING(LAMELLA_ISA);
 #define K(name, Args) t.name = name;
-  LAMELLA_DOT_KERNELS(K)
+  LAMELLA_DOT_LIST(K)
 #undef K
   return t;
 }

@@ -2,9 +2,9 @@
 // Matrix products: which path for which shape. Every path sums in an order that depends on the shape alone.
 #include "gemm_core.h"
 #include "gemm_direct.h"
-#include "gemm_dot.h"
 #include "gemm_out.h"
 #include "gemm_vector.h"
+#include "gemm_words.h"
 
 namespace lamella {
 namespace LAMELLA_ISA {
@@ -78,7 +78,7 @@ template <class T> static void product(const Product<T>& g) {
   }
 #if defined(LAMELLA_HAS_BF16_DOT)
   if constexpr (__is_same(T, bf16)) {
-    gemm_dot(g.m, g.n, g.k, {g.a, g.a_row, g.a_col}, {g.b, g.b_col, g.b_row}, g.out);
+    gemm_words<Bf16Pair>(g.m, g.n, g.k, {g.a, g.a_row, g.a_col, g.k, 0}, {g.b, g.b_col, g.b_row, g.k, 0}, g.out);
     return;
   }
 #endif

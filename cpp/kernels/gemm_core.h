@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 // The packed product C = A . B, open at both ends: operands pack themselves (a strided matrix, an image seen through a
 // convolution's window, ...), and the result is handed over tile by tile (bias, activation, narrowing, scattering).
+// Panels hold elements of type A: float, double, or words of several narrow elements adjacent along k (gemm_words.h);
+// Multiply<A> says how they are multiplied, sum_t<A> is what they sum to. k counts elements of the panels.
 // After Goto and van de Geijn 2008, "Anatomy of high-performance matrix multiplication".
 //
 // A left operand L has, for rows i of A, and a right operand R, for columns i of B:
@@ -9,9 +11,9 @@
 //     zero for count <= i < R. Called from several threads. p is a multiple of 4 unless 0.
 // An output Out has:
 //   static constexpr bool kDirect;
-//   A* at(int64_t i, int64_t j) const; int64_t row;    (kDirect) where C's element (i, j) of type A is kept; columns
+//   S* at(int64_t i, int64_t j) const; int64_t row;    (kDirect) where C's element (i, j) is kept, S = sum_t<A>; columns
 //                                                       adjacent, rows `row` apart
-//   void finish(int64_t i, int64_t j, int rows, int cols, A* tile, int64_t stride) const;
+//   void finish(int64_t i, int64_t j, int rows, int cols, S* tile, int64_t stride) const;
 //     the sums of a tile are complete: tile[r * stride + c], r < rows <= kTileRows, c < cols <= kTileCols, belongs to
 //     element (i + r, j + c). If kDirect, it is that memory itself. May change tile. Called from several threads.
 //   bool accumulate;                                    (kDirect) C is added to
@@ -36,6 +38,15 @@ template <class A> constexpr int kTileRows = 4;
 #endif
 template <class A> constexpr int kTileCols = kTileVecs * kLanes<A>;
 
+// Adjacent elements of a panel as a vector; one element in all lanes; sum + x y, x of the left operand.
+template <class A> struct Multiply {
+  using Sum = A;
+  LAMELLA_INLINE static vec<A> load(const A* p) { return vload(p); }
+  LAMELLA_INLINE static vec<A> all(A x) { return splat(x); }
+  LAMELLA_INLINE static vec<A> add(vec<A> sum, vec<A> x, vec<A> y) { return fma(x, y, sum); }
+};
+template <class A> using sum_t = typename Multiply<A>::Sum;
+
 constexpr int64_t kBlockDepth = 512;  // of k: a panel of A then takes about half of L1
 constexpr int64_t kSharedWidth = 2048, kSharedSize = 4 << 20;  // packed at once: rows or columns, bytes
 constexpr int kGemmSlot = 2, kTaskSlot = 8;  // scratch slots 2 and 3 belong to gemm_blocked, 8 to its tasks
@@ -52,24 +63,26 @@ template <class V> LAMELLA_INLINE void pin(V& v) {
 // c (rows x cols) = or += a . b for one packed panel each; computes R x V vectors, stores rows <= R, cols <= V vectors.
 // `ahead`, which is multiplied next, comes into L2 meanwhile.
 template <class A, int R, int V>
-static void micro_tile(int64_t depth, const A* a, const A* b, A* c, int64_t stride, int rows, int cols, bool add,
+static void micro_tile(int64_t depth, const A* a, const A* b, sum_t<A>* c, int64_t stride, int rows, int cols, bool add,
                        const A* ahead) {
+  using M = Multiply<A>;
+  using S = sum_t<A>;
   constexpr int L = kLanes<A>;
-  vec<A> acc[R][V];
+  vec<S> acc[R][V];
 #pragma GCC unroll 16
   for (int i = 0; i < R; ++i)
 #pragma GCC unroll 4
-    for (int j = 0; j < V; ++j) acc[i][j] = vec<A>{};
+    for (int j = 0; j < V; ++j) acc[i][j] = vec<S>{};
   const auto step = [&]() __attribute__((always_inline)) {
-    vec<A> row[V];
+    decltype(M::load(b)) row[V];
 #pragma GCC unroll 4
-    for (int j = 0; j < V; ++j) row[j] = vload(b + j * L);
+    for (int j = 0; j < V; ++j) row[j] = M::load(b + j * L);
 #pragma GCC unroll 16
     for (int i = 0; i < R; ++i) {
-      vec<A> x = splat(a[i]);
+      auto x = M::all(a[i]);
       pin(x);
 #pragma GCC unroll 4
-      for (int j = 0; j < V; ++j) acc[i][j] = fma(x, row[j], acc[i][j]);
+      for (int j = 0; j < V; ++j) acc[i][j] = M::add(acc[i][j], x, row[j]);
     }
     a += kTileRows<A>;
     b += kTileCols<A>;
@@ -79,7 +92,7 @@ static void micro_tile(int64_t depth, const A* a, const A* b, A* c, int64_t stri
     ahead += kTileRows<A> / 2;
   };
   // Rows of C are fetched one by one along the way: all at once they would take the line fill buffers that panels need.
-  const A* row_c = c;
+  const S* row_c = c;
   const int64_t apart = least(16, depth / R / 4 * 4);
   int64_t p = 0;
   for (int i = 0; i < rows; ++i, p += apart, row_c += stride) {
@@ -94,7 +107,7 @@ static void micro_tile(int64_t depth, const A* a, const A* b, A* c, int64_t stri
 #pragma GCC unroll 16
   for (int i = 0; i < R; ++i) {
     if (i < rows) {
-      A* to = c + i * stride;
+      S* to = c + i * stride;
 #pragma GCC unroll 4
       for (int j = 0; j < V; ++j) {
         if (j < V - 1 || whole) vstore(to + j * L, add ? vload(to + j * L) + acc[i][j] : acc[i][j]);
@@ -106,7 +119,7 @@ static void micro_tile(int64_t depth, const A* a, const A* b, A* c, int64_t stri
 
 // Edges compute a third or two thirds of the rows and half of the columns where that is enough.
 template <class A>
-static void tile(int64_t depth, const A* a, const A* b, A* c, int64_t stride, int rows, int cols, bool add,
+static void tile(int64_t depth, const A* a, const A* b, sum_t<A>* c, int64_t stride, int rows, int cols, bool add,
                  const A* ahead) {
   constexpr int R = kTileRows<A>, R1 = (R + 2) / 3, R2 = (2 * R + 2) / 3;
   if (cols > kLanes<A>) {
@@ -148,6 +161,7 @@ static TaskGrid task_grid(int64_t own_panels, int64_t own_width, int64_t shared_
 // C (m, n) = left (m, k) . right (k, n). k >= 1. own_rows: tasks own rows of C, the right operand is shared.
 template <class A, bool own_rows, class L, class R, class Out>
 static void gemm_blocked(int64_t m, int64_t n, int64_t k, const L& left, const R& right, const Out& out) {
+  using S = sum_t<A>;
   constexpr int TR = kTileRows<A>, TC = kTileCols<A>, Own = own_rows ? TR : TC, Shared = own_rows ? TC : TR;
   const int64_t own_size = own_rows ? m : n, shared_size = own_rows ? n : m;
   const int64_t k_blocks = ceil_div(k, kBlockDepth), kc = ceil_div(ceil_div(k, k_blocks), 4) * 4;
@@ -157,7 +171,7 @@ static void gemm_blocked(int64_t m, int64_t n, int64_t k, const L& left, const R
   const bool keep = !Out::kDirect && k > ks;  // sums that outlive a task
   const int64_t own_block = keep ? least(own_size, ceil_div(kSharedSize / int64_t(sizeof(A)), shared_block * Own) * Own) : own_size;
   A* const packed = static_cast<A*>(scratch(size_t(shared_block * ks) * sizeof(A), kGemmSlot));
-  A* const kept = keep ? static_cast<A*>(scratch(size_t(shared_block * ceil_div(own_block, Own) * Own) * sizeof(A), kGemmSlot + 1)) : nullptr;
+  S* const kept = keep ? static_cast<S*>(scratch(size_t(shared_block * ceil_div(own_block, Own) * Own) * sizeof(S), kGemmSlot + 1)) : nullptr;
 
   for (int64_t s0 = 0; s0 < shared_size; s0 += shared_block)
     for (int64_t o0 = 0; o0 < own_size; o0 += own_block)
@@ -186,8 +200,8 @@ static void gemm_blocked(int64_t m, int64_t n, int64_t k, const L& left, const R
           const int64_t h0 = t / grid.own_tasks * grid.shared, h1 = least(h0 + grid.shared, shared_panels);
           const bool sums_here = !Out::kDirect && !keep;
           const int64_t tiles = sums_here && depth > kc ? (g1 - g0) * (h1 - h0) : 1;
-          A* const own = static_cast<A*>(scratch(size_t(grid.own * Own * kc + tiles * TR * TC) * sizeof(A), kTaskSlot));
-          A* const sums = own + grid.own * Own * kc;
+          S* const sums = static_cast<S*>(scratch(size_t(tiles * TR * TC) * sizeof(S) + size_t(grid.own * Own * kc) * sizeof(A), kTaskSlot));
+          A* const own = reinterpret_cast<A*>(sums + tiles * TR * TC);
           for (int64_t p = 0; p < depth; p += kc) {
             const int64_t d = least(kc, depth - p);
             const bool last = p0 + p + d == k;
@@ -202,7 +216,7 @@ static void gemm_blocked(int64_t m, int64_t n, int64_t k, const L& left, const R
                 const A* const mine = own + (g - g0) * Own * d;
                 const int64_t i = own_rows ? o0 + g * TR : s0 + h * TR, j = own_rows ? s0 + h * TC : o0 + g * TC;
                 const int r = int(least(TR, m - i)), c = int(least(TC, n - j));
-                A* to = sums;
+                S* to = sums;
                 int64_t stride = TC;
                 bool add = p0 + p > 0;
                 if constexpr (Out::kDirect) to = out.at(i, j), stride = out.row, add |= out.accumulate;

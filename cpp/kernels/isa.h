@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Included first by every kernel file: the namespace of the ISA this object is compiled for (LAMELLA_ISA, set by the
-// build: v2, v3, v4, v4dot, neon), the declarations of all kernels in it, and parallel loops. Everything a kernel file
+// build: v2, v3, v4, v4vnni, v4dot, neon), the declarations of all kernels in it, and parallel loops. Everything a kernel file
 // defines stands inside that namespace, and no kernel file uses std:: containers: a function that two ISA objects both
 // emit is merged by the linker, and an older CPU would then run instructions it lacks (tools/check_symbols.py).
 #pragma once

@@ -87,6 +87,19 @@ struct Gemm {
   Act act;
 };
 
+// ---- quant ---------------------------------------------------------------------------------------------------------
+// C (m, n) = A (m, k) . B (k, n) of int8, any strides. Without scales C is int32, exact (modulo 2^32). With them it is
+// float32: C(i, j) a_scale[i * a_scale_step] b_scale[j * b_scale_step] + bias[j]; a step is 0 (one scale for all) or 1.
+struct GemmInt8 {
+  int64_t m, n, k;
+  const int8_t *a, *b;
+  int64_t a_row, a_col, b_row, b_col;
+  void* c;
+  const float *a_scale, *b_scale;  // both or neither
+  int64_t a_scale_step, b_scale_step;
+  const float* bias;  // or null; only with scales
+};
+
 // ---- conv ----------------------------------------------------------------------------------------------------------
 // One geometry for convolution and pooling: three spatial dims (depth, height, width; 1 where absent).
 // x (n, c, in...), y (n, k, out...): any strides, in elements, over n, c, d, h, w. w (k, c / groups, kernel...) is
@@ -238,7 +251,7 @@ struct MeasureTriad { int64_t n; float* a; const float *b, *c; float s; };
 #define LAMELLA_KERNELS(K)                                                                                          \
   K(unary, Unary) K(binary, Binary) K(where, Where) K(cast, Cast) K(fill, Fill)                                     \
   K(reduce, Reduce) K(moments, Moments) K(cumsum, Cumsum)                                                           \
-  K(gemm, Gemm)                                                                                                     \
+  K(gemm, Gemm) K(gemm_int8, GemmInt8)                                                                              \
   K(conv_fwd, ConvFwd) K(conv_bwd_input, ConvBwdInput) K(conv_bwd_weight, ConvBwdWeight)                            \
   K(max_pool_fwd, MaxPoolFwd) K(max_pool_bwd, MaxPoolBwd) K(avg_pool_fwd, AvgPoolFwd) K(avg_pool_bwd, AvgPoolBwd)   \
   K(adaptive_avg_pool_fwd, AdaptiveAvgPoolFwd) K(adaptive_avg_pool_bwd, AdaptiveAvgPoolBwd)                         \
@@ -254,8 +267,9 @@ struct MeasureTriad { int64_t n; float* a; const float *b, *c; float s; };
   K(sgd_step, SgdStep) K(adam_step, AdamStep) K(grad_norm, GradNorm) K(scale_all, ScaleAll)                         \
   K(measure_fma, MeasureFma) K(measure_triad, MeasureTriad)
 
-// Those with a form of their own for dot-product instructions (ISA v4dot; every other entry of its table is v4's).
-#define LAMELLA_DOT_KERNELS(K) K(gemm, Gemm)
+// Those with a form of their own for dot-product instructions; every other entry of these tables is v4's.
+#define LAMELLA_VNNI_KERNELS(K) K(gemm_int8, GemmInt8)                   // ISA v4vnni
+#define LAMELLA_DOT_KERNELS(K) LAMELLA_VNNI_KERNELS(K) K(gemm, Gemm)     // ISA v4dot: bfloat16 too
 
 struct Kernels {  // one per ISA (and, later, one for CUDA)
   const char* isa;

@@ -20,6 +20,7 @@ from .softmax import *
 from .layer_norm import *
 from .batch_norm import *
 from .loss import *
+from .quant import *
 from .optim import *
 
 __all__ = [  # what the modules above give, not the modules themselves
