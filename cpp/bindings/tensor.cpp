@@ -151,6 +151,7 @@ static PyGetSetDef tensor_getset[] = {
 static PyObject* dim(PyObject* o, PyObject*) { return PyLong_FromLong(as_tensor(o)->array.ndim()); }
 static PyObject* numel(PyObject* o, PyObject*) { return PyLong_FromLongLong(as_tensor(o)->array.numel()); }
 static PyObject* is_contiguous(PyObject* o, PyObject*) { return PyBool_FromLong(as_tensor(o)->array.is_contiguous()); }
+static PyObject* is_channels_last(PyObject* o, PyObject*) { return PyBool_FromLong(as_tensor(o)->array.is_channels_last()); }
 static PyObject* data_ptr(PyObject* o, PyObject*) { return PyLong_FromVoidPtr(as_tensor(o)->array.bytes()); }
 static PyObject* strides(PyObject* o, PyObject*) { return dims_tuple(as_tensor(o)->array.strides); }
 static PyObject* offset(PyObject* o, PyObject*) { return PyLong_FromLongLong(as_tensor(o)->array.offset); }
@@ -194,7 +195,8 @@ static PyObject* retain_grad(PyObject* o, PyObject*) {
 static PyMethodDef tensor_methods[] = {
     {"dim", dim, METH_NOARGS, "Number of dimensions."},
     {"numel", numel, METH_NOARGS, "Number of elements."},
-    {"is_contiguous", is_contiguous, METH_NOARGS, "Whether the elements lie in row-major order without gaps."},
+    {"_is_channels_last", is_channels_last, METH_NOARGS, "Dense (N, ..., C) memory seen as (N, C, ...)."},
+    {"_is_row_major", is_contiguous, METH_NOARGS, "Whether the elements lie in row-major order without gaps."},
     {"data_ptr", data_ptr, METH_NOARGS, "Address of the first element."},
     {"_strides", strides, METH_NOARGS, "Step of each dimension, in elements."},
     {"storage_offset", offset, METH_NOARGS, "Place of the first element in the storage, in elements."},

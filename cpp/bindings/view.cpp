@@ -61,6 +61,7 @@ void bind_view(py::module_& m) {
   m.def("copy_", [](const Array& out, const Array& x) { Array o = out; ops::copy_(o, x); }, nogil());
   m.def("cast", [](const Array& x, DType t) { return x.dtype == t ? ops::copy(x) : ops::cast(x, t); }, nogil());
   m.def("contiguous", &ops::contiguous, nogil());
+  m.def("channels_last", &ops::channels_last, nogil());
   m.def("fill_", [](const Array& x, double v) { Array o = x; ops::fill_(o, v); }, nogil());
   m.def("where", [](const Array& c, py::object a, py::object b) {
     auto operand = [](py::object& o) -> ops::Operand {

@@ -4,6 +4,16 @@
 
 namespace lamella {
 
+bool Array::is_channels_last() const {
+  if (ndim() < 3 || is_contiguous()) return false;
+  int64_t step = shape[1];
+  for (int d = ndim() - 1; d >= 2; --d) {
+    if (shape[d] != 1 && strides[d] != step) return false;
+    step *= shape[d];
+  }
+  return (shape[1] == 1 || strides[1] == 1) && (shape[0] == 1 || strides[0] == step);
+}
+
 bool Array::is_contiguous() const {
   int64_t step = 1;
   for (int i = shape.n - 1; i >= 0; --i) {
@@ -133,6 +143,17 @@ Array empty(const Shape& shape, DType dtype) {
   a.strides = contiguous_strides(shape);
   a.dtype = dtype;
   a.storage = new_storage(size_t(n) * size_t(size_of(dtype)));
+  return a;
+}
+
+Array empty_channels_last(const Shape& shape, DType dtype) {
+  Array a = empty(shape, dtype);
+  int64_t step = shape[1];
+  a.strides[1] = 1;
+  for (int d = shape.n - 1; d >= 2; --d) {
+    a.strides[d] = step;
+    step *= shape[d];
+  }
   return a;
 }
 

@@ -25,6 +25,7 @@ struct Array {
   char* bytes() const { return static_cast<char*>(storage->data) + offset * size_of(dtype); }
   template <class T = void> T* data() const { return reinterpret_cast<T*>(bytes()); }
   bool is_contiguous() const;  // row-major, sizes of 1 ignored
+  bool is_channels_last() const;  // dense (N, ..., C) memory seen as (N, C, ...), and not contiguous as well
 
   // Views: share the storage.
   Array reshape(const Shape&) const;   // a view; ValueError where the strides do not allow it or the count differs
@@ -40,6 +41,7 @@ struct Array {
 
 Array empty(const Shape&, DType);              // contiguous, uninitialised, CPU; an empty shape is a scalar
 Array empty_like(const Array&);                // contiguous
+Array empty_channels_last(const Shape&, DType);  // (N, C, ...) with adjacent channels; at least 3 dimensions
 Array scalar(double value, DType);             // 0-d
 
 struct Described { const Array& array; };      // written only when a message is: checks that pass pay nothing

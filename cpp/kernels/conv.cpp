@@ -3,6 +3,7 @@
 // so that small images fill the tiles too. Few filters, depthwise ones among them, go the direct way (conv_direct.h).
 #include "conv_columns.h"
 #include "conv_direct.h"
+#include "conv_pixels.h"
 #include "conv_weight.h"
 
 namespace lamella {
@@ -29,6 +30,7 @@ template <class T> static void forward(const ConvFwd& a) {
   const ConvGeometry& g = a.g;
   const int64_t rows = g.k / g.groups, channels = g.c / g.groups, depth = channels * volume(g.kernel);
   ImageWindow w = forward_window(g);
+  if (pixels_apt(g)) return pixels_forward<T>(a, w);
   ImageOut<T> out{static_cast<T*>(a.y), nullptr, a.act, {g.out[0], g.out[1], g.out[2]}, {}};
   for (int d = 0; d < 5; ++d) out.stride[d] = g.y_stride[d];
   const int64_t columns = g.n * volume(g.out);
@@ -105,6 +107,10 @@ template <class T> static void backward_input_phase(const ConvBwdInput& a, const
   for (int d = 0; d < 5; ++d) w.stride[d] = g.y_stride[d];
   const int64_t depth = filters * w.tap_count(), columns = g.n * w.volume();
   if (depth == 0) return zero_positions(out, g.n, g.c);
+  if (pixels_apt(g)) {
+    left.w = static_cast<const T*>(a.w);
+    return pixels_backward_input<T>(a, w, left, out);
+  }
   const T *dy = static_cast<const T*>(a.dy), *weights = static_cast<const T*>(a.w);
   const int64_t group_size = filters * channels * volume(g.kernel);
   const DirectShape direct{g.n, g.groups, filters, channels};
@@ -166,6 +172,7 @@ template <class T> static void bias_gradient(const ConvBwdWeight& a) {
 
 template <class T> static void backward_weight(const ConvBwdWeight& a) {
   const ImageWindow w = forward_window(a.g);
+  if (pixels_apt(a.g)) return pixels_weight<T>(a, w);
   const DirectShape direct{a.g.n, a.g.groups, a.g.c / a.g.groups, a.g.k / a.g.groups};
   if (direct_apt_weight(w, direct))
     return direct_weight_product(w, static_cast<const T*>(a.x), static_cast<const T*>(a.dy), a.g.y_stride, direct,

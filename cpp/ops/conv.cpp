@@ -80,6 +80,9 @@ void check_channels(const char* op, int64_t channels, const Shape& w, int64_t gr
                     " and ", groups);
 }
 
+// Whether the kernels take this convolution with adjacent channels (kernels/conv_pixels.h); else images are copied.
+bool taken_channels_last(const Shape& w, int64_t groups) { return groups == 1 && w[0] >= 8 && w[1] >= 8; }
+
 }  // namespace
 
 Array conv(const Array& x, const Array& w, const Array* bias, const ConvOptions& o, Act act) {
@@ -89,7 +92,10 @@ Array conv(const Array& x, const Array& w, const Array* bias, const ConvOptions&
   if (bias)
     check<ValueError>(bias->ndim() == 1 && bias->shape[0] == w.shape[0] && bias->dtype == x.dtype, "[conv] bias must be ",
                       name_of(x.dtype), " (", w.shape[0], ",), got ", describe(*bias));
-  Array y = empty(output_shape("conv", x.shape, w.shape, o), x.dtype), wc = contiguous(w), b;
+  const bool last = x.is_channels_last();
+  if (last && !taken_channels_last(w.shape, o.groups)) return channels_last(conv(contiguous(x), w, bias, o, act));
+  const Shape shape = output_shape("conv", x.shape, w.shape, o);
+  Array y = last ? empty_channels_last(shape, x.dtype) : empty(shape, x.dtype), wc = contiguous(w), b;
   if (bias) b = contiguous(*bias);
   kernels().conv_fwd({geometry(x, w.shape, y, o), x.data(), wc.data(), bias ? b.data() : nullptr, y.data(), act});
   return y;
@@ -102,7 +108,9 @@ Array conv_input_grad(const Array& dy, const Array& w, const Shape& input, const
   check_channels("conv_input_grad", input[1], w.shape, o.groups);
   Shape y = output_shape("conv_input_grad", input, w.shape, o);
   check<ValueError>(dy.shape == y, "[conv_input_grad] dy must have shape ", y, ", got ", dy.shape);
-  Array dx = empty(input, dy.dtype), wc = contiguous(w);
+  const bool last = dy.is_channels_last();
+  if (last && !taken_channels_last(w.shape, o.groups)) return channels_last(conv_input_grad(contiguous(dy), w, input, o));
+  Array dx = last ? empty_channels_last(input, dy.dtype) : empty(input, dy.dtype), wc = contiguous(w);
   kernels().conv_bwd_input({geometry(dx, w.shape, dy, o), wc.data(), dy.data(), dx.data()});
   return dx;
 }
@@ -117,9 +125,11 @@ std::pair<Array, Array> conv_weight_grad(const Array& dy, const Array& x, const 
   check<ValueError>(dy.shape == y, "[conv_weight_grad] dy must have shape ", y, ", got ", dy.shape);
   check<TypeError>(dy.dtype == x.dtype && is_floating(x.dtype), "[conv_weight_grad] dy and input must have one floating "
                    "dtype, got ", name_of(dy.dtype), " and ", name_of(x.dtype));
-  Array dyc = contiguous(dy), dw = empty(kernel, x.dtype), db;
+  const bool last = (x.is_channels_last() || dy.is_channels_last()) && taken_channels_last(kernel, o.groups);
+  const Array dyc = last ? channels_last(dy) : contiguous(dy), xc = last ? channels_last(x) : contiguous(x);
+  Array dw = empty(kernel, x.dtype), db;
   if (with_bias) db = empty({kernel[0]}, x.dtype);
-  kernels().conv_bwd_weight({geometry(x, kernel, dyc, o), x.data(), dyc.data(), dw.data(), with_bias ? db.data() : nullptr});
+  kernels().conv_bwd_weight({geometry(xc, kernel, dyc, o), xc.data(), dyc.data(), dw.data(), with_bias ? db.data() : nullptr});
   return {dw, db};
 }
 

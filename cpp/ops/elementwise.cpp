@@ -336,6 +336,14 @@ Array copy(const Array& x) {
   return y;
 }
 
+Array channels_last(const Array& x) {
+  check(x.ndim() >= 3, "[contiguous] input must have at least 3 dimensions for channels_last, got ", x.shape);
+  if (x.is_channels_last()) return x;
+  Array y = empty_channels_last(x.shape, x.dtype);
+  run_cast(y, x, x.strides);
+  return y;
+}
+
 Array contiguous(const Array& x) { return x.is_contiguous() ? x : copy(x); }
 
 void copy_(Array& out, const Array& x) {

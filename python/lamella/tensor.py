@@ -164,8 +164,9 @@ class Tensor(_core.TensorBase):
     def __dlpack_device__(self):
         return (1, 0)
 
-    def to(self, *args, dtype=None, device=None, copy=False, non_blocking=False):
-        """As another dtype or on another device: `to(dtype)`, `to(device)`, `to(device, dtype)`, `to(other)`."""
+    def to(self, *args, dtype=None, device=None, copy=False, non_blocking=False, memory_format=None):
+        """As another dtype, on another device or in another memory format: `to(dtype)`, `to(device)`, `to(device, dtype)`,
+        `to(other)`, `to(memory_format=lamella.channels_last)`."""
         for a in args:
             if isinstance(a, _core.dtype):
                 dtype = a
@@ -176,7 +177,10 @@ class Tensor(_core.TensorBase):
         if device is not None and globals()["device"](device).type != "cpu":
             raise RuntimeError(f"[to] device must be available in this build (cpu), got {device}")
         if dtype is not None and dtype is not self.dtype:
-            return ops.cast(self, dtype)
+            self, copy = ops.cast(self, dtype), False
+        if memory_format is not None:
+            moved = ops.contiguous(self, memory_format)
+            self, copy = moved, copy and moved is self
         return self.clone() if copy else self
 
     def type(self, dtype=None):
@@ -373,7 +377,8 @@ logical_and logical_or logical_xor bitwise_and bitwise_or bitwise_xor clamp lerp
 sum mean prod max min amax amin argmax argmin any all var std norm logsumexp cumsum
 matmul mm bmm mv dot addmm outer
 reshape view view_as reshape_as flatten ravel unflatten transpose swapaxes t permute movedim moveaxis expand expand_as
-broadcast_to sum_to_size unsqueeze squeeze diagonal clone contiguous copy_ fill_ zero_
+broadcast_to sum_to_size unsqueeze squeeze diagonal clone contiguous is_contiguous copy_ fill_
+zero_
 gather scatter scatter_ scatter_add scatter_add_ index_select index_add index_add_ index_put index_put_
 take_along_dim masked_select nonzero tril triu flip roll repeat_interleave
 split chunk unbind narrow repeat tile

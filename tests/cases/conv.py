@@ -66,6 +66,23 @@ def transposed(x, w, b=None, stride=1, padding=0, output_padding=0, groups=1, di
 
 x4, w4 = lamella.zeros(1, 4, 5, 5), lamella.zeros(6, 4, 3, 3)
 
+def channels_last(x, *args, **options):
+    y = F.conv2d(x.contiguous(memory_format=lamella.channels_last), *args, **options)
+    assert y.is_contiguous(memory_format=lamella.channels_last)
+    return y
+
+
+CHANNELS_LAST = [
+    S(A((2, 9, 9, 8)), A((10, 9, 3, 3)), A((10,)), padding=1),
+    S(A((2, 17, 6, 7)), A((13, 17, 1, 1)), A((13,))),  # a plain product
+    S(A((2, 33, 9, 11)), A((40, 33, 3, 2)), None, stride=(2, 3), padding=(1, 2), dilation=(2, 1)),
+    S(A((1, 70, 5, 4)), A((68, 70, 3, 3)), None, padding=1),  # k beyond a block
+    S(A((3, 8, 30, 31)), A((8, 8, 3, 3)), A((8,)), padding=1),  # positions of the weight gradient in parts
+    S(A((2, 16, 5, 5)), A((8, 16, 1, 1)), None, stride=2),  # positions that no tap reaches
+    S(A((2, 3, 9, 8)), A((10, 3, 3, 3)), A((10,)), padding=1),  # the rest: through the other layout
+    S(A((2, 12, 7, 6)), A((12, 1, 3, 3)), A((12,)), padding=1, groups=12),
+]
+
 CASES = [
     Case(
         "conv1d",
@@ -82,6 +99,16 @@ CASES = [
         kernels=KERNELS,
         dtypes=ALL_FLOATS,
         tol=TOL_ALL,
+    ),
+    Case(
+        "conv2d-channels-last",
+        channels_last,
+        reference,
+        CHANNELS_LAST,
+        kernels=KERNELS,
+        dtypes=ALL_FLOATS,
+        tol=TOL_ALL,
+        layouts=False,
     ),
     Case(
         "conv2d",

@@ -217,7 +217,9 @@ class Module:
         return self
 
     def to(self, *args: Any, **kwargs: Any) -> Self:
-        """to(dtype), to(device), to(device, dtype) or to(tensor): in place. A dtype is that of the floating ones only."""
+        """to(dtype), to(device), to(device, dtype) or to(tensor): in place. A dtype is that of the floating ones only;
+        memory_format is taken for the sake of programs that name it: kernels read weights as they lie."""
+        kwargs.pop("memory_format", None)
         others = [a.dtype if isinstance(a, Tensor) else a for a in (*args, *kwargs.values())]
         dtype = next((a for a in others if type(a) is type(_float32())), None)
         if dtype is not None and not dtype.is_floating_point:
