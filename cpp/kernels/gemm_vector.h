@@ -7,7 +7,7 @@
 namespace lamella {
 namespace LAMELLA_ISA {
 
-constexpr int kVectorSlot = 6;  // scratch slot of the vector, contiguous and widened
+constexpr int kVectorSlot = 6;  // scratch slots 6 (the vector, contiguous and widened) and 7 (sums of chunks)
 
 // sums[r] = row r . x for N rows of adjacent elements.
 template <class T, int N> static void dot_rows(int64_t k, const T* m, int64_t row, const acc_t<T>* x, acc_t<T>* sums) {
@@ -35,22 +35,39 @@ template <class T, int N> static void dot_rows(int64_t k, const T* m, int64_t ro
   for (int r = 0; r < N; ++r) sums[r] = hsum(acc[r][0] + acc[r][1]);
 }
 
-// sums[0 .. V vectors) = sum over p of x[p] * (adjacent elements of m at p * step), the last vector `last` lanes wide.
-template <class T, int V>
-static void add_columns(int64_t k, const T* m, int64_t step, const acc_t<T>* x, acc_t<T>* sums, int last) {
+// sums[j] = sum over p < k of x[p] * m[p * step + j], j < n: four rows at a time, each read in order; sums stay in L1.
+template <class T>
+static void add_rows(int64_t k, int64_t n, const T* m, int64_t step, const acc_t<T>* x, acc_t<T>* sums) {
   using A = acc_t<T>;
   constexpr int L = kLanes<A>;
-  vec<A> acc[V];
-#pragma GCC unroll 8
-  for (int j = 0; j < V; ++j) acc[j] = vec<A>{};
-  for (int64_t p = 0; p < k; ++p, m += step) {
-    const vec<A> s = splat(x[p]);
-#pragma GCC unroll 8
-    for (int j = 0; j < V; ++j)
-      acc[j] = fma(s, j < V - 1 || last == L ? vload(m + j * L) : vload(m + j * L, last), acc[j]);
+  for (int64_t p = 0; p < k; p += 4) {
+    const int64_t rows = least(4, k - p);
+    const T* row[4];
+    vec<A> s[4];
+    for (int r = 0; r < 4; ++r) {
+      row[r] = m + (p + (r < rows ? r : 0)) * step;
+      s[r] = splat(r < rows ? x[p + r] : A(0));
+    }
+    if (rows < 4) {
+      for (int64_t r = 0; r < rows; ++r)
+        for (int64_t j = 0; j < n; j += L) {
+          const int64_t c = least(L, n - j);
+          const vec<A> before = p + r ? vload(sums + j, c) : vec<A>{};
+          vstore(sums + j, fma(s[r], vload(row[r] + j, c), before), c);
+        }
+      continue;
+    }
+    const auto add = [&](auto load, auto store, int64_t j) __attribute__((always_inline)) {
+      vec<A> sum = p ? load(sums + j) : vec<A>{};
+#pragma GCC unroll 4
+      for (int r = 0; r < 4; ++r) sum = fma(s[r], load(row[r] + j), sum);
+      store(sums + j, sum);
+    };
+    int64_t j = 0;
+    for (; j + L <= n; j += L) add([](auto* from) { return vload(from); }, [](A* to, vec<A> v) { vstore(to, v); }, j);
+    const int64_t c = n - j;
+    if (c) add([c](auto* from) { return vload(from, c); }, [c](A* to, vec<A> v) { vstore(to, v, c); }, j);
   }
-#pragma GCC unroll 8
-  for (int j = 0; j < V; ++j) vstore(sums + j * L, acc[j]);
 }
 
 // put(i, count, sums): elements [i, i + count) of M . x, where M's (i, p) is m[i * row + p * col] and row or col is 1.
@@ -58,7 +75,7 @@ template <class T, class Put>
 static void matrix_vector(int64_t rows, int64_t k, const T* m, int64_t row, int64_t col, const T* v, int64_t v_step,
                           const Put& put) {
   using A = acc_t<T>;
-  constexpr int L = kLanes<A>, V = 8;
+  constexpr int L = kLanes<A>;
   const A* x = reinterpret_cast<const A*>(v);
   if (v_step != 1 || !__is_same(T, A)) {
     A* copy = static_cast<A*>(scratch(size_t(k) * sizeof(A), kVectorSlot));
@@ -81,23 +98,21 @@ static void matrix_vector(int64_t rows, int64_t k, const T* m, int64_t row, int6
       }
     });
   } else {
-    parallel_if(worth, ceil_div(rows, V * L), [&](int64_t t) {
-      int64_t i = t * V * L, end = least(i + V * L, rows);
-      A sums[V * L];
-      if (end - i == V * L) {
-        add_columns<T, V>(k, m + i, col, x, sums, L);
-        put(i, V * L, sums);
-        return;
-      }
-      for (; i + 2 * L <= end; i += 2 * L) {
-        add_columns<T, 2>(k, m + i, col, x, sums, L);
-        put(i, 2 * L, sums);
-      }
-      for (; i < end; i += L) {
-        const int n = int(least(L, end - i));
-        add_columns<T, 1>(k, m + i, col, x, sums, n);
-        put(i, n, sums);
-      }
+    // Strips of columns whose sums fit L1, by chunks of k that are added up in their order.
+    constexpr int64_t kStrip = 16384 / int64_t(sizeof(A));
+    const int64_t strips = ceil_div(rows, kStrip), width = ceil_div(ceil_div(rows, strips), L) * L;
+    const int64_t depth = ceil_div(k, least(16, ceil_div(k, 4 * ceil_div(32768, width)))), chunks = ceil_div(k, depth);
+    A* const part = static_cast<A*>(scratch(size_t(chunks * strips * width) * sizeof(A), kVectorSlot + 1));
+    parallel_if(worth, chunks * strips, [&](int64_t t) {
+      const int64_t j = t % strips * width, p = t / strips * depth;
+      if (j < rows) add_rows(least(depth, k - p), least(width, rows - j), m + j + p * col, col, x + p, part + t * width);
+    });
+    parallel_if(worth && chunks > 1, strips, [&](int64_t t) {
+      A* const sums = part + t * width;
+      const int64_t j = t * width, n = least(width, rows - j);
+      for (int64_t c = 1; c < chunks; ++c)
+        for (int64_t i = 0; i < n; ++i) sums[i] += sums[c * strips * width + i];
+      if (n > 0) put(j, int(n), sums);
     });
   }
 }
