@@ -14,11 +14,11 @@ template <class T> struct ForwardBuffers {
     query_row = row_stride<A>(a.e), value_row = row_stride<A>(a.ev);
     queries = p.take(count * query_row);
     y = p.take(count * value_row);
-    keys = p.take(kKeyBlock * a.e);
-    values = p.take(kKeyBlock * value_row);
-    scores = p.take(kQueryBlock * kScoreStride<A>);
-    bias = p.take(a.mask ? kQueryBlock * kKeyBlock : 0);
-    keep = p.take(kKeyBlock);
+    keys = p.take(kForwardKeys * a.e);
+    values = p.take(kForwardKeys * value_row);
+    scores = p.take(kForwardQueries * kScoreStride<A>);
+    bias = p.take(a.mask ? kForwardQueries * kMostKeys : 0);
+    keep = p.take(kMostKeys);
     m = p.take(count), l = p.take(count);
   }
 };
@@ -40,14 +40,14 @@ template <class T> static void forward_run(const AttentionFwd& f, int64_t head, 
   for (int64_t i = 0; i < count * b.value_row; ++i) b.y[i] = A(0);
   for (int64_t r = 0; r < count; ++r) b.m[r] = kMinusInfinity<A>, b.l[r] = A(0);
   const int64_t all = mask.keys(a.s, b.bias), end = a.causal ? least(all, first + count) : all;
-  for (int64_t j = 0; j < end; j += kKeyBlock) {
-    const int64_t width = least(kKeyBlock, end - j);
+  for (int64_t j = 0; j < end; j += kForwardKeys) {
+    const int64_t width = least(kForwardKeys, end - j);
     Strangers strangers{};
     pack_columns(b.keys, k + j * a.k.row, a.k.row, width, a.e);
     copy_rows(b.values, b.value_row, v + j * a.v.row, a.v.row, width, a.ev, A(1));
     if (guarded) take_out(b.values, b.value_row, width, a.ev, strangers);
-    for (int64_t r0 = 0; r0 < count; r0 += kQueryBlock) {
-      const int64_t i = first + r0, rows = least(kQueryBlock, count - r0), ahead = j - i;
+    for (int64_t r0 = 0; r0 < count; r0 += kForwardQueries) {
+      const int64_t i = first + r0, rows = least(kForwardQueries, count - r0), ahead = j - i;
       const int64_t seen = a.causal ? least(width, rows - ahead) : width;
       int64_t bias_row = 0;
       if (seen <= 0 || (a.mask && !mask.block(i, rows, j, seen, b.bias, &bias_row))) continue;
@@ -81,8 +81,8 @@ template <class T> static void forward(const AttentionFwd& f) {
   if (heads == 0 || a.l == 0) return;
   if (is_decode(a)) { decode<T>(f); return; }
   int64_t run = least(a.l, 1024);
-  while (heads * ceil_div(a.l, run) < 32 && run > 2 * kQueryBlock) run = ceil_div(run / 2, kQueryBlock) * kQueryBlock;
-  const int64_t runs = ceil_div(a.l, run), together = runs > 1 ? 1 : 1 + 1000000 / work;
+  while (heads * ceil_div(a.l, run) < 32 && run > 2 * kForwardQueries) run = ceil_div(run / 2, kForwardQueries) * kForwardQueries;
+  const int64_t runs = ceil_div(a.l, run), together = runs > 1 ? 1 : 1 + 150000 / work;
   parallel_if(heads * work > 400000, ceil_div(heads * runs, together), [&](int64_t t) {
     for (int64_t u = t * together, end = least(u + together, heads * runs); u < end; ++u) {
       const int64_t first = (runs - 1 - u / heads) * run;  // causal: the longest first

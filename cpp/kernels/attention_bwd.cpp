@@ -30,13 +30,13 @@ template <class T> struct BackwardBuffers {
   int64_t e_row, v_row;
   // dq is here only where the task has all keys of its head.
   BackwardBuffers(const Attention& a, int64_t dq_rows, Pieces<A>& p) {
-    const int64_t run = ceil_div(least(a.s, kKeyRun), kKeyBlock) * kKeyBlock;
+    const int64_t run = ceil_div(least(a.s, kKeyRun), kBackwardKeys) * kBackwardKeys;
     e_row = row_stride<A>(a.e), v_row = row_stride<A>(a.ev);
-    queries = p.take(kQueryBlock * e_row), dys = p.take(kQueryBlock * v_row), d = p.take(kQueryBlock);
+    queries = p.take(kBackwardQueries * e_row), dys = p.take(kBackwardQueries * v_row), d = p.take(kBackwardQueries);
     keys = p.take(run * a.e), values = p.take(run * a.ev), key_rows = p.take(run * e_row);
     dk = p.take(run * e_row), dv = p.take(run * v_row);
-    scores = p.take(kQueryBlock * kScoreStride<A>), dp = p.take(kQueryBlock * kScoreStride<A>);
-    bias = p.take(a.mask ? kQueryBlock * kKeyBlock : 0), keep = p.take(kKeyBlock);
+    scores = p.take(kBackwardQueries * kScoreStride<A>), dp = p.take(kBackwardQueries * kScoreStride<A>);
+    bias = p.take(a.mask ? kBackwardQueries * kMostKeys : 0), keep = p.take(kMostKeys);
     dq = p.take(dq_rows * e_row);
   }
 };
@@ -77,8 +77,8 @@ static void backward_block(const AttentionBwd& f, const BackwardBuffers<T>& b, c
     take_out(b.queries, b.e_row, rows, a.e, strange_queries);
     take_out(b.dys, b.v_row, rows, a.ev, strange_dys);
   }
-  for (int64_t o = 0; o < count; o += kKeyBlock) {
-    const int64_t j = first + o, width = least(kKeyBlock, count - o), ahead = j - i;
+  for (int64_t o = 0; o < count; o += kBackwardKeys) {
+    const int64_t j = first + o, width = least(kBackwardKeys, count - o), ahead = j - i;
     const int64_t seen = a.causal ? least(width, rows - ahead) : width;
     int64_t bias_row = 0;
     if (seen <= 0 || (a.mask && !mask.block(i, rows, j, seen, b.bias, &bias_row))) continue;
@@ -98,7 +98,7 @@ static void backward_block(const AttentionBwd& f, const BackwardBuffers<T>& b, c
     weighted_rows(rows, seen, a.e, b.dp, b.key_rows + o * b.e_row, b.e_row, dq, b.e_row, a.causal, ahead);
     add_strangers(strange_dys, dy, f.dy.row, a.ev, A(1), seen, {b.scores, 1, S}, dv, b.v_row);
     add_strangers(strange_queries, q, a.q.row, a.e, A(a.scale), seen, {b.dp, 1, S}, dk, b.e_row);
-    add_strangers(strange_keys[o / kKeyBlock], k + o * a.k.row, a.k.row, a.e, A(1), rows, {b.dp, S, 1}, dq, b.e_row);
+    add_strangers(strange_keys[o / kBackwardKeys], k + o * a.k.row, a.k.row, a.e, A(1), rows, {b.dp, S, 1}, dq, b.e_row);
   }
 }
 
@@ -119,11 +119,11 @@ static void backward_run(const AttentionBwd& f, int64_t shared, int64_t begin, i
   fill_zero(dq, group * a.l * b.e_row);
   for (int64_t j = begin; j < end; j += kKeyRun) {
     const int64_t count = least(kKeyRun, end - j);
-    Strangers strange_keys[kKeyRun / kKeyBlock];
+    Strangers strange_keys[kKeyRun / kBackwardKeys];
     copy_rows(b.key_rows, b.e_row, k + j * a.k.row, a.k.row, count, a.e, A(1));
-    for (int64_t o = 0; o < count; o += kKeyBlock) {
-      const int64_t width = least(kKeyBlock, count - o);
-      Strangers& strange = strange_keys[o / kKeyBlock];
+    for (int64_t o = 0; o < count; o += kBackwardKeys) {
+      const int64_t width = least(kBackwardKeys, count - o);
+      Strangers& strange = strange_keys[o / kBackwardKeys];
       strange.count = 0;
       pack_columns(b.keys + o * a.e, k + (j + o) * a.k.row, a.k.row, width, a.e);
       pack_columns(b.values + o * a.ev, v + (j + o) * a.v.row, a.v.row, width, a.ev);
@@ -134,8 +134,8 @@ static void backward_run(const AttentionBwd& f, int64_t shared, int64_t begin, i
     for (int64_t g = 0; g < group; ++g) {
       const int64_t head = shared * group + g;
       const MaskRows mask(a, head);
-      for (int64_t i = a.causal ? j / kQueryBlock * kQueryBlock : 0; i < a.l; i += kQueryBlock)
-        backward_block<T>(f, b, mask, head, i, least(kQueryBlock, a.l - i), j, count, strange_keys, dq + (g * a.l + i) * b.e_row);
+      for (int64_t i = a.causal ? j / kBackwardQueries * kBackwardQueries : 0; i < a.l; i += kBackwardQueries)
+        backward_block<T>(f, b, mask, head, i, least(kBackwardQueries, a.l - i), j, count, strange_keys, dq + (g * a.l + i) * b.e_row);
     }
     store_rows(dk + j * f.dk.row, f.dk.row, b.dk, b.e_row, count, a.e, A(1));
     store_rows(dv + j * f.dv.row, f.dv.row, b.dv, b.v_row, count, a.ev, A(1));
@@ -153,11 +153,11 @@ template <class T> static void backward(const AttentionBwd& f) {
   const int64_t heads = head_count(a), group = a.heads[a.ndim - 1], row = row_stride<A>(a.e);
   if (heads == 0) return;
   const int64_t shared = heads / group, work = group * a.l * a.s * (a.e + a.ev) * 3 + 1;
-  int64_t runs = shared >= 16 ? 1 : least(ceil_div(32, shared), ceil_div(a.s, 2 * kKeyBlock));
+  int64_t runs = shared >= 16 ? 1 : least(ceil_div(32, shared), ceil_div(a.s, 2 * kBackwardKeys));
   if (runs < 1 || shared * work < 400000) runs = 1;
-  const int64_t run = ceil_div(ceil_div(a.s, runs), kKeyBlock) * kKeyBlock;
+  const int64_t run = ceil_div(ceil_div(a.s, runs), kBackwardKeys) * kBackwardKeys;
   runs = run ? ceil_div(a.s, run) : 1;
-  const int64_t together = runs > 1 ? 1 : 1 + 1000000 / work, part = group * a.l * row;
+  const int64_t together = runs > 1 ? 1 : 1 + 300000 / work, part = group * a.l * row;
   A* const parts = runs > 1 ? scratch_of<A>(shared * runs * part, kAttentionSlot + 1) : nullptr;
   parallel_if(shared * work > 400000, ceil_div(shared * runs, together), [&](int64_t t) {
     for (int64_t u = t * together, end = least(u + together, shared * runs); u < end; ++u) {
@@ -166,9 +166,9 @@ template <class T> static void backward(const AttentionBwd& f) {
     }
   });
   if (runs == 1) return;
-  const int64_t blocks = ceil_div(a.l, kQueryBlock);
+  const int64_t blocks = ceil_div(a.l, kBackwardQueries);
   parallel(heads * blocks, [&](int64_t t) {
-    const int64_t head = t / blocks, i = t % blocks * kQueryBlock, rows = least(kQueryBlock, a.l - i);
+    const int64_t head = t / blocks, i = t % blocks * kBackwardQueries, rows = least(kBackwardQueries, a.l - i);
     A* const sum = parts + head / group * runs * part + (head % group * a.l + i) * row;
     for (int64_t c = 1; c < runs; ++c)
       for (int64_t n = 0; n < rows * row; ++n) sum[n] += sum[c * part + n];

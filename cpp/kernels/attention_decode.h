@@ -9,7 +9,7 @@
 namespace lamella {
 namespace LAMELLA_ISA {
 
-constexpr int64_t kDecodeKeys = 256, kDecodeQueries = 4;
+constexpr int64_t kDecodeKeys = kMostKeys, kDecodeQueries = 4;
 
 LAMELLA_INLINE bool is_decode(const Attention& a) { return a.heads[a.ndim - 1] * a.l <= kDecodeQueries && !a.causal; }
 
@@ -58,7 +58,11 @@ template <class T> static void decode_chunk(const Attention& a, int64_t head, in
   const T *k = head_of<T>(a, a.k, head) + j * a.k.row, *v = head_of<T>(a, a.v, head) + j * a.v.row;
   copy_rows(q, 0, head_of<T>(a, a.q, head) + i * a.q.row, 0, 1, a.e, A(a.scale));
   int64_t c = 0;
-  for (; c + 4 <= keys; c += 4) dot_rows<T, 4>(a.e, k + c * a.k.row, a.k.row, q, scores + c);
+  for (; c + 4 <= keys; c += 4) {
+    prefetch_rows(k + (c + 8) * a.k.row, a.k.row, 4, a.e);
+    prefetch_rows(v + c * a.v.row, a.v.row, 4, a.ev);
+    dot_rows<T, 4>(a.e, k + c * a.k.row, a.k.row, q, scores + c);
+  }
   for (; c < keys; ++c) dot_rows<T, 1>(a.e, k + c * a.k.row, a.k.row, q, scores + c);
   if (a.mask) {
     MaskRows(a, head).bias(i, j, keys, extra);
@@ -67,12 +71,10 @@ template <class T> static void decode_chunk(const Attention& a, int64_t head, in
   A *y = state + 2;
   state[0] = kMinusInfinity<A>, state[1] = 0;
   weigh(scores, keys, state[0], state[1], y, 0);
-  if (a.dropout > 0)
-    for (int64_t b = 0; b < keys; b += kKeyBlock) {
-      const int64_t n = least(kKeyBlock, keys - b);
-      keep_of(a, uint64_t((head * a.l + i) * a.s + j + b), n, extra);
-      for (int64_t o = 0; o < n; ++o) scores[b + o] *= extra[o];
-    }
+  if (a.dropout > 0) {
+    keep_of(a, uint64_t((head * a.l + i) * a.s + j), keys, extra);
+    for (int64_t o = 0; o < keys; ++o) scores[o] *= extra[o];
+  }
   sum_values(scores, keys, v, a.v.row, a.ev, y);
   if (a.mask && !all_finite(y, a.ev)) {  // a key of weight zero may have done it: those are left out
     for (int64_t o = 0; o < a.ev; ++o) y[o] = 0;
