@@ -71,7 +71,7 @@ template <class T> static void forward_run(const AttentionFwd& f, int64_t head, 
   }
   T* y = static_cast<T*>(f.y.x) + head_offset(a, f.y.batch, head, a.ndim) + first * f.y.row;
   A* const lse = static_cast<A*>(f.lse) + head * a.l + first;
-  for (int64_t r = 0; r < count; ++r) finish_query(b.y + r * b.value_row, b.m[r], b.l[r], a.ev, y + r * f.y.row, lse + r);
+  finish_queries<T>(count, b.y, b.value_row, b.m, b.l, a.ev, y, f.y.row, lse);
 }
 
 // Runs of queries: a whole head, or less where heads are few or long; several heads where they are small.

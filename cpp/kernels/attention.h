@@ -239,13 +239,19 @@ template <class A> static void keep_of(const Attention& a, uint64_t first, int64
 }
 
 // ---- results -----------------------------------------------------------------------------------------------------------
-// A query's output from y (n), the sum of values with weights exp(score - m) that add up to l: zero where l is.
+// Outputs of `count` queries from y (count, n), `stride` apart: sums of values with weights exp(score - m) that add up to
+// l, which is used up; zero where l is.
 template <class T>
-static void finish_query(const acc_t<T>* y, acc_t<T> m, acc_t<T> l, int64_t n, T* out, acc_t<T>* lse) {
+static void finish_queries(int64_t count, const acc_t<T>* y, int64_t stride, const acc_t<T>* m, acc_t<T>* l, int64_t n,
+                           T* out, int64_t row, acc_t<T>* lse) {
   using A = acc_t<T>;
-  const A scale = l == A(0) ? A(0) : A(1) / l;
-  sweep<A, 4>(n, [&](int64_t i, int, auto k) { st(out + i, ld(y + i, k) * scale, k); });
-  *lse = l == A(0) ? A(__builtin_inf()) : m + log1(l);
+  sweep<A, 1>(count, [&](int64_t r, int, auto k) {
+    const vec<A> sum = ld(l + r, k), zero{};
+    st(lse + r, select(sum == zero, constant<vec<A>>(__builtin_inf()), ld(m + r, k) + vlog(sum)), k);
+    st(l + r, select(sum == zero, zero, A(1) / sum), k);
+  });
+  for (int64_t r = 0; r < count; ++r, y += stride, out += row)
+    sweep<A, 4>(n, [&](int64_t i, int, auto k) { st(out + i, ld(y + i, k) * l[r], k); });
 }
 
 }  // namespace LAMELLA_ISA

@@ -9,7 +9,7 @@
 namespace lamella {
 namespace LAMELLA_ISA {
 
-constexpr int64_t kDecodeKeys = kMostKeys, kDecodeQueries = 4;
+constexpr int64_t kDecodeKeys = kMostKeys, kDecodeQueries = 2;
 
 LAMELLA_INLINE bool is_decode(const Attention& a) { return a.heads[a.ndim - 1] * a.l <= kDecodeQueries && !a.causal; }
 
@@ -29,12 +29,12 @@ template <class A> static void weigh(A* scores, int64_t keys, A& m, A& l, A* y, 
     st(scores + i, e, k);
     sum.v[u] += only(e, vec<A>{}, k);
   });
-  if (to != m) {
+  if (to != m && l != A(0)) {
     const A shrink = exp1(m - to);
-    if (l != A(0)) sweep<A, 4>(n, [&](int64_t i, int, auto k) { st(y + i, ld(y + i, k) * shrink, k); });
+    sweep<A, 4>(n, [&](int64_t i, int, auto k) { st(y + i, ld(y + i, k) * shrink, k); });
     l *= shrink;
-    m = to;
   }
+  m = to;
   l += sum.sum();
 }
 
@@ -112,7 +112,7 @@ template <class T> static void decode(const AttentionFwd& f) {
         for (int64_t o = 1; o < size; ++o) to[o] = from[o] * factor + (c ? to[o] : A(0));
       }
       T* y = static_cast<T*>(f.y.x) + head_offset(a, f.y.batch, h, a.ndim) + i * f.y.row;
-      finish_query(to + 2, m, to[1], a.ev, y, static_cast<A*>(f.lse) + h * a.l + i);
+      finish_queries<T>(1, to + 2, 0, &m, to + 1, a.ev, y, 0, static_cast<A*>(f.lse) + h * a.l + i);
     }
 }
 
