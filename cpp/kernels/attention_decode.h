@@ -38,16 +38,33 @@ template <class A> static void weigh(A* scores, int64_t keys, A& m, A& l, A* y, 
   l += sum.sum();
 }
 
+// y (V vectors, the last `last` lanes wide) = weights (keys) . v (keys, n), in registers.
+template <class T, int V>
+LAMELLA_INLINE void sum_columns(const acc_t<T>* weights, int64_t keys, const T* v, int64_t row, acc_t<T>* y, int64_t last) {
+  using A = acc_t<T>;
+  constexpr int L = kLanes<A>;
+  vec<A> acc[V]{};
+  for (int64_t p = 0; p < keys; ++p, v += row) {
+    const vec<A> s = splat(weights[p]);
+#pragma GCC unroll 4
+    for (int j = 0; j < V; ++j)
+      acc[j] = fma(s, j < V - 1 || last == L ? vload(v + j * L) : vload(v + j * L, last), acc[j]);
+  }
+#pragma GCC unroll 4
+  for (int j = 0; j < V; ++j) {
+    if (j < V - 1 || last == L) vstore(y + j * L, acc[j]);
+    else vstore(y + j * L, acc[j], last);
+  }
+}
+
 // y (n) = weights (keys) . v (keys, n)
 template <class T>
 static void sum_values(const acc_t<T>* weights, int64_t keys, const T* v, int64_t row, int64_t n, acc_t<T>* y) {
   using A = acc_t<T>;
   constexpr int64_t L = kLanes<A>;
   int64_t c = 0;
-  A wide[4 * L];
-  const auto put = [&](int64_t count) { for (int64_t i = 0; i < count; ++i) y[c + i] = wide[i]; };
-  for (; c + 4 * L <= n; c += 4 * L) add_columns<T, 4>(keys, v + c, row, weights, wide, L), put(4 * L);
-  for (; c < n; c += L) add_columns<T, 1>(keys, v + c, row, weights, wide, int(least(L, n - c))), put(least(L, n - c));
+  for (; c + 4 * L <= n; c += 4 * L) sum_columns<T, 4>(weights, keys, v + c, row, y + c, L);
+  for (; c < n; c += L) sum_columns<T, 1>(weights, keys, v + c, row, y + c, least(L, n - c));
 }
 
 // State of a query past one chunk: m, l, then y (ev).
