@@ -14,6 +14,7 @@
   F(optim)                  \
   F(pool)                   \
   F(random)                 \
+  F(recurrent)              \
   F(reduce)                 \
   F(runtime)                \
   F(softmax)                \

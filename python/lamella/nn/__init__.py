@@ -13,3 +13,4 @@ from .module import Module
 from .norm import *
 from .parameter import Parameter
 from .pool import *
+from .recurrent import *
