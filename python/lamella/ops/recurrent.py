@@ -52,9 +52,8 @@ def _in_float32(kind, input, sizes, h0, c0, weights):
 def recurrent_vjp(node, dy, dhn, dcn=None):
     kind, sizes, gates, cells, *inputs = node.ctx
     if is_grad_enabled():
-        fn = lambda x, h0, c0, *weights: recurrent_layer_unfused(kind, x, sizes, h0, c0, weights)
         dys = (dy, dhn, dcn) if kind[0] == "lstm" else (dy, dhn)
-        return vjp(fn, inputs, *dys)
+        return vjp(lambda x, h0, c0, *w: recurrent_layer_unfused(kind, x, sizes, h0, c0, w), inputs, *dys)
     x, h0, c0, *weights = inputs
     need_x, need_h0, need_c0, *need_weights = node.needs
     dx, dh0, dc0, dweights = _core.recurrent_bwd(
