@@ -165,7 +165,7 @@ def lstm(*args, batch_first=False):
 
 def _one_state(name, cell):
     def op(*args, batch_first=False):
-        packed = isinstance(args[2], _core.Tensor)
+        packed = not isinstance(args[2], (tuple, list))  # the third of a dense call is params
         args, batch_first = (args[:8], args[8]) if len(args) == 9 and not packed else (args, batch_first)
         return _run(name, cell, args, batch_first)
 
