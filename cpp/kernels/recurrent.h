@@ -206,8 +206,8 @@ static void sweep(const RecurrentShape& s, const StepWeights<A> (*w)[2], int pha
   const int64_t chunks = ceil_div(s.batch, 96), chunk = ceil_div(s.batch, chunks);
   for (int64_t i = 0; i < s.steps; ++i)
     for (int k = 0; k < phases; ++k) {
-      const int64_t panels = w[0][k].panels(), group = 1 + enough / 2 / (1 + w[0][k].work() / panels * chunk);
-      const int64_t groups = ceil_div(panels, group);
+      const int64_t panels = w[0][k].panels(), least_group = 1 + enough / 2 / (1 + w[0][k].work() / panels * chunk);
+      const int64_t groups = ceil_div(panels, least_group), group = ceil_div(panels, groups);
       parallel_if(s.sides * work > enough, s.sides * chunks * groups, [&](int64_t t) {
         const int side = int(t % s.sides);
         const int64_t c = t / s.sides / groups * chunk, p = t / s.sides % groups * group;
