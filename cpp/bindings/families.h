@@ -16,6 +16,7 @@
   F(pool)                   \
   F(quant)                  \
   F(random)                 \
+  F(recurrent)              \
   F(reduce)                 \
   F(runtime)                \
   F(softmax)                \
