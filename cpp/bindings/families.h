@@ -17,6 +17,7 @@
   F(reduce)                 \
   F(runtime)                \
   F(softmax)                \
+  F(sort)                   \
   F(view)
 
 namespace lamella {

@@ -199,6 +199,22 @@ struct NonZero { int64_t n; const bool* mask; int64_t* index; int64_t* found; };
 // y = x (outer, rows, cols) where col - row <= diagonal (`upper`: >= diagonal), else zero. size: bytes of an element.
 struct Triangle { int size; bool upper; int64_t outer, rows, cols, diagonal; const void* x; void* y; };
 
+// ---- sort ----------------------------------------------------------------------------------------------------------
+// NaN is the greatest, all NaN are equal; -0 equals 0. Equal elements keep their order. Rows are shorter than 2^32.
+constexpr int64_t kSortRow = 131072;  // what a longer row needs besides: see `work`
+// values, indices (outer, n): each row of x (outer, n) in order, and where its elements were. values may be null. work: 32 n
+// bytes where n > kSortRow.
+struct Sort { DType dtype; int64_t outer, n; const void* x; void* values; int64_t* indices; void* work; bool descending; };
+// values, indices (outer, k): the first k <= n of that order (descending where `largest`).
+struct TopK { DType dtype; int64_t outer, n, k; const void* x; void* values; int64_t* indices; bool largest; };
+// values, indices (outer): the element at place k of each row's order. median: at (n - 1) / 2, or the first NaN if there is
+// one; nanmedian: the same of the elements that are not NaN. n > 0. work: 16 n outer bytes where n > kSortRow.
+enum class Rank : int { kth, median, nanmedian };
+struct Kth { DType dtype; int64_t outer, n, k; const void* x; void* values; int64_t* indices; void* work; Rank rank; };
+// y (outer, m) = for each of x (outer, m) how many elements of its row of sorted (outer, n; `shared`: one row for all) are
+// less (`right`: less or equal).
+struct SearchSorted { DType dtype; int64_t outer, n, m; const void *sorted, *x; int64_t* y; bool shared, right; };
+
 // ---- random (and dropout) ------------------------------------------------------------------------------------------
 // y (n) from stream `stream` of `seed`: element i takes word i % 4 of Philox block i / 4 (float64 and normal pairs: two
 // words). uniform: [p0, p1). normal: mean p0, deviation p1 (Box-Muller). integer: [p0, p1) . bernoulli: 1 with chance p0.
@@ -250,6 +266,7 @@ struct MeasureTriad { int64_t n; float* a; const float *b, *c; float s; };
   K(cross_entropy_fwd, CrossEntropyFwd) K(cross_entropy_bwd, CrossEntropyBwd)                                       \
   K(gather_rows, GatherRows) K(scatter_rows, ScatterRows) K(scatter_add_rows, ScatterAddRows)                       \
   K(gather_along, GatherAlong) K(scatter_along, ScatterAlong) K(nonzero, NonZero) K(triangle, Triangle)             \
+  K(sort, Sort) K(topk, TopK) K(kth, Kth) K(search_sorted, SearchSorted)                                            \
   K(random, Random) K(dropout, Dropout)                                                                             \
   K(sgd_step, SgdStep) K(adam_step, AdamStep) K(grad_norm, GradNorm) K(scale_all, ScaleAll)                         \
   K(measure_fma, MeasureFma) K(measure_triad, MeasureTriad)
