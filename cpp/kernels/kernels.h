@@ -104,11 +104,11 @@ struct ConvBwdWeight { ConvGeometry g; const void *x, *dy; void *dw, *db; };    
 
 // ---- pool ----------------------------------------------------------------------------------------------------------
 // Same geometry with k == c. Windows past the input (ceil_mode) are cut; every window holds at least one input.
-// Max: index (same shape as y, contiguous, int64) is the position within the input's spatial dims, row-major; padding
-// never wins; NaN does. Average: divisor is the window's size within the padded input if count_include_pad, else within
+// Max: index (same shape as y, contiguous, int64 or int32: `index_dtype`) is the position within the input's spatial dims,
+// row-major; padding never wins; NaN does. Average: divisor is the window's size within the padded input if count_include_pad, else within
 // the input; divisor_override > 0 replaces it.
-struct MaxPoolFwd { ConvGeometry g; const void* x; void* y; int64_t* index; };   // index may be null
-struct MaxPoolBwd { ConvGeometry g; const void* dy; const int64_t* index; void* dx; };
+struct MaxPoolFwd { ConvGeometry g; const void* x; void *y, *index; DType index_dtype; };  // index may be null
+struct MaxPoolBwd { ConvGeometry g; const void *dy, *index; void* dx; DType index_dtype; };
 struct AvgPoolFwd { ConvGeometry g; const void* x; void* y; bool count_include_pad; int64_t divisor_override; };
 struct AvgPoolBwd { ConvGeometry g; const void* dy; void* dx; bool count_include_pad; int64_t divisor_override; };
 // Window of output o along a dim: [floor(o in / out), ceil((o + 1) in / out)). kernel, stride, pad, dilation unused.

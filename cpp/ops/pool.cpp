@@ -73,6 +73,12 @@ Shape output_shape(const char* op, const Shape& x, const PoolOptions& o) {
   return y;
 }
 
+int64_t plane_size(const Shape& x) {
+  int64_t n = 1;
+  for (int i = 2; i < x.n; ++i) n *= x[i];
+  return n;
+}
+
 Shape adaptive_shape(const char* op, const Shape& x, const Dims& output) {
   check<ValueError>(output.n == x.n - 2, "[", op, "] output_size must have ", x.n - 2, " numbers, got ", output);
   Shape y{x[0], x[1]};
@@ -87,14 +93,15 @@ Shape adaptive_shape(const char* op, const Shape& x, const Dims& output) {
 
 }  // namespace
 
-std::pair<Array, Array> max_pool(const Array& x, const PoolOptions& o, bool with_index) {
+std::pair<Array, Array> max_pool(const Array& x, const PoolOptions& o, PoolIndex kind) {
   check_input("max_pool", x);
   Shape shape = output_shape("max_pool", x.shape, o);
   Array xc = contiguous(x), y = empty(shape, x.dtype), index;
-  if (with_index) index = empty(shape, DType::i64);
+  const DType type = kind == PoolIndex::small && plane_size(x.shape) < int64_t(1) << 31 ? DType::i32 : DType::i64;
+  if (kind != PoolIndex::none) index = empty(shape, type);
   ConvGeometry g = planes(xc, x.shape, shape);
   set_window(g, o, x.ndim() - 2);
-  kernels().max_pool_fwd({g, xc.data(), y.data(), with_index ? index.data<int64_t>() : nullptr});
+  kernels().max_pool_fwd({g, xc.data(), y.data(), index.defined() ? index.data() : nullptr, type});
   return {y, index};
 }
 
@@ -102,7 +109,7 @@ Array max_pool_grad(const Array& dy, const Array& index, const Shape& input) {
   check<ValueError>(dy.shape == index.shape && input.n == dy.ndim(), "[max_pool_grad] dy and index must have one shape, got ",
                     dy.shape, " and ", index.shape);
   Array dyc = contiguous(dy), ic = contiguous(index), dx = empty(input, dy.dtype);
-  kernels().max_pool_bwd({planes(dyc, input, dy.shape), dyc.data(), ic.data<int64_t>(), dx.data()});
+  kernels().max_pool_bwd({planes(dyc, input, dy.shape), dyc.data(), ic.data(), dx.data(), ic.dtype});
   return dx;
 }
 
