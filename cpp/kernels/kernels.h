@@ -239,10 +239,13 @@ struct AdamStep {
   TensorList list; void* const* p; const void* const* g; void* const* m; void* const* v; void* const* vmax;
   double lr, beta1, beta2, eps, weight_decay; int64_t step; bool decoupled, maximize;
 };
-// *norm = sqrt(sum over all elements of |g|^2), in fixed order; float64.
-struct GradNorm { TensorList list; const void* const* g; double* norm; };
+// *norm = the 2-norm, 1-norm or greatest magnitude (NaN passes) of all elements, in fixed order; float64.
+enum class NormOrder : int { two, one, infinity };
+struct GradNorm { TensorList list; const void* const* g; double* norm; NormOrder order; };
 // g *= scale, in place, for all.
 struct ScaleAll { TensorList list; void* const* g; double scale; };
+// g = min(max(g, low), high), in place, for all; NaN stays.
+struct ClampAll { TensorList list; void* const* g; double low, high; };
 
 // ---- measure -------------------------------------------------------------------------------------------------------
 // What this machine can do, for benches and `lamella info`. fma: independent register-only multiply-adds, `count`
@@ -269,6 +272,7 @@ struct MeasureTriad { int64_t n; float* a; const float *b, *c; float s; };
   K(sort, Sort) K(topk, TopK) K(kth, Kth) K(search_sorted, SearchSorted)                                            \
   K(random, Random) K(dropout, Dropout)                                                                             \
   K(sgd_step, SgdStep) K(adam_step, AdamStep) K(grad_norm, GradNorm) K(scale_all, ScaleAll)                         \
+  K(clamp_all, ClampAll)                                                                                            \
   K(measure_fma, MeasureFma) K(measure_triad, MeasureTriad)
 
 // Those with a form of their own for dot-product instructions (ISA v4dot; every other entry of its table is v4's).
