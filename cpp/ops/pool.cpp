@@ -151,7 +151,14 @@ std::pair<Array, Array> adaptive_max_pool(const Array& x, const Dims& output) {
   check_input("adaptive_max_pool", x);
   Shape shape = adaptive_shape("adaptive_max_pool", x.shape, output);
   Array xc = contiguous(x), y = empty(shape, x.dtype), index = empty(shape, DType::i64);
-  kernels().adaptive_max_pool_fwd({planes(xc, x.shape, shape), xc.data(), y.data(), index.data<int64_t>()});
+  ConvGeometry g = planes(xc, x.shape, shape);
+  bool even = true;
+  for (int i = 0; i < 3; ++i) {
+    even &= g.in[i] % g.out[i] == 0;
+    g.kernel[i] = g.stride[i] = g.in[i] / g.out[i];
+  }
+  if (even) kernels().max_pool_fwd({g, xc.data(), y.data(), index.data(), DType::i64});  // windows side by side
+  else kernels().adaptive_max_pool_fwd({g, xc.data(), y.data(), index.data<int64_t>()});
   return {y, index};
 }
 
