@@ -13,7 +13,7 @@ from .. import _core
 from ..autograd import record
 from .creation import arange, zeros
 from .elementwise import ne
-from .index import gather_vjp, index_select, nonzero, scatter
+from .index import gather_vjp, index_select, nonzero, scatter_
 from .join import cat
 from .reduce import any, cumsum, extreme_vjp
 
@@ -100,7 +100,7 @@ def picked_vjp(node, dy):
         return (dy,)
     if not keepdim:
         dy, indices = dy.unsqueeze(dim), indices.unsqueeze(dim)
-    return (scatter(zeros(shape, dtype=dy.dtype), dim, indices, dy),)
+    return (scatter_(zeros(shape, dtype=dy.dtype), dim, indices, dy),)
 
 
 # ---- search ----------------------------------------------------------------------------------------------------------
@@ -168,7 +168,7 @@ def _distinct(values, order, shape, return_inverse, return_counts, dim):
     found = [index_select(values, dim, starts)]
     if return_inverse:
         number = cat([zeros(min(n, 1), dtype=_core.int64), cumsum(differs, 0)])
-        inverse = number if order is None else scatter(zeros(n, dtype=_core.int64), 0, order, number)
+        inverse = number if order is None else scatter_(zeros(n, dtype=_core.int64), 0, order, number)
         found.append(inverse.reshape(shape))
     if return_counts:
         ends = cat([starts[1:], zeros(min(n, 1), dtype=_core.int64) + n])
