@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import lamella
-from lamella.nn.utils import clip_grad_norm_, clip_grad_value_
+from lamella.nn.utils import clip_grad_norm_, clip_grad_value_, get_total_norm
 from lamella.optim import SGD, Adam, AdamW, lr_scheduler
 
 START = np.linspace(-1, 1, 23)
@@ -188,3 +188,32 @@ def test_clipping():
     assert math.hypot(*p.grad.tolist(), *q.grad.tolist()) == pytest.approx(1.0, rel=1e-5)
     clip_grad_value_([q], 0.5)
     assert q.grad.item() == 0.5
+
+
+@pytest.mark.parametrize("p", [2.0, 1.0, 0.5, 3.0, math.inf, -math.inf])
+def test_total_norm_is_that_of_all_elements(p):
+    a, b = lamella.tensor([[1.0, -2.0], [3.0, 0.5]]), lamella.tensor([-4.0])
+    expected = np.linalg.norm([1.0, -2.0, 3.0, 0.5, -4.0], p)
+    assert get_total_norm([a, b], p).item() == pytest.approx(expected, rel=1e-6)
+    assert get_total_norm([a.t(), b], p).item() == pytest.approx(expected, rel=1e-6)
+
+
+def test_clipping_of_what_is_not_finite():
+    p = lamella.zeros(2, requires_grad=True)
+    p.grad = lamella.tensor([math.inf, 1.0])
+    with pytest.raises(RuntimeError, match="must be finite, got inf"):
+        clip_grad_norm_(p, 1.0, error_if_nonfinite=True)
+    assert p.grad.tolist() == [math.inf, 1.0]
+    p.grad = lamella.tensor([math.nan, 1.0])
+    assert math.isnan(clip_grad_norm_(p, 1.0).item())
+    assert np.isnan(p.grad.numpy()).all()
+    assert clip_grad_norm_([], 1.0).item() == 0.0
+
+
+def test_clipping_of_gradients_that_are_not_contiguous():
+    p = lamella.zeros(2, 3, requires_grad=True)
+    p.grad = lamella.tensor([[3.0, 0.0], [0.0, 4.0], [0.0, 0.0]]).t()
+    clip_grad_norm_(p, 1.0)
+    assert p.grad.norm().item() == pytest.approx(1.0, rel=1e-5)
+    clip_grad_value_(p, 0.5)
+    assert p.grad.max().item() == 0.5

@@ -20,7 +20,7 @@ void adamw(benchmark::State& state) {
 }
 void grad_norm(benchmark::State& state) {
   const std::vector<Array> g = tensors(state);
-  for (auto _ : state) benchmark::DoNotOptimize(ops::grad_norm(g));
+  for (auto _ : state) benchmark::DoNotOptimize(ops::grad_norm(g, 2));
   count_bytes(state, state.range(0) * state.range(1) * 4);
 }
 BENCHMARK(adamw)->Args({200, 1000})->Args({10, 1000000})->UseRealTime();

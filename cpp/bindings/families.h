@@ -20,6 +20,7 @@
   F(reduce)                 \
   F(runtime)                \
   F(softmax)                \
+  F(sort)                   \
   F(view)
 
 namespace lamella {

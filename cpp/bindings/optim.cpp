@@ -41,10 +41,15 @@ void bind_optim(py::module_& m) {
     py::gil_scoped_release unlocked;
     ops::adam_step(p, g, am, av, ax, {lr, beta1, beta2, eps, decay, step, decoupled, maximize});
   });
-  m.def("grad_norm", [](const py::list& tensors) {
+  m.def("grad_norm", [](const py::list& tensors, double p) {
     auto g = arrays(tensors);
     py::gil_scoped_release unlocked;
-    return ops::grad_norm(g);
+    return ops::grad_norm(g, p);
+  });
+  m.def("clamp_all", [](const py::list& tensors, double low, double high) {
+    auto g = arrays(tensors);
+    py::gil_scoped_release unlocked;
+    ops::clamp_all(g, low, high);
   });
   m.def("scale_all", [](const py::list& tensors, double scale) {
     auto g = arrays(tensors);

@@ -6,8 +6,9 @@ namespace lamella {
 
 void bind_pool(py::module_& m) {
   m.def("max_pool", [](const Array& x, const Dims& kernel, const Dims& stride, const Dims& padding, const Dims& dilation,
-                       bool ceil_mode, bool with_index) {
-    return ops::max_pool(x, {kernel, stride, padding, dilation, ceil_mode}, with_index);
+                       bool ceil_mode, bool keep_index, bool return_index) {
+    const auto kind = return_index ? ops::PoolIndex::whole : keep_index ? ops::PoolIndex::small : ops::PoolIndex::none;
+    return ops::max_pool(x, {kernel, stride, padding, dilation, ceil_mode}, kind);
   }, nogil());
   m.def("max_pool_grad", &ops::max_pool_grad, nogil());
   m.def("avg_pool", [](const Array& x, const Dims& kernel, const Dims& stride, const Dims& padding, const Dims& dilation,

@@ -138,7 +138,10 @@ template <class T> static void where_run(void* y, const void* const* x, int64_t 
   const T *a = static_cast<const T*>(x[1]), *b = static_cast<const T*>(x[2]);
   T* o = static_cast<T*>(y);
 #pragma GCC ivdep
-  for (int64_t i = 0; i < n; ++i) o[i] = c[i] ? a[i] : b[i];
+  for (int64_t i = 0; i < n; ++i) {  // both are read: a choice of loads would be a branch
+    const T mask = T(0) - T(c[i]);
+    o[i] = T((a[i] & mask) | (b[i] & T(~mask)));
+  }
 }
 
 void where(const Where& w) {

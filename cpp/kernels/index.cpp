@@ -206,10 +206,29 @@ void scatter_add_rows(const ScatterAddRows& a) {
 }
 
 // ---- along a dimension ---------------------------------------------------------------------------------------------
+constexpr int64_t kStripBytes = 1 << 20;  // of x, around one index: what a core's cache holds
+
 template <class T> static void gather_along_of(const GatherAlong& a) {
   auto* x = static_cast<const T*>(a.x);
   auto* y = static_cast<T*>(a.y);
   int64_t rows = a.outer * a.m;  // of `inner` elements
+  constexpr int64_t kStrip = 128 / int64_t(sizeof(T)), width = kStrip * int64_t(sizeof(T));
+  if (a.inner >= 2 * kStrip && a.n * width <= kStripBytes && a.n * a.inner * int64_t(sizeof(T)) > kStripBytes &&
+      a.m >= a.n / 2) {
+    // An index of a column may point anywhere in it: strips of columns are brought together where a cache holds them.
+    const int64_t strips = ceil_div(a.inner, kStrip);
+    parallel(a.outer * strips, [&](int64_t t) {
+      const int64_t o = t / strips, c = t % strips * kStrip, n = least(kStrip, a.inner - c);
+      T* strip = static_cast<T*>(scratch(size_t(a.n * width)));
+      for (int64_t i = 0; i < a.n; ++i)
+        std::memcpy(strip + i * kStrip, x + (o * a.n + i) * a.inner + c, size_t(n) * sizeof(T));
+      for (int64_t j = 0; j < a.m; ++j) {
+        const int64_t at = (o * a.m + j) * a.inner + c;
+        for (int64_t k = 0; k < n; ++k) y[at + k] = strip[a.index[at + k] * kStrip + k];
+      }
+    });
+    return;
+  }
   parallel_blocks(rows, at_least_one(kTaskBytes / 8 / at_least_one(a.inner)), [&](int64_t r0, int64_t r1) {
     if (a.inner == 1) {
       for (int64_t r = r0; r < r1;) {  // the rest of one x row at a time
@@ -246,14 +265,18 @@ template <class T, bool kAdd> static void scatter_along_of(const ScatterAlong& a
     for (int64_t t = t0; t < t1; ++t) {
       int64_t o = t / blocks, c = t % blocks * cols, end = c + cols < a.inner ? c + cols : a.inner;
       T* block = x + o * a.n * a.inner;
+      auto write = [](T& to, T v) __attribute__((always_inline)) {
+        if constexpr (kAdd) to = down<T>(acc_t<T>(up(to) + up(v)));
+        else to = v;
+      };
+      if (a.inner == 1) {
+        for (int64_t j = o * a.m; j < (o + 1) * a.m; ++j) write(block[a.index[j]], y[j]);
+        continue;
+      }
       for (int64_t j = 0; j < a.m; ++j) {
         const int64_t* index = a.index + (o * a.m + j) * a.inner;
         const T* in = y + (o * a.m + j) * a.inner;
-        for (int64_t k = c; k < end; ++k) {
-          T& to = block[index[k] * a.inner + k];
-          if constexpr (kAdd) to = down<T>(acc_t<T>(up(to) + up(in[k])));
-          else to = in[k];
-        }
+        for (int64_t k = c; k < end; ++k) write(block[index[k] * a.inner + k], in[k]);
       }
     }
   });

@@ -117,11 +117,11 @@ struct ConvBwdWeight { ConvGeometry g; const void *x, *dy; void *dw, *db; };    
 
 // ---- pool ----------------------------------------------------------------------------------------------------------
 // Same geometry with k == c. Windows past the input (ceil_mode) are cut; every window holds at least one input.
-// Max: index (same shape as y, contiguous, int64) is the position within the input's spatial dims, row-major; padding
-// never wins; NaN does. Average: divisor is the window's size within the padded input if count_include_pad, else within
+// Max: index (same shape as y, contiguous, int64 or int32: `index_dtype`) is the position within the input's spatial dims,
+// row-major; padding never wins; NaN does. Average: divisor is the window's size within the padded input if count_include_pad, else within
 // the input; divisor_override > 0 replaces it.
-struct MaxPoolFwd { ConvGeometry g; const void* x; void* y; int64_t* index; };   // index may be null
-struct MaxPoolBwd { ConvGeometry g; const void* dy; const int64_t* index; void* dx; };
+struct MaxPoolFwd { ConvGeometry g; const void* x; void *y, *index; DType index_dtype; };  // index may be null
+struct MaxPoolBwd { ConvGeometry g; const void *dy, *index; void* dx; DType index_dtype; };
 struct AvgPoolFwd { ConvGeometry g; const void* x; void* y; bool count_include_pad; int64_t divisor_override; };
 struct AvgPoolBwd { ConvGeometry g; const void* dy; void* dx; bool count_include_pad; int64_t divisor_override; };
 // Window of output o along a dim: [floor(o in / out), ceil((o + 1) in / out)). kernel, stride, pad, dilation unused.
@@ -233,6 +233,22 @@ struct NonZero { int64_t n; const bool* mask; int64_t* index; int64_t* found; };
 // y = x (outer, rows, cols) where col - row <= diagonal (`upper`: >= diagonal), else zero. size: bytes of an element.
 struct Triangle { int size; bool upper; int64_t outer, rows, cols, diagonal; const void* x; void* y; };
 
+// ---- sort ----------------------------------------------------------------------------------------------------------
+// NaN is the greatest, all NaN are equal; -0 equals 0. Equal elements keep their order. Rows are shorter than 2^32.
+constexpr int64_t kSortRow = 131072;  // what a longer row needs besides: see `work`
+// values, indices (outer, n): each row of x (outer, n) in order, and where its elements were. values may be null. work: 32 n
+// bytes where n > kSortRow.
+struct Sort { DType dtype; int64_t outer, n; const void* x; void* values; int64_t* indices; void* work; bool descending; };
+// values, indices (outer, k): the first k <= n of that order (descending where `largest`).
+struct TopK { DType dtype; int64_t outer, n, k; const void* x; void* values; int64_t* indices; bool largest; };
+// values, indices (outer): the element at place k of each row's order. median: at (n - 1) / 2, or the first NaN if there is
+// one; nanmedian: the same of the elements that are not NaN. n > 0. work: 16 n outer bytes where n > kSortRow.
+enum class Rank : int { kth, median, nanmedian };
+struct Kth { DType dtype; int64_t outer, n, k; const void* x; void* values; int64_t* indices; void* work; Rank rank; };
+// y (outer, m) = for each of x (outer, m) how many elements of its row of sorted (outer, n; `shared`: one row for all) are
+// less (`right`: less or equal).
+struct SearchSorted { DType dtype; int64_t outer, n, m; const void *sorted, *x; int64_t* y; bool shared, right; };
+
 // ---- random (and dropout) ------------------------------------------------------------------------------------------
 // y (n) from stream `stream` of `seed`: element i takes word i % 4 of Philox block i / 4 (float64 and normal pairs: two
 // words). uniform: [p0, p1). normal: mean p0, deviation p1 (Box-Muller). integer: [p0, p1) . bernoulli: 1 with chance p0.
@@ -287,10 +303,13 @@ struct AdamStep {
   TensorList list; void* const* p; const void* const* g; void* const* m; void* const* v; void* const* vmax;
   double lr, beta1, beta2, eps, weight_decay; int64_t step; bool decoupled, maximize;
 };
-// *norm = sqrt(sum over all elements of |g|^2), in fixed order; float64.
-struct GradNorm { TensorList list; const void* const* g; double* norm; };
+// *norm = the 2-norm, 1-norm or greatest magnitude (NaN passes) of all elements, in fixed order; float64.
+enum class NormOrder : int { two, one, infinity };
+struct GradNorm { TensorList list; const void* const* g; double* norm; NormOrder order; };
 // g *= scale, in place, for all.
 struct ScaleAll { TensorList list; void* const* g; double scale; };
+// g = min(max(g, low), high), in place, for all; NaN stays.
+struct ClampAll { TensorList list; void* const* g; double low, high; };
 
 // ---- measure -------------------------------------------------------------------------------------------------------
 // What this machine can do, for benches and `lamella info`. fma: independent register-only multiply-adds, `count`
@@ -315,9 +334,11 @@ struct MeasureTriad { int64_t n; float* a; const float *b, *c; float s; };
   K(attention_fwd, AttentionFwd) K(attention_bwd, AttentionBwd)                                                     \
   K(gather_rows, GatherRows) K(scatter_rows, ScatterRows) K(scatter_add_rows, ScatterAddRows)                       \
   K(gather_along, GatherAlong) K(scatter_along, ScatterAlong) K(nonzero, NonZero) K(triangle, Triangle)             \
+  K(sort, Sort) K(topk, TopK) K(kth, Kth) K(search_sorted, SearchSorted)                                            \
   K(random, Random) K(dropout, Dropout)                                                                             \
   K(recurrent_fwd, RecurrentFwd) K(recurrent_bwd, RecurrentBwd)                                                     \
   K(sgd_step, SgdStep) K(adam_step, AdamStep) K(grad_norm, GradNorm) K(scale_all, ScaleAll)                         \
+  K(clamp_all, ClampAll)                                                                                            \
   K(measure_fma, MeasureFma) K(measure_triad, MeasureTriad)
 
 // Those with a form of their own for dot-product instructions; every other entry of these tables is v4's.

@@ -6,15 +6,18 @@
 namespace lamella {
 namespace LAMELLA_ISA {
 
-constexpr int64_t kChunk = 16384;   // elements of one tensor that one task updates
-constexpr int64_t kGroup = 65536;   // small tensors are put together until a task has about this much
+constexpr int64_t kGroup = 65536;  // elements of a task, of as many tensors as that takes
 
-// f(tensor, begin, end) over every chunk of every tensor. Tasks are runs of consecutive chunks holding up to kGroup
-// elements: a function of the sizes alone.
-template <class F> static void for_chunks(const TensorList& list, const F& f) {
+static int64_t total_of(const TensorList& list) {
   int64_t total = 0;
   for (int64_t i = 0; i < list.count; ++i) total += list.size[i];
-  int64_t tasks = (total + kGroup - 1) / kGroup;
+  return total;
+}
+static int64_t tasks_of(const TensorList& list) { return ceil_div(total_of(list), kGroup); }
+
+// f(task, tensor, begin, end) over all of every tensor, cut into tasks by the sizes alone.
+template <class F> static void for_chunks(const TensorList& list, const F& f) {
+  const int64_t total = total_of(list), tasks = tasks_of(list);
   if (tasks == 0) return;
   parallel(tasks, [&](int64_t task) {
     // Elements [task * kGroup, (task + 1) * kGroup) of all tensors laid end to end.
@@ -22,7 +25,7 @@ template <class F> static void for_chunks(const TensorList& list, const F& f) {
     for (int64_t i = 0; i < list.count && start < to; start += list.size[i], ++i) {
       int64_t begin = from > start ? from - start : 0;
       int64_t end = to - start < list.size[i] ? to - start : list.size[i];
-      if (begin < end) f(i, begin, end);
+      if (begin < end) f(task, i, begin, end);
     }
   });
 }
@@ -102,20 +105,37 @@ template <class T> static void scale(void* const* g, double by, int64_t i, int64
   for_lanes<A>(begin, end, [&](int64_t j, int64_t n) { put(x + j, get(x + j, n) * A(by), n); });
 }
 
-// Sum of squares of one chunk: vector partial sums in the arithmetic type, folded into double.
-template <class T> static double squares(const void* g, int64_t begin, int64_t end) {
+template <class T> static void clamp(void* const* g, double low, double high, int64_t i, int64_t begin, int64_t end) {
+  using A = acc_t<T>;
+  T* x = static_cast<T*>(g[i]);
+  for_lanes<A>(begin, end, [&](int64_t j, int64_t n) {
+    put(x + j, vmin(splat(A(high)), vmax(splat(A(low)), get(x + j, n))), n);  // NaN stays
+  });
+}
+
+// What elements [begin, end) of one tensor add to a norm: vectors in the arithmetic type, folded into double.
+template <NormOrder order, class T> static void add_to_norm(double& norm, const void* g, int64_t begin, int64_t end) {
   using A = acc_t<T>;
   const T* x = static_cast<const T*>(g);
-  double total = 0;
-  for (int64_t b = begin; b < end; b += 1024) {
-    vec<A> sum = {};
-    for_lanes<A>(b, b + 1024 < end ? b + 1024 : end, [&](int64_t j, int64_t n) {
-      vec<A> d = get(x + j, n);
-      sum = fma(d, d, sum);
-    });
-    total += double(hsum(sum));
+  for (int64_t b = begin; b < end; b += 4096) {
+    vec<A> part[4] = {};
+    const int64_t stop = least(b + 4096, end);
+    auto take = [&](vec<A>& p, vec<A> v) {
+      if constexpr (order == NormOrder::two) p = fma(v, v, p);
+      else if constexpr (order == NormOrder::one) p += vabs(v);
+      else p = vmax_nan(p, vabs(v));
+    };
+    int64_t i = b;
+    for (; i + 4 * kLanes<A> <= stop; i += 4 * kLanes<A>)
+      for (int u = 0; u < 4; ++u) take(part[u], vload(x + i + u * kLanes<A>));
+    for_lanes<A>(i, stop, [&](int64_t j, int64_t n) { take(part[0], get(x + j, n)); });
+    if constexpr (order == NormOrder::infinity) {
+      const double top = double(hmax(vmax_nan(vmax_nan(part[0], part[1]), vmax_nan(part[2], part[3]))));
+      norm = norm != norm || norm > top ? norm : top;
+    } else {
+      norm += double(hsum((part[0] + part[1]) + (part[2] + part[3])));
+    }
   }
-  return total;
 }
 
 // Calls f with a null pointer of the element type: the one switch of this file.
@@ -131,41 +151,48 @@ template <class F> LAMELLA_INLINE void by_dtype(DType t, const F& f) {
 #define ELEMENT(pointer) __typeof__(*pointer)
 
 void sgd_step(const SgdStep& s) {
-  for_chunks(s.list, [&](int64_t i, int64_t begin, int64_t end) {
+  for_chunks(s.list, [&](int64_t, int64_t i, int64_t begin, int64_t end) {
     by_dtype(s.list.dtype[i], [&](auto* t) { sgd<ELEMENT(t)>(s, i, begin, end); });
   });
 }
 
 void adam_step(const AdamStep& s) {
-  for_chunks(s.list, [&](int64_t i, int64_t begin, int64_t end) {
+  for_chunks(s.list, [&](int64_t, int64_t i, int64_t begin, int64_t end) {
     by_dtype(s.list.dtype[i], [&](auto* t) { adam<ELEMENT(t)>(s, i, begin, end); });
   });
 }
 
 void scale_all(const ScaleAll& s) {
-  for_chunks(s.list, [&](int64_t i, int64_t begin, int64_t end) {
+  for_chunks(s.list, [&](int64_t, int64_t i, int64_t begin, int64_t end) {
     by_dtype(s.list.dtype[i], [&](auto* t) { scale<ELEMENT(t)>(s.g, s.scale, i, begin, end); });
   });
 }
 
-void grad_norm(const GradNorm& s) {
-  int64_t chunks = 0;
-  for (int64_t i = 0; i < s.list.count; ++i) chunks += (s.list.size[i] + kChunk - 1) / kChunk;
-  double* partial = static_cast<double*>(scratch(size_t(chunks + 1) * sizeof(double), 0));
-  int64_t first = 0;
-  for (int64_t i = 0; i < s.list.count; ++i) {
-    int64_t size = s.list.size[i], n = (size + kChunk - 1) / kChunk, group = kGroup / kChunk;
-    parallel_blocks(n, group, [&, first](int64_t begin, int64_t end) {
-      for (int64_t c = begin; c < end; ++c) {
-        int64_t b = c * kChunk, e = b + kChunk < size ? b + kChunk : size;
-        by_dtype(s.list.dtype[i], [&](auto* t) { partial[first + c] = squares<ELEMENT(t)>(s.g[i], b, e); });
-      }
-    });
-    first += n;
+void clamp_all(const ClampAll& s) {
+  for_chunks(s.list, [&](int64_t, int64_t i, int64_t begin, int64_t end) {
+    by_dtype(s.list.dtype[i], [&](auto* t) { clamp<ELEMENT(t)>(s.g, s.low, s.high, i, begin, end); });
+  });
+}
+
+template <NormOrder order> static double norm_of(const GradNorm& s) {
+  const int64_t tasks = tasks_of(s.list);
+  double* partial = static_cast<double*>(scratch(size_t(tasks + 1) * sizeof(double), 0));
+  for (int64_t t = 0; t < tasks; ++t) partial[t] = 0;
+  for_chunks(s.list, [&](int64_t task, int64_t i, int64_t begin, int64_t end) {
+    by_dtype(s.list.dtype[i], [&](auto* t) { add_to_norm<order, ELEMENT(t)>(partial[task], s.g[i], begin, end); });
+  });
+  double all = 0;
+  for (int64_t t = 0; t < tasks; ++t) {
+    if (order != NormOrder::infinity) all += partial[t];
+    else all = all != all || all > partial[t] ? all : partial[t];
   }
-  double total = 0;
-  for (int64_t c = 0; c < chunks; ++c) total += partial[c];
-  *s.norm = __builtin_sqrt(total);
+  return order == NormOrder::two ? __builtin_sqrt(all) : all;
+}
+
+void grad_norm(const GradNorm& s) {
+  *s.norm = s.order == NormOrder::two   ? norm_of<NormOrder::two>(s)
+            : s.order == NormOrder::one ? norm_of<NormOrder::one>(s)
+                                        : norm_of<NormOrder::infinity>(s);
 }
 
 }  // namespace LAMELLA_ISA

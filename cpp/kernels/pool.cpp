@@ -33,12 +33,12 @@ static Window window(const ConvGeometry& g, int i, int64_t o, bool adaptive, boo
 static Window covering(const ConvGeometry& g, int d, int64_t i, bool adaptive) {
   int64_t in = g.in[d], out = g.out[d], begin, end;
   if (adaptive) {
-    begin = i * out / in;
-    end = ((i + 1) * out + in - 1) / in;
+    begin = Division(i * out, in).quotient;
+    end = Division((i + 1) * out + in - 1, in).quotient;
   } else {
-    begin = ceil_div(i + g.pad[d] - g.kernel[d] + 1, g.stride[d]);
-    end = (i + g.pad[d]) / g.stride[d] + 1;
-    if (begin < 0) begin = 0;
+    const int64_t past = i + g.pad[d] - g.kernel[d];
+    begin = past < 0 ? 0 : Division(past, g.stride[d]).quotient + 1;
+    end = Division(i + g.pad[d], g.stride[d]).quotient + 1;
     if (end > out) end = out;
   }
   return {begin, end, 0};
@@ -159,10 +159,11 @@ template <class T> static void max_rows(const MaxPoolFwd& a, int64_t begin, int6
     }
     store_row(static_cast<T*>(a.y) + n * g.y_stride[0] + c * g.y_stride[1] + od * g.y_stride[2] + oh * g.y_stride[3],
               best, Q, g.y_stride[4]);
-    if (a.index) {
-      int64_t* index = a.index + (((n * g.c + c) * g.out[0] + od) * g.out[1] + oh) * Q;
-      for (int64_t o = 0; o < Q; ++o) index[o] = where[o];
-    }
+    const int64_t at = (((n * g.c + c) * g.out[0] + od) * g.out[1] + oh) * Q;
+    if (a.index && a.index_dtype == DType::i32)
+      for (int64_t o = 0; o < Q; ++o) static_cast<int32_t*>(a.index)[at + o] = int32_t(where[o]);
+    else if (a.index)
+      for (int64_t o = 0; o < Q; ++o) static_cast<int64_t*>(a.index)[at + o] = where[o];
   });
 }
 
@@ -190,7 +191,7 @@ template <class T> static void adaptive_max_rows(const AdaptiveMaxPoolFwd& a, in
   });
 }
 
-template <class T> static void max_planes_bwd(const MaxPoolBwd& a, int64_t begin, int64_t end) {
+template <class T, class Index> static void max_planes_bwd(const MaxPoolBwd& a, int64_t begin, int64_t end) {
   using A = acc_t<T>;
   const ConvGeometry& g = a.g;
   const int64_t *xs = g.x_stride, *ys = g.y_stride;
@@ -199,7 +200,7 @@ template <class T> static void max_planes_bwd(const MaxPoolBwd& a, int64_t begin
   for (int64_t p = begin; p < end; ++p) {
     T* dx = static_cast<T*>(a.dx) + p / g.c * xs[0] + p % g.c * xs[1];
     const T* dy = static_cast<const T*>(a.dy) + p / g.c * ys[0] + p % g.c * ys[1];
-    const int64_t* index = a.index + p * g.out[0] * g.out[1] * Q;
+    const Index* index = static_cast<const Index*>(a.index) + p * g.out[0] * g.out[1] * Q;
     A* sum = direct ? reinterpret_cast<A*>(dx) : static_cast<A*>(scratch(D * H * W * sizeof(A)));
     std::memset(sum, 0, D * H * W * sizeof(A));
     for (int64_t od = 0; od < g.out[0]; ++od)
@@ -224,9 +225,13 @@ template <class A> static A sum_row(const A* p, int64_t n) {
   A s = 0;
   int64_t i = 0;
   if (n >= L) {
-    vec<A> v = vload(p);
-    for (i = L; i + L <= n; i += L) v += vload(p + i);
-    s = hsum(v);
+    vec<A> v = {}, w = {};
+    for (; i + 2 * L <= n; i += 2 * L) {
+      v += vload(p + i);
+      w += vload(p + i + L);
+    }
+    for (; i + L <= n; i += L) v += vload(p + i);
+    s = hsum(v + w);
   }
   for (; i < n; ++i) s += p[i];
   return s;
@@ -248,7 +253,7 @@ template <class T> static void average_rows(const Average& a, const void* x, voi
   const ConvGeometry& g = a.g;
   const int64_t *xs = g.x_stride, *ys = g.y_stride;
   int64_t W = g.in[2], Q = g.out[2], q = round_up(Q, L), pad = a.adaptive ? 0 : g.pad[2], step = g.stride[2];
-  bool regular = !a.adaptive && step <= 2;
+  bool regular = !a.adaptive && step <= 2 && Q > 1, direct = !regular && __is_same(T, A) && xs[4] == 1;
   int64_t reach = regular ? (q - 1) * step + g.kernel[2] + L : 0;
   int64_t width = round_up((reach > pad + W ? reach : pad + W) + 1, 16);
   A* row = static_cast<A*>(scratch((width + 2 * q) * sizeof(A) + Q * sizeof(Window)));
@@ -264,14 +269,17 @@ template <class T> static void average_rows(const Average& a, const void* x, voi
     const T* plane = static_cast<const T*>(x) + n * xs[0] + c * xs[1];
     Window d = window(g, 0, od, a.adaptive, a.count_pad), h = window(g, 1, oh, a.adaptive, a.count_pad);
     bool first = true;
-    for (int64_t id = d.begin; id < d.end; ++id)
+    const A* sums = row + pad;
+    if (direct && (d.end - d.begin) * (h.end - h.begin) == 1) {
+      sums = reinterpret_cast<const A*>(plane + d.begin * xs[2] + h.begin * xs[3]);
+    } else for (int64_t id = d.begin; id < d.end; ++id)
       for (int64_t ih = h.begin; ih < h.end; ++ih, first = false) {
         const T* from = plane + id * xs[2] + ih * xs[3];
         if (first) load_row<false>(row + pad, from, W, xs[4]);
         else load_row<true>(row + pad, from, W, xs[4]);
       }
-    if (first) std::memset(row + pad, 0, W * sizeof(A));
-    if (!regular) for (int64_t o = 0; o < Q; ++o) sum[o] = sum_row(row + pad + columns[o].begin, columns[o].end - columns[o].begin);
+    if (first && sums == row + pad) std::memset(row + pad, 0, W * sizeof(A));
+    if (!regular) for (int64_t o = 0; o < Q; ++o) sum[o] = sum_row(sums + columns[o].begin, columns[o].end - columns[o].begin);
     else if (step == 1) sum_taps<1>(row, sum, Q, g.kernel[2]);
     else sum_taps<2>(row, sum, Q, g.kernel[2]);
     A rows = A(divisor(a, d, h));
@@ -280,46 +288,114 @@ template <class T> static void average_rows(const Average& a, const void* x, voi
   });
 }
 
-// The adjoint, by rows of the input: the output rows above it are added, then spread over their windows' columns.
+// row[i] = sum of v[o] over the windows that hold i: o step - pad <= i < o step - pad + kernel. v has zeros for `margin`
+// elements before it and for a vector and more behind it; row has room for whole vectors.
+template <class A> static void spread_taps(const A* v, A* row, int64_t n, int64_t kernel, int64_t step, int64_t pad) {
+  constexpr int64_t L = kLanes<A>;
+  // i + pad = step q + phase is held by the windows q - j, step j + phase < kernel
+  auto taps = [&](int64_t q, int64_t phase) {
+    vec<A> s = {};
+    for (int64_t t = phase, j = 0; t < kernel; t += step, ++j) s += vload(v + q - j);
+    return s;
+  };
+  if (step == 1) {
+    for (int64_t i = 0; i < n; i += L) vstore(row + i, taps(i + pad, 0));
+    return;
+  }
+  for (int64_t i = -(pad & 1), q = pad / 2; i < n; i += 2 * L, q += L) {  // row has room for one before it, too
+    const vec<A> even = taps(q, 0), odd = taps(q, 1);
+    vec<A> low, high;
+    if constexpr (L == 16) {
+      low = __builtin_shufflevector(even, odd, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+      high = __builtin_shufflevector(even, odd, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
+    } else if constexpr (L == 8) {
+      low = __builtin_shufflevector(even, odd, 0, 8, 1, 9, 2, 10, 3, 11);
+      high = __builtin_shufflevector(even, odd, 4, 12, 5, 13, 6, 14, 7, 15);
+    } else if constexpr (L == 4) {
+      low = __builtin_shufflevector(even, odd, 0, 4, 1, 5);
+      high = __builtin_shufflevector(even, odd, 2, 6, 3, 7);
+    } else {
+      low = __builtin_shufflevector(even, odd, 0, 2);
+      high = __builtin_shufflevector(even, odd, 1, 3);
+    }
+    vstore(row + i, low);
+    vstore(row + i + L, high);
+  }
+}
+
+// The adjoint, by rows of the input: the output rows above it are added, then spread over their windows' columns. A row
+// under the same windows as the one before is the same.
 template <class T> static void average_rows_bwd(const Average& a, const void* dy, void* dx, int64_t begin, int64_t end) {
   using A = acc_t<T>;
-  constexpr int L = kLanes<A>;
+  constexpr int64_t L = kLanes<A>;
   const ConvGeometry& g = a.g;
   const int64_t *xs = g.x_stride, *ys = g.y_stride;
-  int64_t W = g.in[2], Q = g.out[2], q = round_up(Q, L);
-  A* sum = static_cast<A*>(scratch((2 * q + round_up(W, L)) * sizeof(A) + 2 * Q * sizeof(Window)));
-  A *scale = sum + q, *row = scale + q;
-  auto columns = reinterpret_cast<Window*>(row + round_up(W, L));
+  const int64_t W = g.in[2], Q = g.out[2], q = round_up(Q, L), step = g.stride[2], kernel = g.kernel[2];
+  const bool regular = !a.adaptive && step <= 2 && Q > 1;
+  const int64_t margin = regular ? round_up(kernel, L) : 0, behind = regular ? round_up(kernel + W, L) + 2 * L : 0;
+  const int64_t room = round_up(W, 2 * L) + 4 * L, sums = margin + q + behind;
+  A* sum = static_cast<A*>(scratch((sums + q + room) * sizeof(A) + 2 * Q * sizeof(Window))) + margin;
+  A *scale = sum + q + behind, *row = scale + q + L;
+  auto columns = reinterpret_cast<Window*>(scale + q + room);
+  std::memset(sum - margin, 0, size_t(sums) * sizeof(A));
+  for (int64_t o = 0; o < q; ++o) scale[o] = 0;
   for (int64_t o = 0; o < Q; ++o) {
     columns[o] = window(g, 2, o, a.adaptive, a.count_pad);
     scale[o] = A(1) / A(divisor(a, columns[o]));
   }
+  Window last_d{-1, -1, 0}, last_h{-1, -1, 0};
+  int64_t last_plane = -1;
   each_row(begin, end, g.c, g.in[0], g.in[1], [&](int64_t n, int64_t c, int64_t id, int64_t ih) {
+    T* const to = static_cast<T*>(dx) + n * xs[0] + c * xs[1] + id * xs[2] + ih * xs[3];
+    const Window od = covering(g, 0, id, a.adaptive), oh = covering(g, 1, ih, a.adaptive);
+    if (n * g.c + c == last_plane && od.begin == last_d.begin && od.end == last_d.end && oh.begin == last_h.begin &&
+        oh.end == last_h.end)
+      return store_row(to, row, W, xs[4]);
+    last_plane = n * g.c + c;
+    last_d = od;
+    last_h = oh;
     const T* plane = static_cast<const T*>(dy) + n * ys[0] + c * ys[1];
-    Window od = covering(g, 0, id, a.adaptive), oh = covering(g, 1, ih, a.adaptive);
-    for (int64_t o = 0; o < Q; ++o) sum[o] = 0;
+    bool first = true;
     for (int64_t d = od.begin; d < od.end; ++d)
-      for (int64_t h = oh.begin; h < oh.end; ++h) {
+      for (int64_t h = oh.begin; h < oh.end; ++h, first = false) {
         const T* from = plane + d * ys[2] + h * ys[3];
-        A weight = A(1) / A(divisor(a, window(g, 0, d, a.adaptive, a.count_pad), window(g, 1, h, a.adaptive, a.count_pad)));
+        const vec<A> weight = splat(
+            A(1) / A(divisor(a, window(g, 0, d, a.adaptive, a.count_pad), window(g, 1, h, a.adaptive, a.count_pad))));
         int64_t o = 0;
-        if (ys[4] == 1) for (; o + L <= Q; o += L) vstore(sum + o, fma(vload(from + o), splat(weight), vload(sum + o)));
-        for (; o < Q; ++o) sum[o] += up(from[o * ys[4]]) * weight;
+        if (ys[4] == 1) {
+          for (; o + L <= Q; o += L) vstore(sum + o, fma(vload(from + o), weight, first ? vec<A>{} : vload(sum + o)));
+          if (o < Q) vstore(sum + o, fma(vload(from + o, Q - o), weight, first ? vec<A>{} : vload(sum + o)));
+        } else {
+          for (; o < Q; ++o) sum[o] = (first ? A(0) : sum[o]) + up(from[o * ys[4]]) * weight[0];
+        }
       }
-    for (int64_t i = 0; i < W; ++i) row[i] = 0;
-    for (int64_t o = 0; o < Q; ++o) {
-      A v = sum[o] * scale[o];
-      for (int64_t i = columns[o].begin; i < columns[o].end; ++i) row[i] += v;
+    if (first) std::memset(sum, 0, size_t(q) * sizeof(A));
+    for (int64_t o = 0; o < q; o += L) vstore(sum + o, vload(sum + o) * vload(scale + o));
+    if (regular) {
+      spread_taps(sum, row, W, kernel, step, g.pad[2]);
+    } else {
+      for (int64_t i = 0; i < W; ++i) row[i] = 0;
+      for (int64_t o = 0; o < Q; ++o)
+        for (int64_t i = columns[o].begin; i < columns[o].end; ++i) row[i] += sum[o];
     }
-    store_row(static_cast<T*>(dx) + n * xs[0] + c * xs[1] + id * xs[2] + ih * xs[3], row, W, xs[4]);
+    store_row(to, row, W, xs[4]);
   });
 }
 
 // A window that is the whole of the last dims (global pooling) over adjacent memory is one long row.
 static Average flatten_global(Average a) {
   ConvGeometry& g = a.g;
+  bool even = a.adaptive;
+  for (int i = 0; i < 3; ++i) even &= g.in[i] % g.out[i] == 0;
+  if (even) {  // windows side by side are no different from plain ones
+    a.adaptive = false;
+    for (int i = 0; i < 3; ++i) {
+      g.kernel[i] = g.stride[i] = g.in[i] / g.out[i];
+      g.pad[i] = 0;
+    }
+  }
   auto whole = [&](int i) { return g.out[i] == 1 && g.kernel[i] == g.in[i] && g.pad[i] == 0; };
-  if (a.adaptive) return a;
+  if (a.adaptive || a.divisor) return a;
   for (int i = 1; i >= 0; --i) {
     if (!whole(2) || !whole(i) || g.x_stride[2 + i] != g.in[2] * g.x_stride[4]) return a;
     g.in[2] *= g.in[i];
@@ -353,7 +429,8 @@ static void average(const Average& given, const void* x, void* y) {
   });
 }
 
-static void average_bwd(const Average& a, const void* dy, void* dx) {
+static void average_bwd(const Average& given, const void* dy, void* dx) {
+  const Average a = flatten_global(given);
   for_float(a.g.dtype, [&](auto t) {
     parallel_blocks(input_rows(a.g), rows_per_task(row_cost(a.g, 1)),
                     [&](int64_t b, int64_t e) { average_rows_bwd<decltype(t)>(a, dy, dx, b, e); });
@@ -370,7 +447,10 @@ void max_pool_fwd(const MaxPoolFwd& a) {
 void max_pool_bwd(const MaxPoolBwd& a) {
   int64_t plane = a.g.in[0] * a.g.in[1] * a.g.in[2] + 2 * a.g.out[0] * a.g.out[1] * a.g.out[2];
   for_float(a.g.dtype, [&](auto t) {
-    parallel_blocks(a.g.n * a.g.c, rows_per_task(plane), [&](int64_t b, int64_t e) { max_planes_bwd<decltype(t)>(a, b, e); });
+    parallel_blocks(a.g.n * a.g.c, rows_per_task(plane), [&](int64_t b, int64_t e) {
+      if (a.index_dtype == DType::i32) max_planes_bwd<decltype(t), int32_t>(a, b, e);
+      else max_planes_bwd<decltype(t), int64_t>(a, b, e);
+    });
   });
 }
 

@@ -131,11 +131,19 @@ template <class Op, class S> void join(void* states, const void* with, int64_t n
 template <template <class> class Op, class A, class S = A> constexpr Reducer reducer() {
   return {int(sizeof(S)), block<Op<S>, A, S>, rows<Op<S>, A, S>, clear<Op<S>, S>, join<Op<S>, S>};
 }
+// Bytes of 0 and 1, in whole words: a chain of logic on bool would not become vectors.
+template <class Op> void bool_block(const void* x, int64_t n, int64_t, void* state) {
+  const uint8_t* p = static_cast<const uint8_t*>(x);
+  uint8_t all = Op::zero;
+  if constexpr (Op::zero) for (int64_t i = 0; i < n; ++i) all &= p[i];
+  else for (int64_t i = 0; i < n; ++i) all |= p[i];
+  *static_cast<bool*>(state) = all;
+}
 template <> constexpr Reducer reducer<Any, bool, bool>() {
-  return {1, block<Any<bool>, bool, bool>, rows<Any<bool>, bool, bool>, clear<Any<bool>, bool>, join<Any<bool>, bool>};
+  return {1, bool_block<Any<bool>>, rows<Any<bool>, bool, bool>, clear<Any<bool>, bool>, join<Any<bool>, bool>};
 }
 template <> constexpr Reducer reducer<All, bool, bool>() {
-  return {1, block<All<bool>, bool, bool>, rows<All<bool>, bool, bool>, clear<All<bool>, bool>, join<All<bool>, bool>};
+  return {1, bool_block<All<bool>>, rows<All<bool>, bool, bool>, clear<All<bool>, bool>, join<All<bool>, bool>};
 }
 
 // ---- argmax and argmin: the extreme value of a block, then its first place ------------------------------------------

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "ops/index.h"
+#include <algorithm>
+#include <atomic>
+#include "core/threads.h"
 #include "dispatch/dispatch.h"
 #include "ops/elementwise.h"
 #include "ops/index_check.h"
@@ -36,24 +39,49 @@ static Dims position_of(int64_t flat, const Shape& shape) {
   return at;
 }
 
+// What a scan of indices finds: one out of range, one below zero.
+struct Scan {
+  const int64_t* p;
+  int64_t n, size;
+  bool wrap;
+  std::atomic<bool> bad{false}, negative{false};
+  static constexpr int64_t kChunk = 65536;
+
+  static void chunk(void* self, int64_t c) {
+    Scan& s = *static_cast<Scan*>(self);
+    const int64_t end = std::min(s.n, (c + 1) * kChunk);
+    uint64_t bad = 0, low = 0;
+    if (s.wrap)
+      for (int64_t i = c * kChunk; i < end; ++i) {
+        bad |= uint64_t(s.p[i] + (s.p[i] < 0 ? s.size : 0)) >= uint64_t(s.size);
+        low |= uint64_t(s.p[i]);
+      }
+    else
+      for (int64_t i = c * kChunk; i < end; ++i) bad |= uint64_t(s.p[i]) >= uint64_t(s.size);
+    if (bad) s.bad.store(true, std::memory_order_relaxed);
+    if (low >> 63) s.negative.store(true, std::memory_order_relaxed);
+  }
+  Scan(const int64_t* p, int64_t n, int64_t size, bool wrap) : p(p), n(n), size(size), wrap(wrap) {
+    const int64_t chunks = (n + kChunk - 1) / kChunk;
+    if (chunks == 1) chunk(this, 0);
+    else run_tasks(chunks, chunk, this);
+  }
+};
+
 Array checked_index(const char* op, const Array& index, int64_t size, bool wrap, int dim) {
   check<TypeError>(is_integer(index.dtype), "[", op, "] index must have an integer dtype, got ", name_of(index.dtype));
   Array checked = contiguous(cast(index, DType::i64));
   const int64_t* p = checked.data<int64_t>();
-  int64_t n = checked.numel(), low = 0;
-  bool bad = false;
-  for (int64_t i = 0; i < n; ++i) {
-    bad |= uint64_t(p[i] + (p[i] < 0 && wrap ? size : 0)) >= uint64_t(size);
-    low |= p[i];
-  }
-  if (bad) {
+  const int64_t n = checked.numel();
+  const Scan scan(p, n, size, wrap);
+  if (scan.bad) {
     int64_t i = 0;
     while (uint64_t(p[i] + (p[i] < 0 && wrap ? size : 0)) < uint64_t(size)) ++i;
     std::string where = dim < 0 ? "" : text(" along dimension ", dim);
     std::string at = index.ndim() ? text(" at position ", position_of(i, index.shape)) : "";
     throw IndexError(text("[", op, "] index must be in [", wrap ? -size : 0, ", ", size, ")", where, ", got ", p[i], at));
   }
-  if (low >= 0) return checked;  // the sign bit of none is set
+  if (!scan.negative) return checked;
   Array wrapped = empty(index.shape, DType::i64);
   int64_t* w = wrapped.data<int64_t>();
   for (int64_t i = 0; i < n; ++i) w[i] = p[i] < 0 ? p[i] + size : p[i];

@@ -84,12 +84,13 @@ void adam_step(const Arrays& p, const Arrays& g, const Arrays& m, const Arrays& 
                        o.beta1, o.beta2, o.eps, o.weight_decay, o.step, o.decoupled, o.maximize});
 }
 
-double grad_norm(const Arrays& g) {
+double grad_norm(const Arrays& g, double p) {
   Lists l = lists_of("grad_norm", g);
   Arrays keep;
   auto pg = read("grad_norm", g, g, keep);
   double norm = 0;
-  kernels().grad_norm({l.list(), pg.data(), &norm});
+  const NormOrder order = p == 2 ? NormOrder::two : p == 1 ? NormOrder::one : NormOrder::infinity;
+  kernels().grad_norm({l.list(), pg.data(), &norm, order});
   return norm;
 }
 
@@ -97,6 +98,12 @@ void scale_all(const Arrays& g, double scale) {
   Lists l = lists_of("scale_all", g);
   auto pg = written("scale_all", "gradient", g, g);
   kernels().scale_all({l.list(), pg.data(), scale});
+}
+
+void clamp_all(const Arrays& g, double low, double high) {
+  Lists l = lists_of("clamp_all", g);
+  auto pg = written("clamp_all", "gradient", g, g);
+  kernels().clamp_all({l.list(), pg.data(), low, high});
 }
 
 }  // namespace lamella::ops

@@ -32,9 +32,28 @@ ConvGeometry planes(const Array& x, const Shape& xs, const Shape& ys) {
   return g;
 }
 
-void set_window(ConvGeometry& g, const PoolOptions& o, int dims) {
+// x (n, c, h, w) or (n, c, w) with c innermost in memory (and not the plain layout, too).
+bool channels_last(const Array& x) {
+  if (x.ndim() > 4 || x.is_contiguous()) return false;
+  return (x.ndim() == 4 ? x.permute({0, 2, 3, 1}) : x.permute({0, 2, 1})).is_contiguous();
+}
+Array empty_channels_last(const Shape& s, DType dtype) {
+  if (s.n == 4) return empty({s[0], s[2], s[3], s[1]}, dtype).permute({0, 3, 1, 2});
+  return empty({s[0], s[2], s[1]}, dtype).permute({0, 2, 1});
+}
+
+// The same pooling of such arrays: one channel of depth h, height w and width c, its windows one wide.
+ConvGeometry pixels(DType dtype, const Shape& xs, const Shape& ys) {
+  const auto turned = [](const Shape& s) { return s.n == 4 ? Shape{s[0], 1, s[2], s[3], s[1]} : Shape{s[0], 1, 1, s[2], s[1]}; };
+  Array like;
+  like.dtype = dtype;
+  return planes(like, turned(xs), turned(ys));
+}
+
+// The window's dims end at dim `last` of the geometry.
+void set_window(ConvGeometry& g, const PoolOptions& o, int dims, int last = 2) {
   for (int i = 0; i < dims; ++i) {
-    int d = 3 - dims + i;
+    int d = last + 1 - dims + i;
     g.kernel[d] = o.kernel[i];
     g.stride[d] = o.stride[i];
     g.pad[d] = o.padding[i];
@@ -73,6 +92,12 @@ Shape output_shape(const char* op, const Shape& x, const PoolOptions& o) {
   return y;
 }
 
+int64_t plane_size(const Shape& x) {
+  int64_t n = 1;
+  for (int i = 2; i < x.n; ++i) n *= x[i];
+  return n;
+}
+
 Shape adaptive_shape(const char* op, const Shape& x, const Dims& output) {
   check<ValueError>(output.n == x.n - 2, "[", op, "] output_size must have ", x.n - 2, " numbers, got ", output);
   Shape y{x[0], x[1]};
@@ -87,14 +112,22 @@ Shape adaptive_shape(const char* op, const Shape& x, const Dims& output) {
 
 }  // namespace
 
-std::pair<Array, Array> max_pool(const Array& x, const PoolOptions& o, bool with_index) {
+std::pair<Array, Array> max_pool(const Array& x, const PoolOptions& o, PoolIndex kind) {
   check_input("max_pool", x);
   Shape shape = output_shape("max_pool", x.shape, o);
+  if (kind == PoolIndex::none && channels_last(x)) {  // positions are those of planes
+    Array y = empty_channels_last(shape, x.dtype);
+    ConvGeometry g = pixels(x.dtype, x.shape, shape);
+    set_window(g, o, x.ndim() - 2, 1);
+    kernels().max_pool_fwd({g, x.data(), y.data(), nullptr, DType::i64});
+    return {y, Array()};
+  }
   Array xc = contiguous(x), y = empty(shape, x.dtype), index;
-  if (with_index) index = empty(shape, DType::i64);
+  const DType type = kind == PoolIndex::small && plane_size(x.shape) < int64_t(1) << 31 ? DType::i32 : DType::i64;
+  if (kind != PoolIndex::none) index = empty(shape, type);
   ConvGeometry g = planes(xc, x.shape, shape);
   set_window(g, o, x.ndim() - 2);
-  kernels().max_pool_fwd({g, xc.data(), y.data(), with_index ? index.data<int64_t>() : nullptr});
+  kernels().max_pool_fwd({g, xc.data(), y.data(), index.defined() ? index.data() : nullptr, type});
   return {y, index};
 }
 
@@ -102,13 +135,20 @@ Array max_pool_grad(const Array& dy, const Array& index, const Shape& input) {
   check<ValueError>(dy.shape == index.shape && input.n == dy.ndim(), "[max_pool_grad] dy and index must have one shape, got ",
                     dy.shape, " and ", index.shape);
   Array dyc = contiguous(dy), ic = contiguous(index), dx = empty(input, dy.dtype);
-  kernels().max_pool_bwd({planes(dyc, input, dy.shape), dyc.data(), ic.data<int64_t>(), dx.data()});
+  kernels().max_pool_bwd({planes(dyc, input, dy.shape), dyc.data(), ic.data(), dx.data(), ic.dtype});
   return dx;
 }
 
 Array avg_pool(const Array& x, const PoolOptions& o, const AvgOptions& a) {
   check_input("avg_pool", x);
   Shape shape = output_shape("avg_pool", x.shape, o);
+  if (channels_last(x)) {
+    Array y = empty_channels_last(shape, x.dtype);
+    ConvGeometry g = pixels(x.dtype, x.shape, shape);
+    set_window(g, o, x.ndim() - 2, 1);
+    kernels().avg_pool_fwd({g, x.data(), y.data(), a.count_include_pad, a.divisor_override});
+    return y;
+  }
   Array xc = contiguous(x), y = empty(shape, x.dtype);
   ConvGeometry g = planes(xc, x.shape, shape);
   set_window(g, o, x.ndim() - 2);
@@ -119,6 +159,13 @@ Array avg_pool(const Array& x, const PoolOptions& o, const AvgOptions& a) {
 Array avg_pool_grad(const Array& dy, const Shape& input, const PoolOptions& o, const AvgOptions& a) {
   Shape shape = output_shape("avg_pool_grad", input, o);
   check<ValueError>(dy.shape == shape, "[avg_pool_grad] dy must have shape ", shape, ", got ", dy.shape);
+  if (channels_last(dy)) {
+    Array dx = empty_channels_last(input, dy.dtype);
+    ConvGeometry g = pixels(dy.dtype, input, shape);
+    set_window(g, o, input.n - 2, 1);
+    kernels().avg_pool_bwd({g, dy.data(), dx.data(), a.count_include_pad, a.divisor_override});
+    return dx;
+  }
   Array dyc = contiguous(dy), dx = empty(input, dy.dtype);
   ConvGeometry g = planes(dyc, input, shape);
   set_window(g, o, input.n - 2);
@@ -129,12 +176,22 @@ Array avg_pool_grad(const Array& dy, const Shape& input, const PoolOptions& o, c
 Array adaptive_avg_pool(const Array& x, const Dims& output) {
   check_input("adaptive_avg_pool", x);
   Shape shape = adaptive_shape("adaptive_avg_pool", x.shape, output);
+  if (channels_last(x)) {
+    Array y = empty_channels_last(shape, x.dtype);
+    kernels().adaptive_avg_pool_fwd({pixels(x.dtype, x.shape, shape), x.data(), y.data()});
+    return y;
+  }
   Array xc = contiguous(x), y = empty(shape, x.dtype);
   kernels().adaptive_avg_pool_fwd({planes(xc, x.shape, shape), xc.data(), y.data()});
   return y;
 }
 
 Array adaptive_avg_pool_grad(const Array& dy, const Shape& input) {
+  if (channels_last(dy)) {
+    Array dx = empty_channels_last(input, dy.dtype);
+    kernels().adaptive_avg_pool_bwd({pixels(dy.dtype, input, dy.shape), dy.data(), dx.data()});
+    return dx;
+  }
   Array dyc = contiguous(dy), dx = empty(input, dy.dtype);
   kernels().adaptive_avg_pool_bwd({planes(dyc, input, dy.shape), dyc.data(), dx.data()});
   return dx;
@@ -144,7 +201,14 @@ std::pair<Array, Array> adaptive_max_pool(const Array& x, const Dims& output) {
   check_input("adaptive_max_pool", x);
   Shape shape = adaptive_shape("adaptive_max_pool", x.shape, output);
   Array xc = contiguous(x), y = empty(shape, x.dtype), index = empty(shape, DType::i64);
-  kernels().adaptive_max_pool_fwd({planes(xc, x.shape, shape), xc.data(), y.data(), index.data<int64_t>()});
+  ConvGeometry g = planes(xc, x.shape, shape);
+  bool even = true;
+  for (int i = 0; i < 3; ++i) {
+    even &= g.in[i] % g.out[i] == 0;
+    g.kernel[i] = g.stride[i] = g.in[i] / g.out[i];
+  }
+  if (even) kernels().max_pool_fwd({g, xc.data(), y.data(), index.data(), DType::i64});  // windows side by side
+  else kernels().adaptive_max_pool_fwd({g, xc.data(), y.data(), index.data<int64_t>()});
   return {y, index};
 }
 

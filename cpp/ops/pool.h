@@ -8,7 +8,8 @@ namespace lamella::ops {
 
 struct PoolOptions { Dims kernel, stride, padding, dilation; bool ceil_mode; };
 
-std::pair<Array, Array> max_pool(const Array& x, const PoolOptions&, bool with_index);  // y, int64 positions
+enum class PoolIndex { none, small, whole };  // positions: not wanted, int32 where they fit, int64
+std::pair<Array, Array> max_pool(const Array& x, const PoolOptions&, PoolIndex);  // y, positions of the winners
 Array max_pool_grad(const Array& dy, const Array& index, const Shape& input);           // adaptive max pooling's too
 
 struct AvgOptions { bool count_include_pad; int64_t divisor_override; };

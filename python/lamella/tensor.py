@@ -380,7 +380,7 @@ reshape view view_as reshape_as flatten ravel unflatten transpose swapaxes t per
 broadcast_to sum_to_size unsqueeze squeeze diagonal clone contiguous is_contiguous copy_ fill_
 zero_
 gather scatter scatter_ scatter_add scatter_add_ index_select index_add index_add_ index_put index_put_
-take_along_dim masked_select nonzero tril triu flip roll repeat_interleave
+take_along_dim masked_select nonzero sort argsort msort topk kthvalue median nanmedian unique unique_consecutive tril triu flip roll repeat_interleave
 split chunk unbind narrow repeat tile
 uniform_ normal_ bernoulli_ allclose
 """.split()

@@ -240,6 +240,16 @@ CASES = [
             )
         ],
     ),
+    Case(  # x is more than a cache holds: by strips of columns; the last strip is short
+        "gather_strips",
+        fn=lambda x, i: F.gather(x, 0, i),
+        ref=lambda x, i: np_gather(x, 0, i),
+        samples=[S(A((600, 1100)), I((310, 1100), 0, 600))],
+        kernels=("gather_along",),
+        dtypes=ALL_FLOATS,
+        grad=False,
+        layouts=False,
+    ),
     *(
         Case(
             f"gather_{dim}",

@@ -38,8 +38,14 @@ def adamw_reference(p, g, m, v):
     return p * (1 - 0.1 * 0.2) - step, m, v
 
 
-def norm(a, b):
-    return lamella.tensor(_core.grad_norm([a, b]), dtype=a.dtype)
+def norm(a, b, p):
+    return lamella.tensor(_core.grad_norm([a, b], p), dtype=a.dtype)
+
+
+def clamped(a, b):
+    a, b = a.detach().clone(), b.detach().clone()
+    _core.clamp_all([a, b], -0.5, 1.25)
+    return a, b
 
 
 def scaled(a, b):
@@ -48,6 +54,7 @@ def scaled(a, b):
     return a, b
 
 
+NAN, INF = float("nan"), float("inf")
 SIZES = ((0,), (1,), (37,), (130, 131), (70000,))
 ONCE = dict(grad=False, layouts=False)
 CASES = [
@@ -56,9 +63,21 @@ CASES = [
     Case(
         "grad_norm",
         norm,
-        lambda a, b: np.sqrt((a * a).sum() + (b * b).sum()),
-        [S(A(s), A((5, 3))) for s in SIZES],
+        lambda a, b, p: np.linalg.norm(np.r_[a.reshape(-1), b.reshape(-1)], p),
+        [S(A(s), A((5, 3)), p) for s in SIZES for p in (2.0, 1.0, INF)]
+        + [S(A((9,)), A((5,), special=(NAN,)), p) for p in (2.0, 1.0, INF)]
+        + [S(A((9,), special=(NAN,)), A((70_000,)), INF)],
         ("grad_norm",),
+        ALL_FLOATS,
+        **ONCE,
+    ),
+    Case(
+        "clamp_all",
+        clamped,
+        lambda a, b: (np.clip(a, -0.5, 1.25), np.clip(b, -0.5, 1.25)),
+        [S(A(s), A((5, 3), special=(NAN,))) for s in SIZES],
+        ("clamp_all",),
+        ALL_FLOATS,
         **ONCE,
     ),
     Case("scale_all", scaled, lambda a, b: (a * 0.25, b * 0.25), [S(A(s), A((5, 3))) for s in SIZES], ("scale_all",), ALL_FLOATS, **ONCE),

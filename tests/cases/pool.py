@@ -86,6 +86,12 @@ MAX, AVG = ("max_pool_fwd", "max_pool_bwd"), ("avg_pool_fwd", "avg_pool_bwd")
 ADAPTIVE = ("adaptive_avg_pool_fwd", "adaptive_avg_pool_bwd")
 x = lamella.zeros(1, 2, 4, 4)
 
+
+def last(pool):
+    """`pool` of the same values with channels innermost in memory."""
+    return lambda x, *args, **options: pool(x.movedim(1, -1).contiguous().movedim(-1, 1), *args, **options)
+
+
 CASES = [
     Case("max_pool1d", F.max_pool1d, max_reference(1), [S(A((2, 3, 19)), 3, 2, 1), S(A((3, 8)), 2)], kernels=MAX),
     Case(
@@ -122,6 +128,9 @@ CASES = [
             S(A((2, 2, 7, 7)), 3, 2, 1, ceil_mode=True),
             S(A((2, 2, 7, 7)), 3, 2, 1, count_include_pad=False),
             S(A((1, 2, 6, 9)), (2, 3), divisor_override=5),
+            S(A((1, 2, 6, 37)), 3, 1, 1),
+            S(A((1, 2, 9, 70)), (3, 5), 2, (1, 2)),
+            S(A((1, 2, 9, 40)), 2, 3),
         ],
         kernels=AVG,
         dtypes=ALL_FLOATS,
@@ -151,6 +160,31 @@ CASES = [
         adaptive_reference(2, np.max),
         [S(A((2, 3, 7, 9)), 1), S(A((2, 3, 7, 9)), (3, 4))],
         kernels=("adaptive_max_pool_fwd", "max_pool_bwd"),
+        dtypes=ALL_FLOATS,
+    ),
+    Case(
+        "max_pool2d channels last",
+        last(F.max_pool2d),
+        max_reference(2),
+        [S(A((2, 17, 8, 11)), 3, 2, 1), S(A((1, 3, 7, 5)), 2, ceil_mode=True)],
+        kernels=MAX,
+        dtypes=ALL_FLOATS,
+    ),
+    Case(
+        "avg_pool2d channels last",
+        last(F.avg_pool2d),
+        avg_reference(2),
+        [S(A((2, 17, 8, 11)), 3, 2, 1, count_include_pad=False), S(A((1, 3, 7, 5)), 2, ceil_mode=True), S(A((1, 40, 5, 4)), 3, 1, 1)],
+        kernels=AVG,
+        dtypes=ALL_FLOATS,
+    ),
+    Case("avg_pool1d channels last", last(F.avg_pool1d), avg_reference(1), [S(A((2, 5, 19)), 3, 2, 1)], kernels=AVG),
+    Case(
+        "adaptive_avg_pool2d channels last",
+        last(F.adaptive_avg_pool2d),
+        adaptive_reference(2, np.mean),
+        [S(A((2, 17, 6, 9)), 1), S(A((2, 5, 7, 8)), (3, 4))],
+        kernels=ADAPTIVE,
         dtypes=ALL_FLOATS,
     ),
 ]

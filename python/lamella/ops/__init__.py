@@ -13,6 +13,7 @@ from .join import *
 from .reduce import *
 from .view import *
 from .view import cast
+from .sort import *
 from .random import *
 from .recurrent import *
 from .conv import *

@@ -85,7 +85,7 @@ def index_get(input, indices):
 
 def index_get_vjp(node, dy):
     shape, *indices = node.ctx
-    return (index_put(_zeros(shape, dy.dtype), indices, dy, accumulate=True),)
+    return (index_put_(_zeros(shape, dy.dtype), indices, dy, accumulate=True),)
 
 
 def setitem(input, index, value):
@@ -205,7 +205,7 @@ def index_select_vjp(node, dy):
     shape, dim, index = node.ctx
     if not shape:
         return (dy.reshape(()),)
-    return (index_add(_zeros(shape, dy.dtype), dim, index, dy),)
+    return (index_add_(_zeros(shape, dy.dtype), dim, index, dy),)
 
 
 def index_add(input, dim, index, source, *, alpha=1):
@@ -242,7 +242,7 @@ def gather_vjp(node, dy):
     shape, dim, index = node.ctx
     if not shape:
         return (dy.reshape(()),)
-    return (scatter_add(_zeros(shape, dy.dtype), dim, index, dy),)
+    return (scatter_add_(_zeros(shape, dy.dtype), dim, index, dy),)
 
 
 def take_along_dim(input, indices, dim=None):

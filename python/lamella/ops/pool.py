@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from .. import _core
-from ..autograd import record
+from ..autograd import is_grad_enabled, record
 
 __all__ = [
     "adaptive_avg_pool1d",
@@ -70,13 +70,13 @@ def scatter_planes_vjp(node, ddx):
     flat = ddx.reshape(n, c, -1)
     from .index import gather
 
-    return (gather(flat, 2, index.reshape(n, c, -1)).reshape(index.shape),)
+    return (gather(flat, 2, index.to(_core.int64).reshape(n, c, -1)).reshape(index.shape),)
 
 
 def _max_pool(op, dims, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices):
     x, batched = _batched(op, input, dims)
     window = _window(op, dims, kernel_size, stride, padding, dilation)
-    y, index = _core.max_pool(x, *window, ceil_mode, return_indices or x.requires_grad)
+    y, index = _core.max_pool(x, *window, ceil_mode, x.requires_grad and is_grad_enabled(), return_indices)
     if index is not None:
         record(y, max_pool_vjp, (x,), (index, x.shape))
     if not batched:

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: MIT
-"""Gradient clipping."""
+"""Gradient clipping: one pass over all gradients, in a fixed order, whatever their number."""
 
 from __future__ import annotations
 
 from ... import ops
 from ...tensor import Tensor
 
-__all__ = ["clip_grad_norm_", "clip_grad_value_"]
+__all__ = ["clip_grad_norm_", "clip_grad_value_", "clip_grads_with_norm_", "get_total_norm"]
 
 
 def _gradients(parameters):
@@ -14,22 +14,55 @@ def _gradients(parameters):
     return [p.grad for p in parameters if p.grad is not None]
 
 
-def clip_grad_norm_(parameters, max_norm, norm_type=2.0, error_if_nonfinite=False):
-    """Scales all gradients, in place, so that their joint norm is at most max_norm; returns the norm before.
+def _contiguous(tensors):
+    """Those that a pass over memory can write, and the others."""
+    plain = [t for t in tensors if t.is_contiguous()]
+    return plain, [t for t in tensors if not t.is_contiguous()] if len(plain) < len(tensors) else []
 
-    One pass for the 2-norm. RuntimeError for a norm that is not finite, if asked for.
+
+def get_total_norm(tensors, norm_type=2.0, error_if_nonfinite=False, foreach=None):
+    """The norm of the vector of all tensors' norms, so for most p the p-norm of all their elements.
+
+    RuntimeError for a norm that is not finite, if asked for. `foreach` is PyTorch's; there is one way here.
     """
-    grads = _gradients(parameters)
-    norm = ops.total_norm(grads, float(norm_type))
+    tensors = [tensors] if isinstance(tensors, Tensor) else list(tensors)
+    norm = ops.total_norm(tensors, float(norm_type))
     if error_if_nonfinite and not ops.isfinite(norm).item():
-        raise RuntimeError(f"[clip_grad_norm_] the gradients' norm must be finite, got {norm.item()}")
-    scale = float(max_norm) / (norm.item() + 1e-6)
-    if grads and scale < 1:
-        ops.scale_(grads, scale)
+        raise RuntimeError(
+            f"[get_total_norm] the norm of order {float(norm_type)} must be finite, got {norm.item()}; "
+            "error_if_nonfinite=False lets it pass"
+        )
     return norm
 
 
-def clip_grad_value_(parameters, clip_value):
+def clip_grads_with_norm_(parameters, max_norm, total_norm, foreach=None):
+    """Scales all gradients, in place, by max_norm / (total_norm + 1e-6) where that is below 1."""
+    scale = float(max_norm) / (float(total_norm) + 1e-6)
+    if scale >= 1:
+        return
+    plain, strided = _contiguous(_gradients(parameters))
+    if plain:
+        ops.scale_(plain, scale)
+    for g in strided:
+        g.mul_(scale)
+
+
+def clip_grad_norm_(parameters, max_norm, norm_type=2.0, error_if_nonfinite=False, foreach=None):
+    """Scales all gradients, in place, so that their joint norm is at most max_norm; returns the norm before.
+
+    A norm that is NaN makes every gradient NaN, as in PyTorch. RuntimeError for one that is not finite, if asked for.
+    """
+    parameters = [parameters] if isinstance(parameters, Tensor) else list(parameters)
+    norm = get_total_norm(_gradients(parameters), norm_type, error_if_nonfinite)
+    clip_grads_with_norm_(parameters, max_norm, norm)
+    return norm
+
+
+def clip_grad_value_(parameters, clip_value, foreach=None):
     """Limits every element of every gradient, in place, to [-clip_value, clip_value]."""
-    for g in _gradients(parameters):
-        g.clamp_(-float(clip_value), float(clip_value))
+    limit = float(clip_value)
+    plain, strided = _contiguous(_gradients(parameters))
+    if plain:
+        ops.clamp_all_(plain, -limit, limit)
+    for g in strided:
+        g.clamp_(-limit, limit)

@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: MIT
+// Stable sort of rows, and binary search in sorted ones. A row is turned into pairs of key and position; rows up to
+// kSortRow are sorted by one task each, in cache; longer ones by all, chunk by chunk in every pass.
+#include "sort_key.h"
+
+namespace lamella {
+namespace LAMELLA_ISA {
+
+template <class T> static void emit(const Sort& a, int64_t row, int64_t i, int64_t at) {
+  if (a.values) ((T*)a.values)[row * a.n + i] = ((const T*)a.x)[row * a.n + at];
+  a.indices[row * a.n + i] = at;
+}
+
+template <class P, class T> static void sort_row(const Sort& a, int64_t row, uint64_t low, int digits, P* p, P* q) {
+  const T* x = (const T*)a.x + row * a.n;
+  for (int64_t i = 0; i < a.n; ++i) p[i] = P(uint64_t(key_of(x[i], a.descending)) - low, i);
+  const P* sorted = sort_pairs(p, q, a.n, digits);
+  if (a.values)
+    for (int64_t i = 0; i < a.n; ++i) ((T*)a.values)[row * a.n + i] = x[sorted[i].at()];
+  for (int64_t i = 0; i < a.n; ++i) a.indices[row * a.n + i] = sorted[i].at();
+}
+
+template <class T> static void sort_rows(const Sort& a) {
+  parallel_blocks(a.outer, row_grain(a.outer, a.n * 8), [&](int64_t begin, int64_t end) {
+    WidePair* pairs = scratch_of<WidePair>(2 * a.n, 0);
+    for (int64_t row = begin; row < end; ++row) {
+      const auto r = key_range((const T*)a.x + row * a.n, a.n, a.descending);
+      const uint64_t range = r.high - r.low;
+      Narrow* narrow = (Narrow*)(void*)pairs;
+      if (range >> 32) sort_row<WidePair, T>(a, row, r.low, digits_of(range), pairs, pairs + a.n);
+      else sort_row<Narrow, T>(a, row, r.low, digits_of(range), narrow, narrow + a.n);
+    }
+  });
+}
+
+// ---- one long row -------------------------------------------------------------------------------------------------------
+// One pass by digit d over chunks of kRow: counts of each chunk, where each chunk's share of each digit goes, then out.
+template <class P, class Out> static void radix_pass(const P* p, int64_t n, int d, uint64_t* place, const Out& out) {
+  const int64_t chunks = ceil_div(n, kRow);
+  parallel(chunks, [&](int64_t c) {
+    uint32_t count[4][256] = {};
+    const int64_t begin = c * kRow, end = least(begin + kRow, n);
+    int64_t i = begin;
+    for (; i + 4 <= end; i += 4)
+      for (int u = 0; u < 4; ++u) ++count[u][p[i + u].digit(d)];
+    for (; i < end; ++i) ++count[0][p[i].digit(d)];
+    for (int b = 0; b < 256; ++b) place[c * 256 + b] = uint64_t(count[0][b]) + count[1][b] + count[2][b] + count[3][b];
+  });
+  uint64_t sum = 0;
+  for (int b = 0; b < 256; ++b)
+    for (int64_t c = 0; c < chunks; ++c) {
+      const uint64_t here = place[c * 256 + b];
+      place[c * 256 + b] = sum;
+      sum += here;
+    }
+  parallel(chunks, [&](int64_t c) {
+    uint64_t to[256];
+    std::memcpy(to, place + c * 256, sizeof to);
+    const int64_t end = least((c + 1) * kRow, n);
+    for (int64_t i = c * kRow; i < end; ++i) out(to[p[i].digit(d)]++, p[i]);
+  });
+}
+
+template <class P, class T> static void sort_long_row(const Sort& a, int64_t row, uint64_t low, int digits) {
+  const T* x = (const T*)a.x + row * a.n;
+  P *p = (P*)a.work, *q = p + a.n;
+  uint64_t* place = scratch_of<uint64_t>(ceil_div(a.n, kRow) * 256, 1);
+  parallel_blocks(a.n, kRow, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) p[i] = P(uint64_t(key_of(x[i], a.descending)) - low, i);
+  });
+  for (int d = 0; d < digits; ++d) {
+    radix_pass(p, a.n, d, place, [q](uint64_t to, const P& pair) __attribute__((always_inline)) { q[to] = pair; });
+    P* const t = p;
+    p = q;
+    q = t;
+  }
+  parallel_blocks(a.n, kRow, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) emit<T>(a, row, i, p[i].at());
+  });
+}
+
+template <class T> static void sort_long(const Sort& a, int64_t row) {
+  using K = key_for<T>;
+  const int64_t chunks = ceil_div(a.n, kRow);
+  Range<K>* part = scratch_of<Range<K>>(chunks, 0);
+  parallel(chunks, [&](int64_t c) {
+    part[c] = key_range((const T*)a.x + row * a.n + c * kRow, least(kRow, a.n - c * kRow), a.descending);
+  });
+  Range<K> r = part[0];
+  for (int64_t c = 1; c < chunks; ++c) r.add(part[c]);
+  const uint64_t range = r.high - r.low;
+  if (range >> 32) sort_long_row<WidePair, T>(a, row, r.low, digits_of(range));
+  else sort_long_row<Narrow, T>(a, row, r.low, digits_of(range));
+}
+
+void sort(const Sort& a) {
+  by_dtype(a.dtype, [&](auto t) {
+    using T = decltype(t);
+    if (a.n <= kSortRow) return sort_rows<T>(a);
+    for (int64_t row = 0; row < a.outer; ++row) sort_long<T>(a, row);
+  });
+}
+
+// ---- search -------------------------------------------------------------------------------------------------------------
+// N searches keep step, so that their loads overlap. `right`: the first element above v, else the first not below it.
+template <bool right, int N, class T> LAMELLA_INLINE void search_together(const T* row, int64_t n, const T* v, int64_t* y) {
+  acc_t<T> want[N];
+  const T* at[N];
+  for (int u = 0; u < N; ++u) { want[u] = up(v[u]); at[u] = row; }
+  for (int64_t left = n; left > 0;) {
+    const int64_t half = left >> 1;
+#pragma GCC unroll 8
+    for (int u = 0; u < N; ++u) {
+      const auto x = up(at[u][half]);
+      const bool stays = right ? x > want[u] : x >= want[u];
+      at[u] += int64_t(!stays) * (left - half);
+    }
+    left = half;
+  }
+  for (int u = 0; u < N; ++u) y[u] = at[u] - row;
+}
+template <bool right, class T> static void search_all(const T* row, int64_t n, const T* v, int64_t* y, int64_t m) {
+  int64_t i = 0;
+  for (; i + 8 <= m; i += 8) search_together<right, 8>(row, n, v + i, y + i);
+  for (; i < m; ++i) search_together<right, 1>(row, n, v + i, y + i);
+}
+
+void search_sorted(const SearchSorted& a) {
+  by_dtype(a.dtype, [&](auto t) {
+    using T = decltype(t);
+    const T *sorted = (const T*)a.sorted, *x = (const T*)a.x;
+    parallel_blocks(a.outer * a.m, 8192, [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end;) {
+        const int64_t row = i / a.m, stop = least(end, (row + 1) * a.m);
+        const T* from = sorted + (a.shared ? 0 : row * a.n);
+        if (a.right) search_all<true>(from, a.n, x + i, a.y + i, stop - i);
+        else search_all<false>(from, a.n, x + i, a.y + i, stop - i);
+        i = stop;
+      }
+    });
+  });
+}
+
+}  // namespace LAMELLA_ISA
+}  // namespace lamella
