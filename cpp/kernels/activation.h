@@ -16,12 +16,12 @@ template <class V> LAMELLA_INLINE V d_sigmoid(V y) { return y * (elem_t<V>(1) - 
 // gelu(x) = x Phi(x), Phi the normal distribution: erfc(|x| / sqrt 2) / 2 on the left, 1 minus that on the right, so
 // that the left tail keeps its relative accuracy.
 template <class V> LAMELLA_INLINE V normal_cdf(V x) {
-  V h = elem_t<V>(0.5) * vexp(-minus_log_erfc(vabs(x) * elem_t<V>(kSqrtHalf)));
+  V h = elem_t<V>(0.5) * vexp_normal(-minus_log_erfc(vabs(x) * elem_t<V>(kSqrtHalf)));
   return select(x < elem_t<V>(0), h, elem_t<V>(1) - h);
 }
 template <class V> LAMELLA_INLINE V gelu(V x) { return x * normal_cdf(x); }
 template <class V> LAMELLA_INLINE V d_gelu(V x) {  // Phi(x) + x phi(x)
-  V density = elem_t<V>(0.39894228040143267794) * vexp(elem_t<V>(-0.5) * x * x);
+  V density = elem_t<V>(0.39894228040143267794) * vexp_normal(elem_t<V>(-0.5) * x * x);
   return fma(x, density, normal_cdf(x));
 }
 

@@ -32,15 +32,8 @@ ConvGeometry planes(const Array& x, const Shape& xs, const Shape& ys) {
   return g;
 }
 
-// x (n, c, h, w) or (n, c, w) with c innermost in memory (and not the plain layout, too).
-bool channels_last(const Array& x) {
-  if (x.ndim() > 4 || x.is_contiguous()) return false;
-  return (x.ndim() == 4 ? x.permute({0, 2, 3, 1}) : x.permute({0, 2, 1})).is_contiguous();
-}
-Array empty_channels_last(const Shape& s, DType dtype) {
-  if (s.n == 4) return empty({s[0], s[2], s[3], s[1]}, dtype).permute({0, 3, 1, 2});
-  return empty({s[0], s[2], s[1]}, dtype).permute({0, 2, 1});
-}
+// x (n, c, h, w) or (n, c, w) with c innermost in memory.
+bool by_pixels(const Array& x) { return x.ndim() <= 4 && x.is_channels_last(); }
 
 // The same pooling of such arrays: one channel of depth h, height w and width c, its windows one wide.
 ConvGeometry pixels(DType dtype, const Shape& xs, const Shape& ys) {
@@ -115,7 +108,7 @@ Shape adaptive_shape(const char* op, const Shape& x, const Dims& output) {
 std::pair<Array, Array> max_pool(const Array& x, const PoolOptions& o, PoolIndex kind) {
   check_input("max_pool", x);
   Shape shape = output_shape("max_pool", x.shape, o);
-  if (kind == PoolIndex::none && channels_last(x)) {  // positions are those of planes
+  if (kind == PoolIndex::none && by_pixels(x)) {  // positions are those of planes
     Array y = empty_channels_last(shape, x.dtype);
     ConvGeometry g = pixels(x.dtype, x.shape, shape);
     set_window(g, o, x.ndim() - 2, 1);
@@ -142,7 +135,7 @@ Array max_pool_grad(const Array& dy, const Array& index, const Shape& input) {
 Array avg_pool(const Array& x, const PoolOptions& o, const AvgOptions& a) {
   check_input("avg_pool", x);
   Shape shape = output_shape("avg_pool", x.shape, o);
-  if (channels_last(x)) {
+  if (by_pixels(x)) {
     Array y = empty_channels_last(shape, x.dtype);
     ConvGeometry g = pixels(x.dtype, x.shape, shape);
     set_window(g, o, x.ndim() - 2, 1);
@@ -159,7 +152,7 @@ Array avg_pool(const Array& x, const PoolOptions& o, const AvgOptions& a) {
 Array avg_pool_grad(const Array& dy, const Shape& input, const PoolOptions& o, const AvgOptions& a) {
   Shape shape = output_shape("avg_pool_grad", input, o);
   check<ValueError>(dy.shape == shape, "[avg_pool_grad] dy must have shape ", shape, ", got ", dy.shape);
-  if (channels_last(dy)) {
+  if (by_pixels(dy)) {
     Array dx = empty_channels_last(input, dy.dtype);
     ConvGeometry g = pixels(dy.dtype, input, shape);
     set_window(g, o, input.n - 2, 1);
@@ -176,7 +169,7 @@ Array avg_pool_grad(const Array& dy, const Shape& input, const PoolOptions& o, c
 Array adaptive_avg_pool(const Array& x, const Dims& output) {
   check_input("adaptive_avg_pool", x);
   Shape shape = adaptive_shape("adaptive_avg_pool", x.shape, output);
-  if (channels_last(x)) {
+  if (by_pixels(x)) {
     Array y = empty_channels_last(shape, x.dtype);
     kernels().adaptive_avg_pool_fwd({pixels(x.dtype, x.shape, shape), x.data(), y.data()});
     return y;
@@ -187,7 +180,7 @@ Array adaptive_avg_pool(const Array& x, const Dims& output) {
 }
 
 Array adaptive_avg_pool_grad(const Array& dy, const Shape& input) {
-  if (channels_last(dy)) {
+  if (by_pixels(dy)) {
     Array dx = empty_channels_last(input, dy.dtype);
     kernels().adaptive_avg_pool_bwd({pixels(dy.dtype, input, dy.shape), dy.data(), dx.data()});
     return dx;
