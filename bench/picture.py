@@ -57,7 +57,8 @@ def draw(run: Run, out: Path, peer: str = "torch") -> None:
     matplotlib.rcParams |= {"svg.hashsalt": "lamella", "font.size": 8, "svg.fonttype": "path"}
     import matplotlib.pyplot as plt
 
-    groups = families(run, peer)
+    found = families(run, peer)
+    groups = {f: found[f] for f in (*FAMILIES, *found) if f in found}
     if not groups:
         raise SystemExit(f"bench: the run has no row with {peer}; got {', '.join(run['peers'])}")
     shown = columns(groups)
@@ -73,9 +74,9 @@ def draw(run: Run, out: Path, peer: str = "torch") -> None:
     figure.suptitle(f"How many times lamella {ours}'s time {peer} {theirs} takes", fontsize=10, fontweight="bold")
     figure.text(0.5, 0.002, about(run).splitlines()[0], ha="center", va="bottom", fontsize=7, color="#666666")
     handles = [plt.Rectangle((0, 0), 1, 1, color=c) for c in COLOURS]
-    figure.legend(handles, ["without gradient", "with backward", f"{peer} faster"], loc="upper right", ncol=3, frameon=False,
-                  fontsize=7, bbox_to_anchor=(0.995, 0.975))  # fmt: skip
-    figure.tight_layout(rect=(0, 0.015, 1, 0.97))
+    figure.legend(handles, ["without gradient", "with backward", f"{peer} faster"], loc="upper center", ncol=3, frameon=False,
+                  fontsize=7, bbox_to_anchor=(0.5, 0.985 - 0.12 / figure.get_figheight()))  # fmt: skip
+    figure.tight_layout(rect=(0, 0.015, 1, 1 - 0.3 / figure.get_figheight()))
     figure.savefig(out, dpi=160, metadata={"Date": None} if out.suffix == ".svg" else None)
     plt.close(figure)
 
@@ -92,13 +93,14 @@ def panel(axis: Any, groups: dict[str, list[Line]], longest: float) -> None:
         y += 1.5
         for name, forward, train in lines:
             ticks.append((y, name))
-            bars = [(r, c) for r, c in ((forward, COLOURS[0]), (train, COLOURS[1])) if r]
+            first = COLOURS[name.endswith("-step")]  # a step has a backward
+            bars = [(r, c) for r, c in ((forward, first), (train, COLOURS[1])) if r]
             for i, (r, colour) in enumerate(bars):
                 height = 0.8 / len(bars)
                 at = y - 0.4 + height * (i + 0.5)
                 axis.barh(at, r - 1, height, left=1, color=colour if r >= 1 else COLOURS[2], linewidth=0)
             least, most = min(r for r, _ in bars), max(r for r, _ in bars)
-            text = f"{bars[0][0]:.2g}" if len(bars) == 1 else f"{bars[0][0]:.2g}, {bars[1][0]:.2g}"
+            text = ", ".join(f"{r:.2f}" if r < 2 else f"{r:.1f}" if r < 10 else f"{r:.0f}" for r, _ in bars)
             axis.text(max(1, most) * 1.04, y, text, fontsize=6.5, va="center", color="#444444" if least >= 1 else COLOURS[2])
             y += 1
     axis.set_xscale("log")
