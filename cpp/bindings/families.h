@@ -4,6 +4,7 @@
 #include "caster.h"
 
 #define LAMELLA_FAMILIES(F) \
+  F(attention)              \
   F(batch_norm)             \
   F(conv)                   \
   F(dlpack)                 \

@@ -177,6 +177,27 @@ struct CrossEntropyBwd {
   int64_t ignore_index; double smoothing; Reduction reduction; bool log_probs;
 };
 
+// ---- attention -----------------------------------------------------------------------------------------------------
+// x (heads..., rows, n): elements of a row are adjacent, rows `row` apart, heads by `batch` (strides of Attention::heads).
+constexpr int kHeadDims = 7;
+struct HeadsIn { const void* x; int64_t batch[kHeadDims], row; };
+struct HeadsOut { void* x; int64_t batch[kHeadDims], row; };
+// Of every head: y (l, ev) = dropout(softmax(scale q (l, e) . k (s, e)^T + mask)) . v (s, ev).
+// heads[ndim - 1] (>= 1) is the group: that many heads in a row share k and v, which have stride 0 there.
+// mask (or null), of any strides: bool, true where a key takes part, or floating, added. causal: key j takes part in
+// query i if j <= i. A key of weight zero is not read into a sum: its NaN stays its own. A query without keys gives
+// zeros. dropout: the weights (heads, l, s) as kernel `dropout` would treat them, made again from (seed, stream).
+struct Attention {
+  DType dtype; int ndim; int64_t heads[kHeadDims], l, s, e, ev;
+  HeadsIn q, k, v;
+  const void* mask; DType mask_dtype; int64_t mask_batch[kHeadDims], mask_row, mask_col;
+  double scale, dropout; bool causal; uint64_t seed, stream;
+};
+// lse (heads, l): log of the sum of exponentials of each query, float32 (float64 for float64); infinity without keys.
+struct AttentionFwd { Attention a; HeadsOut y; void* lse; };
+// dq has q's shape; dk, dv have k's and v's with the heads of a group summed (their strides there are not used).
+struct AttentionBwd { Attention a; HeadsIn y, dy; const void* lse; HeadsOut dq, dk, dv; };
+
 // ---- index ---------------------------------------------------------------------------------------------------------
 // Indices are checked and non-negative in every kernel of this family. Where they repeat, the last i wins or all are
 // added in the order of i, whatever the number of threads.
@@ -248,6 +269,7 @@ struct MeasureTriad { int64_t n; float* a; const float *b, *c; float s; };
   K(group_norm_fwd, GroupNormFwd) K(group_norm_bwd, GroupNormBwd)                                                   \
   K(softmax_fwd, SoftmaxFwd) K(softmax_bwd, SoftmaxBwd)                                                             \
   K(cross_entropy_fwd, CrossEntropyFwd) K(cross_entropy_bwd, CrossEntropyBwd)                                       \
+  K(attention_fwd, AttentionFwd) K(attention_bwd, AttentionBwd)                                                     \
   K(gather_rows, GatherRows) K(scatter_rows, ScatterRows) K(scatter_add_rows, ScatterAddRows)                       \
   K(gather_along, GatherAlong) K(scatter_along, ScatterAlong) K(nonzero, NonZero) K(triangle, Triangle)             \
   K(random, Random) K(dropout, Dropout)                                                                             \

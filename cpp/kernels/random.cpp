@@ -1,60 +1,14 @@
 // SPDX-License-Identifier: MIT
-// Random fills and dropout from Philox 4x32-10 (core/random.h), several counter blocks at once in vector lanes. Which
-// word an element takes is fixed by its index, so the numbers do not depend on threads or ISA.
-#include "../core/random.h"
-#include "vec.h"
+// Random fills and dropout from Philox 4x32-10 (philox.h). Which word an element takes is fixed by its index, so the
+// numbers do not depend on threads or ISA.
+#include "philox.h"
 #include "vecmath.h"
 
 namespace lamella {
 namespace LAMELLA_ISA {
 
-typedef uint64_t vu64 __attribute__((vector_size(kVecBytes)));
-constexpr int kBlocks = kVecBytes / 8;      // Philox blocks per vector: one 32-bit word in each 64-bit lane
 constexpr int64_t kTask = 4096;             // Philox blocks per task
 constexpr int64_t kBatch = 64;              // blocks made at a time: 256 words
-
-LAMELLA_INLINE vu64 mul32(vu64 a, uint32_t b) {  // low 32 bits of each lane times b, 64 bits wide
-#if defined(__AVX512F__)
-  return (vu64)_mm512_mul_epu32((__m512i)a, _mm512_set1_epi64(b));
-#elif defined(__AVX2__)
-  return (vu64)_mm256_mul_epu32((__m256i)a, _mm256_set1_epi64x(b));
-#elif defined(__x86_64__)
-  return (vu64)_mm_mul_epu32((__m128i)a, _mm_set1_epi64x(b));
-#else
-  return (a & 0xffffffffu) * uint64_t(b);
-#endif
-}
-
-// words[4 * i + j] = word j of block first + i, for i < kBatch.
-static void make_words(uint64_t seed, uint64_t stream, uint64_t first, uint32_t* words) {
-  for (int64_t base = 0; base < kBatch; base += kBlocks) {
-    vu64 c0, c1;
-    for (int l = 0; l < kBlocks; ++l) {
-      uint64_t block = first + uint64_t(base + l);
-      c0[l] = uint32_t(block);
-      c1[l] = block >> 32;
-    }
-    vu64 c2 = vu64{} + uint32_t(stream), c3 = vu64{} + (stream >> 32);
-    uint32_t k0 = uint32_t(seed), k1 = uint32_t(seed >> 32);
-    for (int r = 0; r < 10; ++r) {
-      vu64 p0 = mul32(c0, 0xD2511F53u), p1 = mul32(c2, 0xCD9E8D57u);
-      vu64 n0 = (p1 >> 32) ^ c1 ^ uint64_t(k0), n2 = (p0 >> 32) ^ c3 ^ uint64_t(k1);
-      c1 = p1 & 0xffffffffu;
-      c3 = p0 & 0xffffffffu;
-      c0 = n0;
-      c2 = n2;
-      k0 += 0x9E3779B9u;
-      k1 += 0xBB67AE85u;
-    }
-    for (int l = 0; l < kBlocks; ++l) {
-      uint32_t* w = words + 4 * (base + l);
-      w[0] = uint32_t(c0[l]);
-      w[1] = uint32_t(c1[l]);
-      w[2] = uint32_t(c2[l]);
-      w[3] = uint32_t(c3[l]);
-    }
-  }
-}
 
 // f(begin, count, words) for batches of elements that take `per` elements from each block, over [0, n).
 template <class F> static void for_words(uint64_t seed, uint64_t stream, int64_t n, int per, const F& f) {
@@ -62,13 +16,12 @@ template <class F> static void for_words(uint64_t seed, uint64_t stream, int64_t
     alignas(64) uint32_t words[4 * kBatch];
     for (int64_t b = from; b < to; b += kBatch) {
       int64_t begin = b * per, end = (b + kBatch < to ? b + kBatch : to) * per;
-      make_words(seed, stream, uint64_t(b), words);
+      make_words(seed, stream, uint64_t(b), kBatch, words);
       f(begin, (end < n ? end : n) - begin, words);
     }
   });
 }
 
-LAMELLA_INLINE float unit(uint32_t w) { return float(int32_t(w >> 8)) * 0x1p-24f; }                 // [0, 1)
 LAMELLA_INLINE double unit(uint32_t lo, uint32_t hi) {
   return double(int64_t((uint64_t(hi) << 21) ^ (lo >> 11))) * 0x1p-53;                               // [0, 1)
 }

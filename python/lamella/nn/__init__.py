@@ -3,6 +3,7 @@
 
 from . import functional, init, utils
 from .activation import *
+from .attention import *
 from .container import ModuleDict, ModuleList, ParameterDict, ParameterList, Sequential
 from .conv import *
 from .dropout import *

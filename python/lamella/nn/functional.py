@@ -2,6 +2,7 @@
 """lamella.nn.functional: the ops that layers are made of, under PyTorch's names."""
 
 from ..ops.activation import *
+from ..ops.attention import *
 from ..ops.batch_norm import *
 from ..ops.conv import *
 from ..ops.elementwise import *

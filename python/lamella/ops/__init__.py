@@ -17,6 +17,7 @@ from .random import *
 from .conv import *
 from .pool import *
 from .softmax import *
+from .attention import *
 from .layer_norm import *
 from .batch_norm import *
 from .loss import *
