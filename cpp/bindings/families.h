@@ -15,6 +15,7 @@
   F(optim)                  \
   F(pool)                   \
   F(random)                 \
+  F(recurrent)              \
   F(reduce)                 \
   F(runtime)                \
   F(softmax)                \

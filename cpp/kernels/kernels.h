@@ -229,6 +229,36 @@ struct Random { RandomOp op; DType dtype; int64_t n; void* y; uint64_t seed, str
 // dy it is its own backward. `block`: one draw for each run of `block` elements (channel dropout).
 struct Dropout { DType dtype; int64_t n, block; const void* x; void* y; double p; uint64_t seed, stream; };
 
+// ---- recurrent -----------------------------------------------------------------------------------------------------
+// One layer over sequences sorted by length, longest first. Step t has the sequences b < offset[t + 1] - offset[t] (batch
+// of them at t = 0), and their values are rows offset[t] + b of every (rows, ...) array here, rows = offset[steps]. Side 0
+// runs from the first step on, side 1 (if `sides` is 2) from each sequence's own end backward. float32 and float64.
+// With h the side's state before a step, out its width, and for each gate row block of r (gates * hidden, out):
+//   tanh, relu  y = act(a + r h)                                                                           gates 1
+//   lstm        i, f, o = sigmoid(a + r h), g = tanh(a + r h), c' = f c + i g, y = o tanh(c')              gates 4: i f g o
+//   gru         r, z = sigmoid(a + r h), q = r_n h + bias_n, n = tanh(a_n + r q), y = (1 - z) n + z h      gates 3: r z n
+// lstm with `proj` (out, hidden): y = proj (o tanh(c')); elsewhere out == hidden. y (rows, sides * out), side 0 first.
+// gates (rows, columns): columns = hidden, 4 hidden (lstm), 4 hidden (gru).
+//   Before: a, the input's share with its biases, gate by gate (gru: three, the fourth column block unset).
+//   After, where `keep`: lstm i f g o; gru r z n q. Otherwise undefined.
+enum class RecurrentCell : int { tanh, relu, lstm, gru };
+struct RecurrentShape { DType dtype; RecurrentCell cell; int sides; int64_t steps, batch, hidden, out; const int64_t* offset; };
+struct RecurrentFwdSide {
+  const void *r, *bias_n, *proj;  // bias_n (hidden, gru), proj (lstm): may be null
+  const void *h0, *c0;            // (batch, out), (batch, hidden); null: zeros
+  void *gates, *cells;            // cells (rows, hidden) gets every c', unless null
+  void *hn, *cn;                  // (batch, out), (batch, hidden; lstm): the state after each sequence's last step
+};
+struct RecurrentFwd { RecurrentShape shape; bool keep; void* y; RecurrentFwdSide side[2]; };
+// dgates: the gradient of a (lstm: i f g o; tanh, relu; gru: n r z, then that of q). With proj, dh (rows, out) gets the whole
+// gradient of each step's y, and full (rows, hidden) gets o tanh(c'). dhn, dcn and dy may be null: zeros. dh0 may be null
+// unless gru, dc0 is always written where lstm.
+struct RecurrentBwdSide {
+  const void *r, *proj, *h0, *c0, *gates, *cells, *dhn, *dcn;
+  void *dgates, *dh, *full, *dh0, *dc0;
+};
+struct RecurrentBwd { RecurrentShape shape; const void *y, *dy; RecurrentBwdSide side[2]; };
+
 // ---- optim ---------------------------------------------------------------------------------------------------------
 // One call for all parameters: `count` tensors, contiguous, each of size[i] elements of dtype[i] (all buffers of i alike).
 struct TensorList { int64_t count; const int64_t* size; const DType* dtype; };
@@ -273,6 +303,7 @@ struct MeasureTriad { int64_t n; float* a; const float *b, *c; float s; };
   K(gather_rows, GatherRows) K(scatter_rows, ScatterRows) K(scatter_add_rows, ScatterAddRows)                       \
   K(gather_along, GatherAlong) K(scatter_along, ScatterAlong) K(nonzero, NonZero) K(triangle, Triangle)             \
   K(random, Random) K(dropout, Dropout)                                                                             \
+  K(recurrent_fwd, RecurrentFwd) K(recurrent_bwd, RecurrentBwd)                                                     \
   K(sgd_step, SgdStep) K(adam_step, AdamStep) K(grad_norm, GradNorm) K(scale_all, ScaleAll)                         \
   K(measure_fma, MeasureFma) K(measure_triad, MeasureTriad)
 

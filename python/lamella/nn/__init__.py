@@ -14,3 +14,4 @@ from .module import Module
 from .norm import *
 from .parameter import Parameter
 from .pool import *
+from .recurrent import *

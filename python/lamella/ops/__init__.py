@@ -14,6 +14,7 @@ from .reduce import *
 from .view import *
 from .view import cast
 from .random import *
+from .recurrent import *
 from .conv import *
 from .pool import *
 from .softmax import *
