@@ -4,10 +4,15 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from statistics import median
 from typing import Any
 
 from bench.peers import Peer, PeerError
+from bench.workloads import WORKLOADS
+
+BUDGET = {False: 1.2, True: 0.3}  # seconds of samples of a row for each peer; by whether the run is a quick one
+LONG = 0.1  # a call that takes longer needs no other before it to wake threads and warm caches
 
 
 def spread(samples: list[float]) -> float:
@@ -16,28 +21,43 @@ def spread(samples: list[float]) -> float:
     return median(abs(s - middle) for s in samples) / middle
 
 
+def warm_up(peer: Peer, length: float) -> tuple[int, bool]:
+    """(calls that take `length` seconds together, whether a call must come before each sample)."""
+    peer.ask("sample", repeat=1, wake=False)  # compiles, packs, faults
+    one = 1e9
+    for _ in range(3):
+        one = min(one, max(peer.ask("sample", repeat=1, wake=one < LONG)["seconds"], 1e-8))
+        if one > LONG:
+            return 1, False
+    one = peer.ask("sample", repeat=max(1, min(1000, int(length / one))), wake=True)["seconds"]
+    return max(1, int(length / max(one, 1e-8))), True
+
+
 def measure(workload: str, peers: list[Peer], quick: bool) -> dict[str, Any]:
-    """{peer: {"seconds", "mad", "faults", "rounds", "ratio"}}; ratio: how many times lamella's time, paired by round."""
-    length, budget, enough = (0.004, 0.4, 5) if quick else (0.02, 2.5, 9)
+    """{peer: {"seconds", "best", "mad", "faults", "rounds", "ratio"}, {"missing": name} or {"error": text}}.
+
+    ratio: how many times lamella's time, paired by round.
+    """
+    length, enough = (0.004, 5) if quick else (0.02, 9)
     result: dict[str, Any] = {}
-    repeat: dict[str, int] = {}
+    repeat: dict[str, tuple[int, bool]] = {}
     for peer in peers:
         try:
-            if peer.dead or peer.ask("build", workload=workload).get("missing"):
+            if peer.dead or (told := peer.ask("build", workload=workload)).get("absent"):
                 continue
-            one = 1.0
-            for _ in range(3):  # warm up: compile, fill caches, wake threads
-                one = min(one, max(peer.ask("sample", repeat=1)["seconds"], 1e-8))
-            one = peer.ask("sample", repeat=max(1, min(1000, int(length / one))))["seconds"]
-            repeat[peer.name] = max(1, int(length / max(one, 1e-8)))
+            if "missing" in told:
+                result[peer.name] = told
+                continue
+            repeat[peer.name] = warm_up(peer, length)
             result[peer.name] = {"samples": [], "faults": []}
         except PeerError as error:
             result[peer.name] = {"error": str(error)}
     running = [p for p in peers if p.name in repeat]
-    stop = time.monotonic() + budget * len(running)
+    stop = time.monotonic() + BUDGET[quick] * len(running)
     while running:
         for peer in running:
-            answer = peer.ask("sample", repeat=repeat[peer.name])
+            calls, wake = repeat[peer.name]
+            answer = peer.ask("sample", repeat=calls, wake=wake)
             result[peer.name]["samples"].append(answer["seconds"])
             result[peer.name]["faults"].append(answer["faults"])
         rounds = len(result[running[0].name]["samples"])
@@ -46,20 +66,41 @@ def measure(workload: str, peers: list[Peer], quick: bool) -> dict[str, Any]:
             break
     ours = result.get("lamella", {}).get("samples")
     for peer in running:
-        found = result[peer.name]
-        samples = found.pop("samples")
-        found |= {"seconds": median(samples), "best": min(samples), "mad": spread(samples), "rounds": len(samples)}
-        found["faults"] = median(found["faults"])
-        if ours and peer.name != "lamella":
-            found["ratio"] = median(theirs / mine for theirs, mine in zip(samples, ours, strict=True))
+        result[peer.name] = summary(**result[peer.name], ours=ours if peer.name != "lamella" else None)
     return result
 
 
-def peaks(lamella: Any, threads: int) -> dict[str, float]:
-    """This machine's own limits with this ISA and so many threads: GFLOP/s of multiply-adds, GB/s of a = b + s c."""
+def summary(samples: list[float], faults: list[float], ours: list[float] | None) -> dict[str, float]:
+    """What stays of a peer's samples; `ours`: lamella's of the same rounds."""
+    found = {"seconds": median(samples), "best": min(samples), "mad": spread(samples), "rounds": len(samples)}
+    found["faults"] = median(faults)
+    if ours:
+        found["ratio"] = median(theirs / mine for theirs, mine in zip(samples, ours, strict=True))
+    return found
+
+
+def memory(names: Iterable[str], fresh: Any) -> dict[str, dict[str, int]]:
+    """{row: {peer: bytes}} of those rows that say so; `fresh()` gives the peers, each in a new process."""
+    result: dict[str, dict[str, int]] = {}
+    for name in names:
+        if WORKLOADS[name].memory:
+            for peer in fresh():
+                try:
+                    answer = peer.ask("memory", workload=name)
+                    if "bytes" in answer:
+                        result.setdefault(name, {})[peer.name] = answer["bytes"]
+                except PeerError:
+                    pass  # measure() has told why
+                peer.close()
+    return result
+
+
+def peaks(lamella: Any) -> dict[str, float]:
+    """This machine's own limits with this ISA and these threads: GFLOP/s of multiply-adds, GB/s of a = b + s c."""
     best = {"float32": 0.0, "float64": 0.0, "triad": 0.0}
     for _ in range(7):
         for dtype in ("float32", "float64"):
             best[dtype] = max(best[dtype], lamella._core.measure_fma(getattr(lamella, dtype)) / 1e9)
         best["triad"] = max(best["triad"], lamella._core.measure_triad() / 1e9)
+    best["bfloat16"] = best["float32"]  # where there are no bfloat16 dot products, the bound; else below it
     return best

@@ -8,11 +8,12 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
-KNOWN = ("lamella", "torch", "jax", "numpy")
+KNOWN = ("lamella", "torch", "torch-compiled", "jax", "numpy")
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "LAMELLA_NUM_THREADS")
 
 
@@ -68,18 +69,25 @@ class Peer:
         self.process.send_signal(signal.SIGCONT)
         self.process.stdin.close()
         self.process.wait()
+        self.process.stdout.close()
 
 
-def start(names: list[str], pythons: dict[str, str], threads: int) -> list[Peer]:
-    """Those of `names` that import, lamella first."""
-    found = []
+def importing(names: list[str], pythons: dict[str, str]) -> dict[str, str]:
+    """{peer: interpreter} of those of `names` whose library imports, lamella first; says which do not."""
+    found = {}
     for name in sorted(names, key=KNOWN.index):
-        python = pythons.get(name, sys.executable)
-        probe = subprocess.run([python, "-c", f"import {name}"], cwd=ROOT, capture_output=True)
+        library = name.removesuffix("-compiled")
+        python = pythons.get(name) or pythons.get(library, sys.executable)
+        probe = subprocess.run([python, "-c", f"import {library}"], cwd=ROOT, capture_output=True)
         if probe.returncode == 0:
-            found.append(Peer(name, python, threads))
+            found[name] = python
         elif name == "lamella":
             sys.exit(f"bench: lamella does not import in {python}:\n{probe.stderr.decode()}")
         else:
             print(f"bench: {name} does not import in {python}; left out", file=sys.stderr)
     return found
+
+
+def start(found: dict[str, str], threads: int) -> Iterator[Peer]:
+    """A new process for each, one after the other as they are asked for."""
+    return (Peer(name, python, threads) for name, python in found.items())

@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: MIT
 """One library in a process of its own. Reads a JSON request a line, answers a JSON line; see peers.py for the other end.
 
-{"do": "hello"}                      -> {"version": ..., "python": ...}
-{"do": "peaks"}                      -> {"float32": GFLOP/s, "float64": GFLOP/s, "triad": GB/s}   (lamella only)
-{"do": "build", "workload": name}    -> {}, or {"missing": true} where this library has no form of it
-{"do": "sample", "repeat": n}        -> {"seconds": per call, "faults": page faults per call}
+{"do": "hello"}                              -> {"version": ..., "python": ...}
+{"do": "peaks"}                              -> {"float32": GFLOP/s, "float64": GFLOP/s, "triad": GB/s}   (lamella only)
+{"do": "build", "workload": name}            -> {}, {"absent": true} where this peer has no form of it, or
+                                                {"missing": what} where its library lacks a name that the row needs
+{"do": "sample", "repeat": n, "wake": bool}  -> {"seconds": per call, "faults": page faults per call}
+{"do": "memory", "workload": name}           -> {"bytes": most resident memory of building it and three calls, beyond
+                                                that of the library loaded}; for a fresh process
 """
 
 from __future__ import annotations
@@ -15,6 +18,8 @@ import os
 import resource
 import sys
 import time
+from functools import reduce
+from pathlib import Path
 from typing import Any
 
 from bench.workloads import WORKLOADS
@@ -24,10 +29,26 @@ def faults() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
 
 
+def status(field: str) -> int:
+    """Bytes of VmRSS (resident now) or VmHWM (the most since the start) from /proc/self/status."""
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith(field + ":"):
+            return int(line.split()[1]) * 1024
+    raise KeyError(field)
+
+
+def lacks(lib: Any, name: str) -> bool:
+    try:
+        reduce(getattr, name.split("."), lib)
+    except AttributeError:
+        return True
+    return False
+
+
 class Worker:
     def __init__(self, peer: str, threads: int):
         self.peer, self.threads = peer, threads
-        self.lib = importlib.import_module(peer)
+        self.lib = importlib.import_module(peer.removesuffix("-compiled"))
         if hasattr(self.lib, "set_num_threads"):
             self.lib.set_num_threads(threads)
         self.call: Any = None
@@ -42,21 +63,26 @@ class Worker:
     def peaks(self) -> dict[str, float]:
         from bench.measure import peaks
 
-        return peaks(self.lib, self.threads)
+        return peaks(self.lib)
 
     def build(self, workload: str) -> dict[str, Any]:
-        make = WORKLOADS[workload].builds.get(self.peer)
+        known = WORKLOADS[workload]
         self.call = None  # free the last one first
-        if make is None:
-            return {"missing": True}
+        if self.peer not in known.builds:
+            return {"absent": True}
+        if self.peer != "jax" and (lacking := [name for name in known.needs if lacks(self.lib, name)]):
+            return {"missing": ", ".join(lacking)}
         if hasattr(self.lib, "manual_seed"):
             self.lib.manual_seed(0)
-        self.call = make(self.lib)
+        if self.peer == "torch-compiled":
+            self.lib.compiler.reset()
+        self.call = known.builds[self.peer](self.lib)
         return {}
 
-    def sample(self, repeat: int) -> dict[str, float]:
+    def sample(self, repeat: int, wake: bool) -> dict[str, float]:
         call = self.call
-        call()  # wake threads, warm caches: another process has run meanwhile
+        if wake:
+            call()  # threads and caches: another process has run meanwhile
         before = faults()
         start = time.perf_counter()
         for _ in range(repeat):
@@ -65,6 +91,17 @@ class Worker:
         if isinstance(told, float):  # a workload that times itself
             seconds = told
         return {"seconds": seconds, "faults": (faults() - before) / repeat}
+
+    def memory(self, workload: str) -> dict[str, Any]:
+        self.lib.nn, self.lib.optim  # noqa: B018  loaded before the count begins
+        (self.lib.randn(8, 8) @ self.lib.randn(8, 8)).sum()
+        before = status("VmRSS")
+        answer = self.build(workload)
+        if not answer:
+            for _ in range(3):
+                self.call()
+            answer = {"bytes": status("VmHWM") - before}
+        return answer
 
 
 def main() -> None:

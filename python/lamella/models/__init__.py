@@ -1,9 +1,23 @@
 # SPDX-License-Identifier: MIT
-"""Models, and `build(name, **arguments)`, by which a checkpoint makes its own again."""
+"""Models, and `build(name, **arguments)`, by which a checkpoint makes its own again.
 
+A model imports its library by relative names only (`from .. import nn`) and says what PyTorch says, so `bench` runs the
+same source inside PyTorch.
+"""
+
+from .gpt import GPT
+from .language import LSTMLanguageModel
 from .lenet import ConvNet, LeNet5, SmallLeNet
+from .resnet import ResNet, resnet18, resnet34, resnet50, resnet101, resnet152
 
-MODELS = {"conv_net": ConvNet, "lenet5": LeNet5, "small_lenet": SmallLeNet}
+MODELS = {
+    "conv_net": ConvNet,
+    "lenet5": LeNet5,
+    "small_lenet": SmallLeNet,
+    "gpt": GPT,
+    "lstm_language_model": LSTMLanguageModel,
+    **{f.__name__: f for f in (resnet18, resnet34, resnet50, resnet101, resnet152)},
+}
 
 
 def build(name, **arguments):

@@ -12,6 +12,7 @@ class SmallLeNet(nn.Module):
     """LeNet's plan for 8 x 8 digits: (N, 1, 8, 8) -> (N, classes)."""
 
     def __init__(self, classes=10, channels=1):
+        super().__init__()
         self.features = nn.Sequential(
             nn.Conv2d(channels, 32, 3, padding=1),  # (N, 32, 8, 8)
             nn.ReLU(),
@@ -32,6 +33,7 @@ class LeNet5(nn.Module):
     """LeNet-5 (LeCun et al. 1998) with ReLU and max pooling: (N, 1, 28, 28) -> (N, classes)."""
 
     def __init__(self, classes=10, channels=1):
+        super().__init__()
         self.features = nn.Sequential(
             nn.Conv2d(channels, 6, 5, padding=2),  # (N, 6, 28, 28)
             nn.ReLU(),
@@ -52,6 +54,7 @@ class ConvNet(nn.Module):
     """Three stages of convolution and batch norm for colour images of any size from 8 x 8: (N, C, H, W) -> (N, classes)."""
 
     def __init__(self, classes=10, channels=3, width=32):
+        super().__init__()
         def stage(c, k):
             return [
                 nn.Conv2d(c, k, 3, padding=1, bias=False),
