@@ -33,7 +33,7 @@ def families(run: Run, peer: str) -> dict[str, list[Line]]:
         pair = (ratio(run, name, peer), ratio(run, f"{name}-train", peer))
         pair = pair if name == base else (None, pair[0])
         if any(pair):
-            found.setdefault(run["rows"][name]["family"], []).append((base, *pair))
+            found.setdefault(run.get("rows", {}).get(name, {}).get("family", "other"), []).append((base, *pair))
     return found
 
 
