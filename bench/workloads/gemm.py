@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .registry import add_op
+from .registry import add, add_op
 
 
 def product(lib: Any, a: Any, b: Any) -> Any:
@@ -28,6 +28,17 @@ add_gemm("dgemm-1024", 1024, 1024, 1024, dtype="float64")
 add_gemm("bf16gemm-1024", 1024, 1024, 1024, dtype="bfloat16")
 add_gemm("sgemm-4096x64x64", 4096, 64, 64)
 add_gemm("sgemm-batch64-64", 64, 64, 64, batch=(64,))
+
+
+def int8_product(lib: Any) -> Any:
+    """Codes of -127 to 127, the right operand transposed as a weight is."""
+    a, b = (lib.randint(-127, 128, (1024, 1024)).to(lib.int8) for _ in range(2))
+    multiply = lib._int_mm if hasattr(lib, "_int_mm") else lib.int_mm
+    return lambda: multiply(a, b.t())
+
+
+add("gemm", "int8gemm-1024", int8_product)
+add_op("gemm", "vector-4096x4096", product, [(4096,), (4096, 4096)], backward=None, bytes=4.0 * 4096 * 4096)
 
 
 def linear(lib: Any, x: Any, w: Any, b: Any = None) -> Any:
