@@ -49,7 +49,7 @@ template <class A> using sum_t = typename Multiply<A>::Sum;
 
 constexpr int64_t kBlockDepth = 512;  // of k: a panel of A then takes about half of L1
 constexpr int64_t kSharedWidth = 2048, kSharedSize = 4 << 20;  // packed at once: rows or columns, bytes
-constexpr int kGemmSlot = 2, kTaskSlot = 8;  // scratch slots 2 and 3 belong to gemm_blocked, 8 to its tasks
+constexpr int kGemmSlot = 2, kOwnSlot = 14, kTaskSlot = 8;  // scratch slots 2, 3 and 14 belong to gemm_blocked, 8 to its tasks
 
 // Keeps a broadcast in its register: folded into each multiply-add as a memory operand it would be loaded V times.
 template <class V> LAMELLA_INLINE void pin(V& v) {
@@ -67,7 +67,7 @@ static void micro_tile(int64_t depth, const A* a, const A* b, sum_t<A>* c, int64
                        const A* ahead) {
   using M = Multiply<A>;
   using S = sum_t<A>;
-  constexpr int L = kLanes<A>;
+  constexpr int L = kLanes<A>, kLine = 64 / int(sizeof(A));
   vec<S> acc[R][V];
 #pragma GCC unroll 16
   for (int i = 0; i < R; ++i)
@@ -88,20 +88,31 @@ static void micro_tile(int64_t depth, const A* a, const A* b, sum_t<A>* c, int64
     b += kTileCols<A>;
 #pragma GCC unroll 4
     for (int j = 0; j < V; ++j) __builtin_prefetch(b + (12 * kTileVecs + j) * L);  // panels of B stream from L2
-    __builtin_prefetch(ahead, 0, 2);
-    ahead += kTileRows<A> / 2;
+  };
+  // Copies of the body: as measured (AVX-512: float 149 GFLOP/s of 151 with one, 142 with four; double 68 with two, 63 with one).
+  const auto steps = [&](int64_t count) __attribute__((always_inline)) {
+    constexpr int copies = sizeof(A) == 4 ? 1 : R * V < 24 ? 4 : 2;
+    int64_t q = 0;
+#pragma GCC unroll 1
+    for (; q + copies <= count; q += copies)
+#pragma GCC unroll 4
+      for (int i = 0; i < copies; ++i) step();
+    if constexpr (copies > 1)
+      for (; q < count; ++q) step();
+#pragma GCC unroll 4
+    for (int i = 0; i < 4; ++i, ahead += kLine) __builtin_prefetch(ahead, 0, 2);
   };
   // Rows of C are fetched one by one along the way: all at once they would take the line fill buffers that panels need.
   const S* row_c = c;
-  const int64_t apart = least(16, depth / R / 4 * 4);
+  const int64_t apart = least(16, depth / R);
   int64_t p = 0;
   for (int i = 0; i < rows; ++i, p += apart, row_c += stride) {
     __builtin_prefetch(row_c, 1);
     __builtin_prefetch(row_c + V * L - 1, 1);
-    for (int64_t q = 0; q < apart; q += 4) { step(); step(); step(); step(); }
+    steps(apart);
   }
-#pragma GCC unroll 4
-  for (; p < depth; ++p) step();
+#pragma GCC unroll 1
+  for (; p < depth; p += 16) steps(least(16, depth - p));
   const bool whole = cols == V * L;
   const int last = cols - (V - 1) * L;  // columns in the last vector
 #pragma GCC unroll 16
@@ -139,23 +150,45 @@ template <class F> static void parallel_if(bool worth, int64_t count, const F& f
   else for (int64_t i = 0; i < count; ++i) f(i);
 }
 
-// How a product is cut. One operand, the smaller, is packed once and shared; tasks pack their own panels of the other,
-// a chunk that stays in L2, and take every panel of the shared one past it.
+// How a product is cut into tasks of own x shared panels. The own block of a task stays in L2 while each shared panel,
+// in L1, passes over it. Where there are blocks enough, a task packs its own and takes every shared panel; else all
+// operands are packed first, `together`, and tasks are cut both ways, the longer side first.
 struct TaskGrid {
   int64_t own, shared;                // panels per task
   int64_t own_tasks, shared_tasks;
+  bool together;
 };
 template <class A>
-static TaskGrid task_grid(int64_t own_panels, int64_t own_width, int64_t shared_panels, int64_t kc, int64_t depth) {
-  const int64_t fits = 192 * 1024 / int64_t(sizeof(A)) / (kc * own_width);
-  TaskGrid g{least(fits < 1 ? 1 : fits, own_panels), shared_panels, 0, 0};
-  const int64_t tile_work = depth * kTileRows<A> * kTileCols<A>, few = 400000, enough = 32;
+static TaskGrid task_grid(int64_t own_panels, int64_t own_width, int64_t shared_panels, int64_t shared_width, int64_t kc,
+                          int64_t depth) {
+  constexpr int64_t in_l2 = 512 << 10, few = 400000, enough = 32;  // bytes; multiply-adds of a task; tasks
+  const int64_t panel = kc * own_width * int64_t(sizeof(A)), tile_work = depth * kTileRows<A> * kTileCols<A>;
+  TaskGrid g{least(in_l2 < panel ? 1 : in_l2 / panel, own_panels), shared_panels, 0, 0, false};
   const auto tasks = [&] { return ceil_div(own_panels, g.own) * ceil_div(shared_panels, g.shared); };
-  while (g.own > 1 && tasks() < enough && (g.own + 1) / 2 * g.shared * tile_work > few) g.own = (g.own + 1) / 2;
-  while (g.shared > 4 && tasks() < enough / 2 && (g.shared + 1) / 2 * g.own * tile_work > few)
-    g.shared = (g.shared + 1) / 2;
+  const auto halve = [](int64_t& panels) { panels = (panels + 1) / 2; };
+  // Own panels under one shared panel: with fewer it would come from L3 faster than 2 bytes a cycle, unless all are in L2.
+  const int64_t shared_panel = shared_width * kc * int64_t(sizeof(A));
+  const int64_t least_own = shared_panels * shared_panel <= in_l2 + in_l2 / 4 ? 1 : ceil_div(shared_panel / kc, kTileRows<A> * kTileVecs);
+  g.together = ceil_div(own_panels, least_own) < 20;
+  while (tasks() < enough && g.own * g.shared * tile_work > 2 * few) {
+    if (!g.together && g.own < 2 * least_own) break;
+    if (!g.together || (g.own * own_width > g.shared * shared_width && g.own > 1)) halve(g.own);
+    else halve(g.shared);
+  }
   g.own_tasks = ceil_div(own_panels, g.own), g.shared_tasks = ceil_div(shared_panels, g.shared);
   return g;
+}
+
+// Panels of an operand, block of kc by block of kc, from element (first, p0) on, `count` by `depth` of them: those of one
+// task, `group` panels of a block.
+template <class A, int width, class Operand>
+static void pack_blocks(const Operand& operand, A* packed, int64_t first, int64_t count, int64_t p0, int64_t depth,
+                        int64_t kc, int64_t group, int64_t task) {
+  const int64_t panels = ceil_div(count, width), groups = ceil_div(panels, group);
+  const int64_t p = task / groups * kc, d = least(kc, depth - p);
+  const int64_t begin = task % groups * group, end = least(begin + group, panels);
+  for (int64_t g = begin; g < end; ++g)
+    operand.pack(packed + (p * panels + g * d) * width, first + g * width, int(least(width, count - g * width)), p0 + p, d);
 }
 
 // C (m, n) = left (m, k) . right (k, n). k >= 1. own_rows: tasks own rows of C, the right operand is shared.
@@ -180,36 +213,36 @@ static void gemm_blocked(int64_t m, int64_t n, int64_t k, const L& left, const R
         const int64_t depth = least(ks, k - p0), shared_panels = ceil_div(shared_count, Shared);
         const int64_t own_panels = ceil_div(own_count, Own);
         const bool worth = shared_count * own_count * depth > 1000000;
+        const TaskGrid grid = task_grid<A>(own_panels, Own, shared_panels, Shared, kc, depth);
 
-        // The shared operand: blocks of k, of panels.
-        const int64_t group = ceil_div(16384, kc * Shared), groups = ceil_div(shared_panels, group);
-        if (o0 == 0 || ks < k)
-          parallel_if(worth, groups * ceil_div(depth, kc), [&](int64_t t) {
-            const int64_t p = t / groups * kc, d = least(kc, depth - p);
-            A* block = packed + p * shared_panels * Shared;
-            for (int64_t g = t % groups * group, end = least(g + group, shared_panels); g < end; ++g) {
-              const int count = int(least(Shared, shared_count - g * Shared));
-              if constexpr (own_rows) right.pack(block + g * Shared * d, s0 + g * Shared, count, p0 + p, d);
-              else left.pack(block + g * Shared * d, s0 + g * Shared, count, p0 + p, d);
-            }
-          });
+        const int64_t k_here = ceil_div(depth, kc), group = ceil_div(16384, kc * Shared), own_group = ceil_div(16384, kc * Own);
+        const int64_t shared_packs = o0 == 0 || ks < k ? ceil_div(shared_panels, group) * k_here : 0;
+        const int64_t own_packs = grid.together ? ceil_div(own_panels, own_group) * k_here : 0;
+        A* const packed_own = grid.together ? static_cast<A*>(scratch(size_t(own_panels * Own * depth) * sizeof(A), kOwnSlot)) : nullptr;
+        const auto pack_own = [&](A* to, int64_t first, int64_t count, int64_t p, int64_t d, int64_t of, int64_t t) {
+          if constexpr (own_rows) pack_blocks<A, Own>(left, to, o0 + first, count, p0 + p, d, kc, of, t);
+          else pack_blocks<A, Own>(right, to, o0 + first, count, p0 + p, d, kc, of, t);
+        };
+        parallel_if(worth, shared_packs + own_packs, [&](int64_t t) {
+          if (t >= shared_packs) pack_own(packed_own, 0, own_count, 0, depth, own_group, t - shared_packs);
+          else if constexpr (own_rows) pack_blocks<A, Shared>(right, packed, s0, shared_count, p0, depth, kc, group, t);
+          else pack_blocks<A, Shared>(left, packed, s0, shared_count, p0, depth, kc, group, t);
+        });
 
-        const TaskGrid grid = task_grid<A>(own_panels, Own, shared_panels, kc, depth);
         parallel_if(worth, grid.own_tasks * grid.shared_tasks, [&](int64_t t) {
-          const int64_t g0 = t % grid.own_tasks * grid.own, g1 = least(g0 + grid.own, own_panels);
-          const int64_t h0 = t / grid.own_tasks * grid.shared, h1 = least(h0 + grid.shared, shared_panels);
+          const int64_t g0 = t / grid.shared_tasks * grid.own, g1 = least(g0 + grid.own, own_panels);
+          const int64_t h0 = t % grid.shared_tasks * grid.shared, h1 = least(h0 + grid.shared, shared_panels);
           const bool sums_here = !Out::kDirect && !keep;
           const int64_t tiles = sums_here && depth > kc ? (g1 - g0) * (h1 - h0) : 1;
-          S* const sums = static_cast<S*>(scratch(size_t(tiles * TR * TC) * sizeof(S) + size_t(grid.own * Own * kc) * sizeof(A), kTaskSlot));
-          A* const own = reinterpret_cast<A*>(sums + tiles * TR * TC);
+          const size_t here = grid.together ? 0 : size_t(grid.own * Own * kc) * sizeof(A);
+          S* const sums = static_cast<S*>(scratch(size_t(tiles * TR * TC) * sizeof(S) + here, kTaskSlot));
+          A* const packed_here = reinterpret_cast<A*>(sums + tiles * TR * TC);
           for (int64_t p = 0; p < depth; p += kc) {
             const int64_t d = least(kc, depth - p);
             const bool last = p0 + p + d == k;
-            for (int64_t g = g0; g < g1; ++g) {
-              const int count = int(least(Own, own_count - g * Own));
-              if constexpr (own_rows) left.pack(own + (g - g0) * Own * d, o0 + g * Own, count, p0 + p, d);
-              else right.pack(own + (g - g0) * Own * d, o0 + g * Own, count, p0 + p, d);
-            }
+            const A* own = packed_here;
+            if (grid.together) own = packed_own + (p * own_panels + g0 * d) * Own;
+            else pack_own(packed_here, g0 * Own, least(grid.own * Own, own_count - g0 * Own), p, d, g1 - g0, 0);
             for (int64_t h = h0; h < h1; ++h) {
               const A* const theirs = packed + p * shared_panels * Shared + h * Shared * d;
               for (int64_t g = g0; g < g1; ++g) {
