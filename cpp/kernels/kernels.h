@@ -23,26 +23,30 @@ template <int N> struct Loop {
 };
 
 // ---- elementwise ---------------------------------------------------------------------------------------------------
-// Floating only: exp .. gelu_tanh. Any dtype: neg, abs, sign, square. Predicates (isnan ..) write bool.
+// Any dtype: neg, abs, sign, square, relu, clamp. Predicates (isnan ..) write bool. All others are floating only.
 #define LAMELLA_UNARY_OPS(U)                                                                                     \
   U(neg) U(abs) U(sign) U(square) U(exp) U(expm1) U(log) U(log1p) U(sqrt) U(rsqrt) U(reciprocal) U(sin) U(cos)   \
   U(tanh) U(erf) U(floor) U(ceil) U(round) U(trunc) U(sigmoid) U(logsigmoid) U(softplus) U(relu) U(silu) U(gelu) \
-  U(gelu_tanh) U(leaky_relu) U(elu) U(clamp) U(isnan) U(isinf) U(isfinite) U(logical_not)
+  U(gelu_tanh) U(leaky_relu) U(elu) U(celu) U(selu) U(mish) U(hardtanh) U(hardsigmoid) U(hardswish) U(softsign)  \
+  U(tanhshrink) U(softshrink) U(hardshrink) U(threshold) U(clamp)                                                \
+  U(isnan) U(isinf) U(isfinite) U(logical_not)
 // Comparisons and logic write bool. x_bwd(s, dy) is dy times the derivative of x, where s is the input of x, or its
-// output for relu, tanh, sigmoid (as each says in ops/elementwise.py).
+// output for relu, tanh, sigmoid (as each says in ops/elementwise.py); shrink_bwd is that of both shrinks.
 #define LAMELLA_BINARY_OPS(B)                                                                                       \
   B(add) B(sub) B(mul) B(div) B(floor_divide) B(remainder) B(pow) B(maximum) B(minimum) B(atan2)                    \
   B(eq) B(ne) B(lt) B(le) B(gt) B(ge) B(logical_and) B(logical_or) B(logical_xor)                                   \
   B(bitwise_and) B(bitwise_or) B(bitwise_xor)                                                                       \
   B(relu_bwd) B(tanh_bwd) B(sigmoid_bwd) B(logsigmoid_bwd) B(softplus_bwd) B(silu_bwd) B(gelu_bwd) B(gelu_tanh_bwd) \
-  B(leaky_relu_bwd) B(elu_bwd) B(clamp_bwd)
+  B(leaky_relu_bwd) B(elu_bwd) B(celu_bwd) B(selu_bwd) B(mish_bwd) B(hardtanh_bwd) B(hardsigmoid_bwd)               \
+  B(hardswish_bwd) B(softsign_bwd) B(tanhshrink_bwd) B(shrink_bwd) B(threshold_bwd) B(clamp_bwd)
 
 #define LAMELLA_ENUM(name) name,
 enum class UnaryOp : int { LAMELLA_UNARY_OPS(LAMELLA_ENUM) count };
 enum class BinaryOp : int { LAMELLA_BINARY_OPS(LAMELLA_ENUM) count };
 #undef LAMELLA_ENUM
 
-// y = op(x); y may be x itself. p0, p1 are the op's constants: leaky_relu slope; elu alpha; softplus beta, threshold; clamp min, max.
+// y = op(x); y may be x itself. p0, p1 are the op's constants: leaky_relu slope; elu, celu alpha;
+// softplus beta, threshold; clamp, hardtanh min, max; shrinks lambda; threshold, value.
 struct Unary { UnaryOp op; DType dtype; const void* x; void* y; double p0, p1; Loop<2> loop; };
 // y = op(a, b); a and b have dtype `dtype`. y may be a or b itself (same pointer, same strides).
 struct Binary { BinaryOp op; DType dtype; const void *a, *b; void* y; double p0, p1; Loop<3> loop; };
