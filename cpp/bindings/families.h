@@ -7,6 +7,7 @@
   F(attention)              \
   F(batch_norm)             \
   F(conv)                   \
+  F(ctc)                    \
   F(dlpack)                 \
   F(gemm)                   \
   F(index)                  \

@@ -194,6 +194,26 @@ struct CrossEntropyBwd {
   int64_t ignore_index; double smoothing; Reduction reduction; bool log_probs;
 };
 
+// ---- ctc -----------------------------------------------------------------------------------------------------------
+// Connectionist temporal classification of n sequences. x: log-probabilities (t, n, classes) of strides x_t, x_n, classes
+// adjacent. Sequence i is span[i]: its first `steps` rows take part; its labels are labels[first .. first + count), all
+// in range and none of them `blank`. loss[i] = -log of the sum, over the alignments of the labels to the steps, of the
+// product of their probabilities; infinity if there is none. float32 and float64; probabilities below e^-1e30 are zero.
+struct CtcSpan { int64_t steps, first, count; };
+struct Ctc {
+  DType dtype; int64_t t, n, classes, x_t, x_n; const void* x;
+  const int64_t* labels; const CtcSpan* span; int64_t blank, row;  // row: ctc_row of the greatest count
+};
+// What backward needs, both null where there is none: alpha (n, t + 1, row), the log-probabilities of the beginnings of
+// alignments, laid out by the kernel, and shift (n, t + 1) float64, which is to be added to each step's.
+struct CtcFwd { Ctc c; void *loss, *alpha; double* shift; };
+// dx (t, n, classes) contiguous: minus dloss[i] times the share of the alignments that pass through (step, class). Zero
+// past the sequence's steps and where dloss[i] is 0; NaN where the loss is infinite.
+struct CtcBwd { Ctc c; const void *loss, *dloss, *alpha; const double* shift; void* dx; };
+constexpr int64_t kCtcPad = 16;  // lanes of the widest vector
+constexpr int64_t ctc_width(int64_t count) { return (count + kCtcPad) / kCtcPad * kCtcPad; }  // > count
+constexpr int64_t ctc_row(int64_t count) { return 2 * (ctc_width(count) + kCtcPad); }
+
 // ---- attention -----------------------------------------------------------------------------------------------------
 // x (heads..., rows, n): elements of a row are adjacent, rows `row` apart, heads by `batch` (strides of Attention::heads).
 constexpr int kHeadDims = 7;
@@ -335,6 +355,7 @@ struct MeasureTriad { int64_t n; float* a; const float *b, *c; float s; };
   K(group_norm_fwd, GroupNormFwd) K(group_norm_bwd, GroupNormBwd)                                                   \
   K(softmax_fwd, SoftmaxFwd) K(softmax_bwd, SoftmaxBwd)                                                             \
   K(cross_entropy_fwd, CrossEntropyFwd) K(cross_entropy_bwd, CrossEntropyBwd)                                       \
+  K(ctc_fwd, CtcFwd) K(ctc_bwd, CtcBwd)                                                                             \
   K(attention_fwd, AttentionFwd) K(attention_bwd, AttentionBwd)                                                     \
   K(gather_rows, GatherRows) K(scatter_rows, ScatterRows) K(scatter_add_rows, ScatterAddRows)                       \
   K(gather_along, GatherAlong) K(scatter_along, ScatterAlong) K(nonzero, NonZero) K(triangle, Triangle)             \

@@ -22,6 +22,7 @@ from .softmax import *
 from .attention import *
 from .layer_norm import *
 from .batch_norm import *
+from .ctc import *
 from .loss import *
 from .quant import *
 from .optim import *
