@@ -13,6 +13,7 @@
   F(index)                  \
   F(interop)                \
   F(layer_norm)             \
+  F(loss)                   \
   F(optim)                  \
   F(pool)                   \
   F(quant)                  \

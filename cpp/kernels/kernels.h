@@ -194,6 +194,18 @@ struct CrossEntropyBwd {
   int64_t ignore_index; double smoothing; Reduction reduction; bool log_probs;
 };
 
+// ---- loss ----------------------------------------------------------------------------------------------------------
+// Losses of single elements: f(x, t) of input and target, p a constant of its own (kernels/loss.cpp has the formulas).
+#define LAMELLA_LOSS_OPS(L) \
+  L(mse) L(l1) L(huber) L(log_cosh) L(quantile) L(poisson_nll) L(bce) L(bce_logits) L(hinge) L(squared_hinge) L(soft_margin)
+#define LAMELLA_ENUM(name) name,
+enum class LossOp : int { LAMELLA_LOSS_OPS(LAMELLA_ENUM) };
+#undef LAMELLA_ENUM
+// reduction none: loss (n); sum, mean: one value, summed in fixed order (mean of nothing: NaN).
+struct LossFwd { LossOp op; DType dtype; Reduction reduction; int64_t n; const void *x, *target; void* loss; double p; };
+// dx (n) = dloss times the derivative of f at x; dloss has loss's shape.
+struct LossBwd { LossOp op; DType dtype; Reduction reduction; int64_t n; const void *x, *target, *dloss; void* dx; double p; };
+
 // ---- ctc -----------------------------------------------------------------------------------------------------------
 // Connectionist temporal classification of n sequences. x: log-probabilities (t, n, classes) of strides x_t, x_n, classes
 // adjacent. Sequence i is span[i]: its first `steps` rows take part; its labels are labels[first .. first + count), all
@@ -355,7 +367,7 @@ struct MeasureTriad { int64_t n; float* a; const float *b, *c; float s; };
   K(group_norm_fwd, GroupNormFwd) K(group_norm_bwd, GroupNormBwd)                                                   \
   K(softmax_fwd, SoftmaxFwd) K(softmax_bwd, SoftmaxBwd)                                                             \
   K(cross_entropy_fwd, CrossEntropyFwd) K(cross_entropy_bwd, CrossEntropyBwd)                                       \
-  K(ctc_fwd, CtcFwd) K(ctc_bwd, CtcBwd)                                                                             \
+  K(loss_fwd, LossFwd) K(loss_bwd, LossBwd) K(ctc_fwd, CtcFwd) K(ctc_bwd, CtcBwd)                                   \
   K(attention_fwd, AttentionFwd) K(attention_bwd, AttentionBwd)                                                     \
   K(gather_rows, GatherRows) K(scatter_rows, ScatterRows) K(scatter_add_rows, ScatterAddRows)                       \
   K(gather_along, GatherAlong) K(scatter_along, ScatterAlong) K(nonzero, NonZero) K(triangle, Triangle)             \

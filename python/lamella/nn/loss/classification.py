@@ -1,108 +1,39 @@
 # SPDX-License-Identifier: MIT
-"""Losses as modules: the functions of nn.functional with their arguments kept."""
+"""Losses of probabilities, scores and labels."""
 
 from __future__ import annotations
 
-from ..ops import loss as L
-from . import functional as F
-from .module import Module
+from .. import functional as F
+from ._base import Loss, WeightedLoss
 
 __all__ = [
     "BCELoss",
     "BCEWithLogitsLoss",
+    "CTCLoss",
     "CrossEntropyLoss",
-    "GaussianNLLLoss",
-    "HuberLoss",
+    "DistillationLoss",
+    "FocalLoss",
+    "HingeLoss",
     "KLDivLoss",
-    "L1Loss",
-    "MSELoss",
-    "MarginRankingLoss",
+    "MultiLabelMarginLoss",
+    "MultiLabelSoftMarginLoss",
+    "MultiMarginLoss",
     "NLLLoss",
-    "PoissonNLLLoss",
-    "SmoothL1Loss",
-    "TripletMarginLoss",
+    "SigmoidFocalLoss",
+    "SoftMarginLoss",
+    "SquaredHingeLoss",
 ]
 
 
-class _Loss(Module):
-    def __init__(self, reduction="mean"):
-        if reduction not in ("none", "mean", "sum"):
-            raise ValueError(f"[{type(self).__name__}] reduction must be none, mean or sum, got {reduction!r}")
-        self.reduction = reduction
-
-
-class MSELoss(_Loss):
-    """(input - target)^2: see `functional.mse_loss`."""
-
-    def forward(self, input, target):
-        return L.mse_loss(input, target, self.reduction)
-
-
-class L1Loss(_Loss):
-    """|input - target|."""
-
-    def forward(self, input, target):
-        return L.l1_loss(input, target, self.reduction)
-
-
-class SmoothL1Loss(_Loss):
-    """d^2 / (2 beta) below beta, else |d| - beta / 2."""
-
-    def __init__(self, reduction="mean", beta=1.0):
-        super().__init__(reduction)
-        self.beta = beta
-
-    def forward(self, input, target):
-        return L.smooth_l1_loss(input, target, self.reduction, self.beta)
-
-
-class HuberLoss(_Loss):
-    """d^2 / 2 below delta, else delta (|d| - delta / 2) (Huber 1964)."""
-
-    def __init__(self, reduction="mean", delta=1.0):
-        super().__init__(reduction)
-        self.delta = delta
-
-    def forward(self, input, target):
-        return L.huber_loss(input, target, self.reduction, self.delta)
-
-
-class PoissonNLLLoss(_Loss):
-    """exp(input) - target input: see `functional.poisson_nll_loss`."""
-
-    def __init__(self, log_input=True, full=False, eps=1e-8, reduction="mean"):
-        super().__init__(reduction)
-        self.log_input, self.full, self.eps = log_input, full, eps
-
-    def forward(self, log_input, target):
-        return L.poisson_nll_loss(log_input, target, self.log_input, self.full, self.eps, self.reduction)
-
-
-class GaussianNLLLoss(_Loss):
-    """(log var + (input - target)^2 / var) / 2."""
-
-    def __init__(self, *, full=False, eps=1e-6, reduction="mean"):
-        super().__init__(reduction)
-        self.full, self.eps = full, eps
-
-    def forward(self, input, target, var):
-        return L.gaussian_nll_loss(input, target, var, self.full, self.eps, self.reduction)
-
-
-class _Weighted(_Loss):
-    def __init__(self, weight=None, reduction="mean"):
-        super().__init__(reduction)
-        self.register_buffer("weight", weight)
-
-
-class BCELoss(_Weighted):
+# ---- probabilities --------------------------------------------------------------------------------------------------
+class BCELoss(WeightedLoss):
     """-(t log p + (1 - t) log(1 - p)) of probabilities p: see `functional.binary_cross_entropy`."""
 
     def forward(self, input, target):
-        return L.binary_cross_entropy(input, target, self.weight, self.reduction)
+        return F.binary_cross_entropy(input, target, self.weight, self.reduction)
 
 
-class BCEWithLogitsLoss(_Weighted):
+class BCEWithLogitsLoss(WeightedLoss):
     """Binary cross-entropy of logits, stable for any size: see `functional.binary_cross_entropy_with_logits`."""
 
     def __init__(self, weight=None, reduction="mean", pos_weight=None):
@@ -110,10 +41,10 @@ class BCEWithLogitsLoss(_Weighted):
         self.register_buffer("pos_weight", pos_weight)
 
     def forward(self, input, target):
-        return L.binary_cross_entropy_with_logits(input, target, self.weight, self.reduction, self.pos_weight)
+        return F.binary_cross_entropy_with_logits(input, target, self.weight, self.reduction, self.pos_weight)
 
 
-class CrossEntropyLoss(_Weighted):
+class CrossEntropyLoss(WeightedLoss):
     """-log softmax(input)[target], fused: see `functional.cross_entropy`."""
 
     def __init__(self, weight=None, ignore_index=-100, reduction="mean", label_smoothing=0.0):
@@ -121,17 +52,10 @@ class CrossEntropyLoss(_Weighted):
         self.ignore_index, self.label_smoothing = ignore_index, label_smoothing
 
     def forward(self, input, target):
-        return F.cross_entropy(
-            input,
-            target,
-            self.weight,
-            ignore_index=self.ignore_index,
-            reduction=self.reduction,
-            label_smoothing=self.label_smoothing,
-        )
+        return F.cross_entropy(input, target, self.weight, self.ignore_index, self.reduction, self.label_smoothing)
 
 
-class NLLLoss(_Weighted):
+class NLLLoss(WeightedLoss):
     """-input[target] of log-probabilities: see `functional.nll_loss`."""
 
     def __init__(self, weight=None, ignore_index=-100, reduction="mean"):
@@ -139,39 +63,119 @@ class NLLLoss(_Weighted):
         self.ignore_index = ignore_index
 
     def forward(self, input, target):
-        return F.nll_loss(input, target, self.weight, ignore_index=self.ignore_index, reduction=self.reduction)
+        return F.nll_loss(input, target, self.weight, self.ignore_index, self.reduction)
 
 
-class KLDivLoss(_Loss):
+class KLDivLoss(Loss):
     """target (log target - input): see `functional.kl_div`; reduction may also be batchmean."""
 
+    reductions = ("none", "mean", "sum", "batchmean")
+
     def __init__(self, reduction="mean", log_target=False):
-        super().__init__("mean" if reduction == "batchmean" else reduction)
-        self.reduction, self.log_target = reduction, log_target
+        super().__init__(reduction)
+        self.log_target = log_target
 
     def forward(self, input, target):
-        return L.kl_div(input, target, self.reduction, self.log_target)
+        return F.kl_div(input, target, self.reduction, self.log_target)
 
 
-class MarginRankingLoss(_Loss):
-    """max(0, -target (input1 - input2) + margin)."""
+class CTCLoss(Loss):
+    """Labels of a sequence without their places in it: see `functional.ctc_loss`."""
 
-    def __init__(self, margin=0.0, reduction="mean"):
+    def __init__(self, blank=0, reduction="mean", zero_infinity=False):
         super().__init__(reduction)
-        self.margin = margin
+        self.blank, self.zero_infinity = blank, zero_infinity
 
-    def forward(self, input1, input2, target):
-        return L.margin_ranking_loss(input1, input2, target, self.margin, self.reduction)
-
-
-class TripletMarginLoss(_Loss):
-    """max(0, d(anchor, positive) - d(anchor, negative) + margin)."""
-
-    def __init__(self, margin=1.0, p=2.0, eps=1e-6, swap=False, reduction="mean"):
-        super().__init__(reduction)
-        self.margin, self.p, self.eps, self.swap = margin, p, eps, swap
-
-    def forward(self, anchor, positive, negative):
-        return L.triplet_margin_loss(
-            anchor, positive, negative, self.margin, self.p, self.eps, self.swap, self.reduction
+    def forward(self, log_probs, targets, input_lengths, target_lengths):
+        return F.ctc_loss(
+            log_probs, targets, input_lengths, target_lengths, self.blank, self.reduction, self.zero_infinity
         )
+
+
+class DistillationLoss(Loss):
+    """A teacher's softened probabilities as targets: see `functional.distillation_loss`."""
+
+    def __init__(self, temperature=2.0, alpha=0.5, reduction="mean"):
+        super().__init__(reduction)
+        self.temperature, self.alpha = temperature, alpha
+
+    def forward(self, input, teacher, target=None):
+        return F.distillation_loss(input, teacher, target, self.temperature, self.alpha, self.reduction)
+
+    def extra_repr(self):
+        return f"temperature={self.temperature}, alpha={self.alpha}"
+
+
+class FocalLoss(WeightedLoss):
+    """Cross-entropy that well classified examples hardly count in: see `functional.focal_loss`."""
+
+    def __init__(self, weight=None, gamma=2.0, ignore_index=-100, reduction="mean"):
+        super().__init__(weight, reduction)
+        self.gamma, self.ignore_index = gamma, ignore_index
+
+    def forward(self, input, target):
+        return F.focal_loss(input, target, self.weight, self.gamma, self.ignore_index, self.reduction)
+
+    def extra_repr(self):
+        return f"gamma={self.gamma}"
+
+
+class SigmoidFocalLoss(Loss):
+    """Focal loss of binary logits: see `functional.sigmoid_focal_loss`."""
+
+    def __init__(self, alpha=0.25, gamma=2.0, reduction="mean"):
+        super().__init__(reduction)
+        self.alpha, self.gamma = alpha, gamma
+
+    def forward(self, input, target):
+        return F.sigmoid_focal_loss(input, target, self.alpha, self.gamma, self.reduction)
+
+    def extra_repr(self):
+        return f"alpha={self.alpha}, gamma={self.gamma}"
+
+
+# ---- margins --------------------------------------------------------------------------------------------------------
+class HingeLoss(Loss):
+    """max(0, 1 - target input), target -1 or 1."""
+
+    def forward(self, input, target):
+        return F.hinge_loss(input, target, reduction=self.reduction)
+
+
+class SquaredHingeLoss(Loss):
+    """max(0, 1 - target input)^2, target -1 or 1."""
+
+    def forward(self, input, target):
+        return F.squared_hinge_loss(input, target, self.reduction)
+
+
+class SoftMarginLoss(Loss):
+    """log(1 + e^(-target input)), target -1 or 1."""
+
+    def forward(self, input, target):
+        return F.soft_margin_loss(input, target, self.reduction)
+
+
+class MultiMarginLoss(WeightedLoss):
+    """Every other class's score a margin below the target's: see `functional.multi_margin_loss`."""
+
+    def __init__(self, p=1, margin=1.0, weight=None, reduction="mean"):
+        super().__init__(weight, reduction)
+        self.p, self.margin = p, margin
+
+    def forward(self, input, target):
+        return F.multi_margin_loss(input, target, self.p, self.margin, self.weight, self.reduction)
+
+
+class MultiLabelMarginLoss(Loss):
+    """The same with several targets: see `functional.multilabel_margin_loss`."""
+
+    def forward(self, input, target):
+        return F.multilabel_margin_loss(input, target, self.reduction)
+
+
+class MultiLabelSoftMarginLoss(WeightedLoss):
+    """Binary cross-entropy of logits, averaged over classes: see `functional.multilabel_soft_margin_loss`."""
+
+    def forward(self, input, target):
+        return F.multilabel_soft_margin_loss(input, target, self.weight, self.reduction)
