@@ -33,6 +33,7 @@ LAYERS = {  # PyTorch's text, and the function that the layer calls
     "Threshold(threshold=0.1, value=20, inplace=True)": lambda x: F.threshold(x, 0.1, 20),
     "GLU(dim=1)": lambda x: F.glu(x, 1),
     "SwiGLU(dim=-1)": F.swiglu,
+    "GeGLU(dim=-1)": F.geglu,
     "Softmax(dim=1)": lambda x: F.softmax(x, 1),
     "LogSoftmax(dim=1)": lambda x: F.log_softmax(x, 1),
     "Softmin(dim=1)": lambda x: F.softmin(x, 1),

@@ -9,6 +9,7 @@
   F(conv)                   \
   F(ctc)                    \
   F(dlpack)                 \
+  F(gate)                   \
   F(gemm)                   \
   F(index)                  \
   F(interop)                \

@@ -57,6 +57,12 @@ struct Cast { DType from, to; const void* x; void* y; Loop<2> loop; };
 // y = value everywhere; value is one element of `dtype`.
 struct Fill { DType dtype; const void* value; void* y; Loop<1> loop; };
 
+// ---- gate ----------------------------------------------------------------------------------------------------------
+// y (outer, n) of x (outer, 2, n), halves a and b: glu a sigmoid(b), swiglu silu(a) b, geglu gelu(a) b.
+enum class GateOp : int { glu, swiglu, geglu };
+struct GateFwd { GateOp op; DType dtype; int64_t outer, n; const void* x; void* y; };
+struct GateBwd { GateOp op; DType dtype; int64_t outer, n; const void *x, *dy; void* dx; };  // dx has x's shape
+
 // ---- reduce --------------------------------------------------------------------------------------------------------
 #define LAMELLA_REDUCE_OPS(R) R(sum) R(mean) R(prod) R(max) R(min) R(argmax) R(argmin) R(any) R(all) R(sum_squares) R(sum_abs)
 #define LAMELLA_ENUM(name) name,
@@ -356,6 +362,7 @@ struct MeasureTriad { int64_t n; float* a; const float *b, *c; float s; };
 // ---- the list ------------------------------------------------------------------------------------------------------
 #define LAMELLA_KERNELS(K)                                                                                          \
   K(unary, Unary) K(binary, Binary) K(where, Where) K(cast, Cast) K(fill, Fill)                                     \
+  K(gate_fwd, GateFwd) K(gate_bwd, GateBwd)                                                                         \
   K(reduce, Reduce) K(moments, Moments) K(cumsum, Cumsum)                                                           \
   K(gemm, Gemm) K(gemm_int8, GemmInt8)                                                                              \
   K(conv_fwd, ConvFwd) K(conv_bwd_input, ConvBwdInput) K(conv_bwd_weight, ConvBwdWeight)                            \

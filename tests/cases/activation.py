@@ -93,12 +93,6 @@ CASES = [
     Case("heaviside", ops.heaviside, np.heaviside, [S(A((3, 5), special=(0.0, -0.0, math.nan)), A((5,)))], grad=False),
     Case("prelu", ops.prelu, lambda x, w: np.where(x > 0, x, w.reshape(-1, 1) * x), [S(A((2, 3, 7)), A((3,)))], bad=[
         Bad(lambda: ops.prelu(ops.ones(2, 3), ops.ones(4)), ValueError, "[prelu] weight must have 1 element or one per channel")]),
-    Case("glu", ops.glu, lambda x, dim=-1: np.split(x, 2, dim)[0] * sigmoid(np.split(x, 2, dim)[1]),
-         [S(A((3, 10))), S(A((4, 3)), 0)],
-         bad=[Bad(lambda: ops.glu(ops.ones(3)), ValueError, "[glu] input must have an even size along dim -1, got (3,)")]),
-    Case("swiglu", ops.swiglu, lambda x, dim=-1: np.split(x, 2, dim)[0] * sigmoid(np.split(x, 2, dim)[0]) * np.split(x, 2, dim)[1],
-         [S(A((3, 10))), S(A((4, 3)), 0)],
-         bad=[Bad(lambda: ops.swiglu(ops.ones(3)), ValueError, "[swiglu] input must have an even size along dim -1, got (3,)")]),
     Case("gumbel_softmax", seeded_gumbel, gumbel, [S(A((3, 5)), 0.7, -1), S(A((4, 3)), 2.0, 0)], dtypes=("float64",), layouts=False,
          bad=[Bad(lambda: ops.gumbel_softmax(ops.ones(3), 0), ValueError, "[gumbel_softmax] tau must be positive, got 0")]),
 ]

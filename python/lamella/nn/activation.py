@@ -14,6 +14,7 @@ __all__ = [
     "GELU",
     "GLU",
     "SELU",
+    "GeGLU",
     "Hardshrink",
     "Hardsigmoid",
     "Hardswish",
@@ -348,3 +349,10 @@ class SwiGLU(GLU):
 
     def forward(self, input):
         return F.swiglu(input, self.dim)
+
+
+class GeGLU(GLU):
+    """gelu(a) b, for the halves a and b of x along dim (Shazeer 2020)."""
+
+    def forward(self, input):
+        return F.geglu(input, self.dim)

@@ -7,6 +7,7 @@ from ..ops.batch_norm import *
 from ..ops.conv import *
 from ..ops.ctc import *
 from ..ops.elementwise import *
+from ..ops.gate import *
 from ..ops.gemm import *
 from ..ops.index import *
 from ..ops.join import *

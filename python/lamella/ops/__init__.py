@@ -7,6 +7,7 @@ Only this package, tensor.py and optim/ call the extension.
 from .activation import *
 from .creation import *
 from .elementwise import *
+from .gate import *
 from .gemm import *
 from .index import *
 from .join import *

@@ -16,7 +16,6 @@ __all__ = [
     "elu",
     "elu_",
     "gelu",
-    "glu",
     "hardshrink",
     "hardsigmoid",
     "hardswish",
@@ -41,7 +40,6 @@ __all__ = [
     "softshrink",
     "softsign",
     "step",
-    "swiglu",
     "tanhshrink",
     "threshold",
     "threshold_",
@@ -336,26 +334,6 @@ def tanhshrink(node, dy):
         t = tanh(x)
         return (dy * t * t,)
     return (_core.tanhshrink_bwd(x, dy),)
-
-
-# ---- gates ----------------------------------------------------------------------------------------------------------
-def _halves(op, input, dim):
-    n = input.shape[dim] if input.ndim else 1
-    if n % 2:
-        raise ValueError(f"[{op}] input must have an even size along dim {dim}, got {tuple(input.shape)}")
-    return input.narrow(dim, 0, n // 2), input.narrow(dim, n // 2, n // 2)
-
-
-def glu(input, dim=-1):
-    """a sigmoid(b), a and b being the halves of input along dim (Dauphin et al. 2017). ValueError if its size is odd."""
-    a, b = _halves("glu", input, dim)
-    return a * sigmoid(b)
-
-
-def swiglu(input, dim=-1):
-    """silu(a) b, a and b being the halves of input along dim (Shazeer 2020). ValueError if its size is odd."""
-    a, b = _halves("swiglu", input, dim)
-    return _silu(a) * b
 
 
 # ---- in place -------------------------------------------------------------------------------------------------------
