@@ -15,6 +15,7 @@ FAMILIES = {
     "conv": "convolution",
     "elementwise": "elementwise, 16 M",
     "rows": "norms, softmax, pooling, ...",
+    "loss": "losses",
     "attention": "attention",
     "recurrent": "recurrent",
     "optim": "optimisers",

@@ -7,11 +7,14 @@
   F(attention)              \
   F(batch_norm)             \
   F(conv)                   \
+  F(ctc)                    \
   F(dlpack)                 \
+  F(gate)                   \
   F(gemm)                   \
   F(index)                  \
   F(interop)                \
   F(layer_norm)             \
+  F(loss)                   \
   F(optim)                  \
   F(pool)                   \
   F(quant)                  \

@@ -69,6 +69,49 @@ template <class V> LAMELLA_INLINE V d_leaky_relu(V x, elem_t<V> slope) {
   return select(x > elem_t<V>(0), constant<V>(1), V{} + slope);
 }
 
+// alpha (e^(x / alpha) - 1) below 0
+template <class V> LAMELLA_INLINE V celu(V x, elem_t<V> alpha) {
+  return select(x > elem_t<V>(0), x, alpha * vexpm1(x / alpha));
+}
+template <class V> LAMELLA_INLINE V d_celu(V x, elem_t<V> alpha) {
+  return select(x > elem_t<V>(0), constant<V>(1), vexp(x / alpha));
+}
+
+// The fixed point of mean 0 and variance 1 (Klambauer et al. 2017, equation 14).
+constexpr double kSeluAlpha = 1.6732632423543772848170429916717, kSeluScale = 1.0507009873554804934193349852946;
+template <class V> LAMELLA_INLINE V selu(V x) { return elem_t<V>(kSeluScale) * elu(x, elem_t<V>(kSeluAlpha)); }
+template <class V> LAMELLA_INLINE V d_selu(V x) { return elem_t<V>(kSeluScale) * d_elu(x, elem_t<V>(kSeluAlpha)); }
+
+// mish(x) = x tanh(log(1 + e)), e = e^x: tanh of it is n / (n + 2), n = e (e + 2); beyond 40 it is 1
+template <class V> LAMELLA_INLINE V mish(V x) {
+  using T = elem_t<V>;
+  const V e = vexp(vmin(constant<V>(40), x)), n = e * (e + T(2));
+  return x * (n / (n + T(2)));
+}
+template <class V> LAMELLA_INLINE V d_mish(V x) {
+  using T = elem_t<V>;
+  x = vmin(constant<V>(40), x);
+  const V e = vexp(x), n = e * (e + T(2)), rest = T(2) / (n + T(2)), w = n / (n + T(2));
+  return w + x * rest * (T(1) + w) * (e / (e + T(1)));
+}
+
+template <class V> LAMELLA_INLINE V hardtanh(V x, elem_t<V> low, elem_t<V> high) {  // NaN passes
+  return vmin(V{} + high, vmax(V{} + low, x));
+}
+template <class V> LAMELLA_INLINE V hardsigmoid(V x) {
+  using T = elem_t<V>;
+  return hardtanh(x + T(3), T(0), T(6)) / T(6);
+}
+template <class V> LAMELLA_INLINE V d_hardsigmoid(V x) {
+  using T = elem_t<V>;
+  return select((x > T(-3)) & (x < T(3)), constant<V>(1.0 / 6), V{});
+}
+template <class V> LAMELLA_INLINE V d_hardswish(V x) {
+  using T = elem_t<V>;
+  const V inside = fma(x, constant<V>(1.0 / 3), constant<V>(0.5));
+  return select(x <= T(-3), V{}, select(x < T(3), inside, constant<V>(1)));
+}
+
 // An epilogue's activation; the switch is to be hoisted by the caller or left to the branch predictor.
 template <class V> LAMELLA_INLINE V apply_act(Act act, V x) {
   switch (act) {

@@ -23,26 +23,30 @@ template <int N> struct Loop {
 };
 
 // ---- elementwise ---------------------------------------------------------------------------------------------------
-// Floating only: exp .. gelu_tanh. Any dtype: neg, abs, sign, square. Predicates (isnan ..) write bool.
+// Any dtype: neg, abs, sign, square, relu, clamp. Predicates (isnan ..) write bool. All others are floating only.
 #define LAMELLA_UNARY_OPS(U)                                                                                     \
   U(neg) U(abs) U(sign) U(square) U(exp) U(expm1) U(log) U(log1p) U(sqrt) U(rsqrt) U(reciprocal) U(sin) U(cos)   \
   U(tanh) U(erf) U(floor) U(ceil) U(round) U(trunc) U(sigmoid) U(logsigmoid) U(softplus) U(relu) U(silu) U(gelu) \
-  U(gelu_tanh) U(leaky_relu) U(elu) U(clamp) U(isnan) U(isinf) U(isfinite) U(logical_not)
+  U(gelu_tanh) U(leaky_relu) U(elu) U(celu) U(selu) U(mish) U(hardtanh) U(hardsigmoid) U(hardswish) U(softsign)  \
+  U(tanhshrink) U(softshrink) U(hardshrink) U(threshold) U(clamp)                                                \
+  U(isnan) U(isinf) U(isfinite) U(logical_not)
 // Comparisons and logic write bool. x_bwd(s, dy) is dy times the derivative of x, where s is the input of x, or its
-// output for relu, tanh, sigmoid (as each says in ops/elementwise.py).
+// output for relu, tanh, sigmoid (as each says in ops/elementwise.py); shrink_bwd is that of both shrinks.
 #define LAMELLA_BINARY_OPS(B)                                                                                       \
   B(add) B(sub) B(mul) B(div) B(floor_divide) B(remainder) B(pow) B(maximum) B(minimum) B(atan2)                    \
   B(eq) B(ne) B(lt) B(le) B(gt) B(ge) B(logical_and) B(logical_or) B(logical_xor)                                   \
   B(bitwise_and) B(bitwise_or) B(bitwise_xor)                                                                       \
   B(relu_bwd) B(tanh_bwd) B(sigmoid_bwd) B(logsigmoid_bwd) B(softplus_bwd) B(silu_bwd) B(gelu_bwd) B(gelu_tanh_bwd) \
-  B(leaky_relu_bwd) B(elu_bwd) B(clamp_bwd)
+  B(leaky_relu_bwd) B(elu_bwd) B(celu_bwd) B(selu_bwd) B(mish_bwd) B(hardtanh_bwd) B(hardsigmoid_bwd)               \
+  B(hardswish_bwd) B(softsign_bwd) B(tanhshrink_bwd) B(shrink_bwd) B(threshold_bwd) B(clamp_bwd)
 
 #define LAMELLA_ENUM(name) name,
 enum class UnaryOp : int { LAMELLA_UNARY_OPS(LAMELLA_ENUM) count };
 enum class BinaryOp : int { LAMELLA_BINARY_OPS(LAMELLA_ENUM) count };
 #undef LAMELLA_ENUM
 
-// y = op(x); y may be x itself. p0, p1 are the op's constants: leaky_relu slope; elu alpha; softplus beta, threshold; clamp min, max.
+// y = op(x); y may be x itself. p0, p1 are the op's constants: leaky_relu slope; elu, celu alpha;
+// softplus beta, threshold; clamp, hardtanh min, max; shrinks lambda; threshold, value.
 struct Unary { UnaryOp op; DType dtype; const void* x; void* y; double p0, p1; Loop<2> loop; };
 // y = op(a, b); a and b have dtype `dtype`. y may be a or b itself (same pointer, same strides).
 struct Binary { BinaryOp op; DType dtype; const void *a, *b; void* y; double p0, p1; Loop<3> loop; };
@@ -52,6 +56,12 @@ struct Where { DType dtype; const void *cond, *a, *b; void* y; Loop<4> loop; };
 struct Cast { DType from, to; const void* x; void* y; Loop<2> loop; };
 // y = value everywhere; value is one element of `dtype`.
 struct Fill { DType dtype; const void* value; void* y; Loop<1> loop; };
+
+// ---- gate ----------------------------------------------------------------------------------------------------------
+// y (outer, n) of x (outer, 2, n), halves a and b: glu a sigmoid(b), swiglu silu(a) b, geglu gelu(a) b.
+enum class GateOp : int { glu, swiglu, geglu };
+struct GateFwd { GateOp op; DType dtype; int64_t outer, n; const void* x; void* y; };
+struct GateBwd { GateOp op; DType dtype; int64_t outer, n; const void *x, *dy; void* dx; };  // dx has x's shape
 
 // ---- reduce --------------------------------------------------------------------------------------------------------
 #define LAMELLA_REDUCE_OPS(R) R(sum) R(mean) R(prod) R(max) R(min) R(argmax) R(argmin) R(any) R(all) R(sum_squares) R(sum_abs)
@@ -190,6 +200,38 @@ struct CrossEntropyBwd {
   int64_t ignore_index; double smoothing; Reduction reduction; bool log_probs;
 };
 
+// ---- loss ----------------------------------------------------------------------------------------------------------
+// Losses of single elements: f(x, t) of input and target, p a constant of its own (kernels/loss.cpp has the formulas).
+#define LAMELLA_LOSS_OPS(L) \
+  L(mse) L(l1) L(huber) L(log_cosh) L(quantile) L(poisson_nll) L(bce) L(bce_logits) L(hinge) L(squared_hinge) L(soft_margin)
+#define LAMELLA_ENUM(name) name,
+enum class LossOp : int { LAMELLA_LOSS_OPS(LAMELLA_ENUM) };
+#undef LAMELLA_ENUM
+// reduction none: loss (n); sum, mean: one value, summed in fixed order (mean of nothing: NaN).
+struct LossFwd { LossOp op; DType dtype; Reduction reduction; int64_t n; const void *x, *target; void* loss; double p; };
+// dx (n) = dloss times the derivative of f at x; dloss has loss's shape.
+struct LossBwd { LossOp op; DType dtype; Reduction reduction; int64_t n; const void *x, *target, *dloss; void* dx; double p; };
+
+// ---- ctc -----------------------------------------------------------------------------------------------------------
+// Connectionist temporal classification of n sequences. x: log-probabilities (t, n, classes) of strides x_t, x_n, classes
+// adjacent. Sequence i is span[i]: its first `steps` rows take part; its labels are labels[first .. first + count), all
+// in range and none of them `blank`. loss[i] = -log of the sum, over the alignments of the labels to the steps, of the
+// product of their probabilities; infinity if there is none. float32 and float64; probabilities below e^-1e30 are zero.
+struct CtcSpan { int64_t steps, first, count; };
+struct Ctc {
+  DType dtype; int64_t t, n, classes, x_t, x_n; const void* x;
+  const int64_t* labels; const CtcSpan* span; int64_t blank, row;  // row: ctc_row of the greatest count
+};
+// What backward needs, both null where there is none: alpha (n, t + 1, row), the log-probabilities of the beginnings of
+// alignments, laid out by the kernel, and shift (n, t + 1) float64, which is to be added to each step's.
+struct CtcFwd { Ctc c; void *loss, *alpha; double* shift; };
+// dx (t, n, classes) contiguous: minus dloss[i] times the share of the alignments that pass through (step, class). Zero
+// past the sequence's steps and where dloss[i] is 0; NaN where the loss is infinite.
+struct CtcBwd { Ctc c; const void *loss, *dloss, *alpha; const double* shift; void* dx; };
+constexpr int64_t kCtcPad = 16;  // lanes of the widest vector
+constexpr int64_t ctc_width(int64_t count) { return (count + kCtcPad) / kCtcPad * kCtcPad; }  // > count
+constexpr int64_t ctc_row(int64_t count) { return 2 * (ctc_width(count) + kCtcPad); }
+
 // ---- attention -----------------------------------------------------------------------------------------------------
 // x (heads..., rows, n): elements of a row are adjacent, rows `row` apart, heads by `batch` (strides of Attention::heads).
 constexpr int kHeadDims = 7;
@@ -320,6 +362,7 @@ struct MeasureTriad { int64_t n; float* a; const float *b, *c; float s; };
 // ---- the list ------------------------------------------------------------------------------------------------------
 #define LAMELLA_KERNELS(K)                                                                                          \
   K(unary, Unary) K(binary, Binary) K(where, Where) K(cast, Cast) K(fill, Fill)                                     \
+  K(gate_fwd, GateFwd) K(gate_bwd, GateBwd)                                                                         \
   K(reduce, Reduce) K(moments, Moments) K(cumsum, Cumsum)                                                           \
   K(gemm, Gemm) K(gemm_int8, GemmInt8)                                                                              \
   K(conv_fwd, ConvFwd) K(conv_bwd_input, ConvBwdInput) K(conv_bwd_weight, ConvBwdWeight)                            \
@@ -331,6 +374,7 @@ struct MeasureTriad { int64_t n; float* a; const float *b, *c; float s; };
   K(group_norm_fwd, GroupNormFwd) K(group_norm_bwd, GroupNormBwd)                                                   \
   K(softmax_fwd, SoftmaxFwd) K(softmax_bwd, SoftmaxBwd)                                                             \
   K(cross_entropy_fwd, CrossEntropyFwd) K(cross_entropy_bwd, CrossEntropyBwd)                                       \
+  K(loss_fwd, LossFwd) K(loss_bwd, LossBwd) K(ctc_fwd, CtcFwd) K(ctc_bwd, CtcBwd)                                   \
   K(attention_fwd, AttentionFwd) K(attention_bwd, AttentionBwd)                                                     \
   K(gather_rows, GatherRows) K(scatter_rows, ScatterRows) K(scatter_add_rows, ScatterAddRows)                       \
   K(gather_along, GatherAlong) K(scatter_along, ScatterAlong) K(nonzero, NonZero) K(triangle, Triangle)             \

@@ -2,7 +2,9 @@
 // Optional parameters of the norms and losses: checked, in the dtype the kernel wants, contiguous.
 #pragma once
 #include <optional>
+#include <string>
 #include "elementwise.h"
+#include "kernels/kernels.h"
 
 namespace lamella::ops {
 
@@ -18,6 +20,12 @@ inline DType wide_dtype(DType x) { return x == DType::f64 ? DType::f64 : DType::
 inline void check_floating(const char* op, const Array& x) {
   check<TypeError>(is_floating(x.dtype), "[", op, "] input must have a floating dtype, got ", name_of(x.dtype),
                    ": use input.to(lamella.float32)");
+}
+inline Reduction reduction_of(const char* op, const std::string& name) {
+  if (name == "mean") return Reduction::mean;
+  if (name == "sum") return Reduction::sum;
+  check<ValueError>(name == "none", "[", op, "] reduction must be 'none', 'mean' or 'sum', got '", name, "'");
+  return Reduction::none;
 }
 
 }  // namespace lamella::ops

@@ -21,13 +21,6 @@ Middle around(const char* op, const Array& x, int64_t dim) {
   return around(x.shape, normalize_dim(op, dim, x.ndim() ? x.ndim() : 1));
 }
 
-Reduction reduction_of(const char* op, const std::string& name) {
-  if (name == "mean") return Reduction::mean;
-  if (name == "sum") return Reduction::sum;
-  check<ValueError>(name == "none", "[", op, "] reduction must be 'none', 'mean' or 'sum', got '", name, "'");
-  return Reduction::none;
-}
-
 // The position of element i of `shape`, row-major.
 Dims position(int64_t i, const Shape& shape) {
   Dims at = shape;

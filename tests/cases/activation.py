@@ -5,6 +5,7 @@ import math
 
 import numpy as np
 
+import lamella
 import lamella.ops as ops
 from case import ALL_FLOATS, FLOATS, A, Bad, Case, S
 
@@ -41,6 +42,18 @@ def act(name, ref, *options, kernels=("unary", "binary"), dtypes=ALL_FLOATS, bad
                 dtypes=dtypes, tol={t: v for t, v in TOL.items() if t in dtypes}, bad=bad)
 
 
+def gumbel(x, tau, dim):
+    lamella.manual_seed(5)
+    u = lamella.rand(x.shape, dtype=lamella.float64).numpy()
+    e = np.exp((x - np.log(-np.log(u))) / tau)
+    return e / e.sum(dim, keepdims=True)
+
+
+def seeded_gumbel(x, tau, dim):
+    lamella.manual_seed(5)
+    return ops.gumbel_softmax(x, tau, dim=dim)
+
+
 CASES = [
     act("relu", lambda x: np.maximum(x, 0)),
     act("sigmoid", sigmoid),
@@ -57,7 +70,8 @@ CASES = [
     act("elu", elu),
     act("elu", elu, 0.7),
     act("selu", lambda x: 1.0507009873554805 * elu(x, 1.6732632423543772)),
-    act("celu", lambda x, a: np.maximum(x, 0) + np.minimum(0, a * np.expm1(np.minimum(x, 0) / a)), 1.5),
+    act("celu", lambda x, a: np.maximum(x, 0) + np.minimum(0, a * np.expm1(np.minimum(x, 0) / a)), 1.5, bad=[
+        Bad(lambda: ops.celu(ops.ones(3), 0), ValueError, "[celu] alpha must not be 0, got 0")]),
     act("relu6", lambda x: np.clip(x, 0, 6)),
     act("hardtanh", lambda x: np.clip(x, -1, 1)),
     act("hardsigmoid", lambda x: np.clip(x + 3, 0, 6) / 6),
@@ -66,11 +80,19 @@ CASES = [
     act("softsign", lambda x: x / (1 + np.abs(x))),
     act("tanhshrink", lambda x: x - np.tanh(x), dtypes=FLOATS),
     act("softshrink", lambda x: x - np.clip(x, -0.5, 0.5)),
-    act("hardshrink", lambda x: np.where(np.abs(x) > 0.5, x, np.where(np.isnan(x), 0, 0))),
-    act("threshold", lambda x, t, v: np.where(x > t, x, v), 0.125, -2.0),
+    act("softshrink", lambda x, w: x - np.clip(x, -w, w), 0.25, bad=[
+        Bad(lambda: ops.softshrink(ops.ones(3), -1.0), ValueError, "[softshrink] lambd must not be negative, got -1.0")]),
+    act("hardshrink", lambda x: np.where(np.abs(x) <= 0.5, 0, x)),
+    act("threshold", lambda x, t, v: np.where(x <= t, v, x), 0.125, -2.0),
+    act("hardtanh", lambda x, low, high: np.clip(x, low, high), -0.5, 2.0, bad=[
+        Bad(lambda: ops.hardtanh(ops.ones(3), 1.0, -1.0), ValueError, "[hardtanh] min_val must not lie above max_val, got 1.0 and -1.0")]),
+    act("rrelu", lambda x, lower, upper: np.where(x > 0, x, x * (lower + upper) / 2), 0.1, 0.5, bad=[
+        Bad(lambda: ops.rrelu(ops.ones(3), 0.5, 0.1), ValueError, "[rrelu] lower must not lie above upper, got 0.5 and 0.1")]),
+    Case("step", ops.step, lambda x: np.where(np.isnan(x), x, x >= 0), [S(A((9,), special=(0.0, -0.0, math.nan, math.inf)))],
+         dtypes=ALL_FLOATS, grad=False),
+    Case("heaviside", ops.heaviside, np.heaviside, [S(A((3, 5), special=(0.0, -0.0, math.nan)), A((5,)))], grad=False),
     Case("prelu", ops.prelu, lambda x, w: np.where(x > 0, x, w.reshape(-1, 1) * x), [S(A((2, 3, 7)), A((3,)))], bad=[
         Bad(lambda: ops.prelu(ops.ones(2, 3), ops.ones(4)), ValueError, "[prelu] weight must have 1 element or one per channel")]),
-    Case("glu", ops.glu, lambda x, dim=-1: np.split(x, 2, dim)[0] * sigmoid(np.split(x, 2, dim)[1]),
-         [S(A((3, 10))), S(A((4, 3)), 0)],
-         bad=[Bad(lambda: ops.glu(ops.ones(3)), ValueError, "[glu] input must have an even size along dim -1, got (3,)")]),
+    Case("gumbel_softmax", seeded_gumbel, gumbel, [S(A((3, 5)), 0.7, -1), S(A((4, 3)), 2.0, 0)], dtypes=("float64",), layouts=False,
+         bad=[Bad(lambda: ops.gumbel_softmax(ops.ones(3), 0), ValueError, "[gumbel_softmax] tau must be positive, got 0")]),
 ]

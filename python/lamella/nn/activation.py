@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-from ..ops import activation as A
-from ..ops import elementwise as E
 from ..ops.creation import full
 from . import functional as F
 from .module import Module
@@ -16,6 +14,7 @@ __all__ = [
     "GELU",
     "GLU",
     "SELU",
+    "GeGLU",
     "Hardshrink",
     "Hardsigmoid",
     "Hardswish",
@@ -25,88 +24,335 @@ __all__ = [
     "LogSoftmax",
     "Mish",
     "PReLU",
+    "RReLU",
     "ReLU",
     "ReLU6",
     "SiLU",
     "Sigmoid",
     "Softmax",
+    "Softmax2d",
     "Softmin",
     "Softplus",
     "Softshrink",
     "Softsign",
+    "Step",
+    "SwiGLU",
     "Tanh",
     "Tanhshrink",
     "Threshold",
 ]
 
 
-def _layer(name, function, doc, arguments="", inplace=False):
-    """A Module class that calls `function(input, *arguments)`; `arguments` is "name=default, ..."."""
-    pairs = [a.split("=") for a in arguments.split(", ")] if arguments else []
-    names = [n for n, _ in pairs]
-    defaults = [eval(v) for _, v in pairs]  # literals written below
+def _written(inplace, before=""):
+    """What `extra_repr` says of inplace: nothing unless it is set."""
+    return f"{before}inplace=True" if inplace else ""
 
-    def __init__(self, *args, **kwargs):
-        allowed = [*names, "inplace"] if inplace else names
-        if len(args) > len(allowed) or not set(kwargs) <= set(allowed):
-            raise TypeError(f"[{name}] arguments must be {', '.join(allowed) or 'none'}, got {args} {kwargs}")
-        values = dict(zip(names, defaults, strict=True))
-        values.update(zip(allowed, args, strict=False))
-        values.update(kwargs)
-        self.inplace = bool(values.pop("inplace", False))
-        self.__dict__.update(values)
+
+# ---- without arguments ----------------------------------------------------------------------------------------------
+class Sigmoid(Module):
+    """1 / (1 + e^-x)."""
 
     def forward(self, input):
-        if self.inplace:
-            return function(input, *(self.__dict__[n] for n in names), inplace=True)
-        return function(input, *(self.__dict__[n] for n in names))
+        return F.sigmoid(input)
+
+
+class LogSigmoid(Module):
+    """log(1 / (1 + e^-x))."""
+
+    def forward(self, input):
+        return F.logsigmoid(input)
+
+
+class Tanh(Module):
+    """The hyperbolic tangent."""
+
+    def forward(self, input):
+        return F.tanh(input)
+
+
+class Softsign(Module):
+    """x / (1 + |x|)."""
+
+    def forward(self, input):
+        return F.softsign(input)
+
+
+class Tanhshrink(Module):
+    """x - tanh(x)."""
+
+    def forward(self, input):
+        return F.tanhshrink(input)
+
+
+class Step(Module):
+    """1 where x is at least 0, else 0: the perceptron's activation. Its derivative is 0."""
+
+    def forward(self, input):
+        return F.step(input)
+
+
+# ---- perhaps in place -----------------------------------------------------------------------------------------------
+class _InPlace(Module):
+    def __init__(self, inplace=False):
+        self.inplace = inplace
 
     def extra_repr(self):
-        shown = [f"{n}={self.__dict__[n]}" for n in names]
-        return ", ".join(shown + (["inplace=True"] if self.inplace else []))
-
-    body = {"__init__": __init__, "forward": forward, "extra_repr": extra_repr, "__doc__": doc, "__module__": __name__}
-    return type(name, (Module,), body)
+        return _written(self.inplace)
 
 
-ReLU = _layer("ReLU", F.relu, "max(x, 0).", inplace=True)
-ReLU6 = _layer("ReLU6", A.relu6, "min(max(x, 0), 6).")
-LeakyReLU = _layer("LeakyReLU", A.leaky_relu, "x, or negative_slope x below 0.", "negative_slope=0.01", inplace=True)
-ELU = _layer("ELU", A.elu, "x, or alpha (e^x - 1) below 0 (Clevert et al. 2016).", "alpha=1.0", inplace=True)
-SELU = _layer("SELU", A.selu, "Scaled ELU that keeps mean 0 and variance 1 (Klambauer et al. 2017).")
-CELU = _layer("CELU", A.celu, "x, or alpha (e^(x / alpha) - 1) below 0 (Barron 2017).", "alpha=1.0")
-GELU = _layer("GELU", A.gelu, "x Phi(x); approximate='tanh' (Hendrycks and Gimpel 2016).", "approximate='none'")
-SiLU = _layer("SiLU", A.silu, "x sigmoid(x) (swish).", inplace=True)
-Mish = _layer("Mish", A.mish, "x tanh(softplus(x)) (Misra 2020).")
-Sigmoid = _layer("Sigmoid", A.sigmoid, "1 / (1 + e^-x).")
-LogSigmoid = _layer("LogSigmoid", A.logsigmoid, "log(1 / (1 + e^-x)).")
-Tanh = _layer("Tanh", E.tanh, "Hyperbolic tangent.")
-Hardtanh = _layer("Hardtanh", A.hardtanh, "x limited to [min_val, max_val].", "min_val=-1.0, max_val=1.0")
-Hardsigmoid = _layer("Hardsigmoid", A.hardsigmoid, "relu6(x + 3) / 6.")
-Hardswish = _layer("Hardswish", A.hardswish, "x relu6(x + 3) / 6 (Howard et al. 2019).")
-Softplus = _layer(
-    "Softplus", A.softplus, "log(1 + e^(beta x)) / beta; x above threshold / beta.", "beta=1.0, threshold=20.0"
-)
-Softsign = _layer("Softsign", A.softsign, "x / (1 + |x|).")
-Tanhshrink = _layer("Tanhshrink", A.tanhshrink, "x - tanh(x).")
-Softshrink = _layer("Softshrink", A.softshrink, "x moved towards 0 by lambd, 0 within.", "lambd=0.5")
-Hardshrink = _layer("Hardshrink", A.hardshrink, "x, or 0 within [-lambd, lambd].", "lambd=0.5")
-Threshold = _layer("Threshold", A.threshold, "x above the threshold, else value.", "threshold=0.0, value=0.0")
-GLU = _layer("GLU", A.glu, "a sigmoid(b), for the halves a and b of x along dim (Dauphin et al. 2017).", "dim=-1")
-Softmax = _layer("Softmax", F.softmax, "e^x / sum of e^x along dim.", "dim=None")
-LogSoftmax = _layer("LogSoftmax", F.log_softmax, "log of softmax along dim.", "dim=None")
-Softmin = _layer("Softmin", F.softmin, "softmax of -x along dim.", "dim=None")
+class ReLU(_InPlace):
+    """max(x, 0)."""
+
+    def forward(self, input):
+        return F.relu(input, self.inplace)
+
+
+class SELU(_InPlace):
+    """Scaled ELU that keeps mean 0 and variance 1 (Klambauer et al. 2017)."""
+
+    def forward(self, input):
+        return F.selu(input, self.inplace)
+
+
+class SiLU(_InPlace):
+    """x sigmoid(x) (swish)."""
+
+    def forward(self, input):
+        return F.silu(input, self.inplace)
+
+
+class Mish(_InPlace):
+    """x tanh(softplus(x)) (Misra 2019)."""
+
+    def forward(self, input):
+        return F.mish(input, self.inplace)
+
+
+class Hardsigmoid(_InPlace):
+    """relu6(x + 3) / 6."""
+
+    def forward(self, input):
+        return F.hardsigmoid(input, self.inplace)
+
+    def extra_repr(self):
+        return ""  # as PyTorch
+
+
+class Hardswish(_InPlace):
+    """x relu6(x + 3) / 6 (Howard et al. 2019)."""
+
+    def forward(self, input):
+        return F.hardswish(input, self.inplace)
+
+    def extra_repr(self):
+        return ""  # as PyTorch
+
+
+class LeakyReLU(Module):
+    """x, or negative_slope x below 0."""
+
+    def __init__(self, negative_slope=0.01, inplace=False):
+        self.negative_slope, self.inplace = negative_slope, inplace
+
+    def forward(self, input):
+        return F.leaky_relu(input, self.negative_slope, self.inplace)
+
+    def extra_repr(self):
+        return f"negative_slope={self.negative_slope}" + _written(self.inplace, ", ")
+
+
+class RReLU(Module):
+    """x, or a x below 0, a drawn from [lower, upper) for each element while training (Xu et al. 2015)."""
+
+    def __init__(self, lower=1.0 / 8, upper=1.0 / 3, inplace=False):
+        self.lower, self.upper, self.inplace = lower, upper, inplace
+
+    def forward(self, input):
+        return F.rrelu(input, self.lower, self.upper, self.training, self.inplace)
+
+    def extra_repr(self):
+        return f"lower={self.lower}, upper={self.upper}" + _written(self.inplace, ", ")
+
+
+class ELU(Module):
+    """x, or alpha (e^x - 1) below 0 (Clevert et al. 2016)."""
+
+    def __init__(self, alpha=1.0, inplace=False):
+        self.alpha, self.inplace = alpha, inplace
+
+    def forward(self, input):
+        return F.elu(input, self.alpha, self.inplace)
+
+    def extra_repr(self):
+        return f"alpha={self.alpha}" + _written(self.inplace, ", ")
+
+
+class CELU(ELU):
+    """x, or alpha (e^(x / alpha) - 1) below 0 (Barron 2017)."""
+
+    def forward(self, input):
+        return F.celu(input, self.alpha, self.inplace)
+
+
+class Hardtanh(Module):
+    """x limited to [min_val, max_val]. ValueError unless min_val lies below max_val."""
+
+    def __init__(self, min_val=-1.0, max_val=1.0, inplace=False):
+        if min_val >= max_val:
+            raise ValueError(f"[Hardtanh] min_val must lie below max_val, got {min_val} and {max_val}")
+        self.min_val, self.max_val, self.inplace = min_val, max_val, inplace
+
+    def forward(self, input):
+        return F.hardtanh(input, self.min_val, self.max_val, self.inplace)
+
+    def extra_repr(self):
+        return f"min_val={self.min_val}, max_val={self.max_val}" + _written(self.inplace, ", ")
+
+
+class ReLU6(Hardtanh):
+    """min(max(x, 0), 6)."""
+
+    def __init__(self, inplace=False):
+        super().__init__(0.0, 6.0, inplace)
+
+    def extra_repr(self):
+        return _written(self.inplace)
+
+
+class Threshold(Module):
+    """x above `threshold`, else value."""
+
+    def __init__(self, threshold, value, inplace=False):
+        self.threshold, self.value, self.inplace = threshold, value, inplace
+
+    def forward(self, input):
+        return F.threshold(input, self.threshold, self.value, self.inplace)
+
+    def extra_repr(self):
+        return f"threshold={self.threshold}, value={self.value}" + _written(self.inplace, ", ")
+
+
+# ---- with arguments -------------------------------------------------------------------------------------------------
+class GELU(Module):
+    """x Phi(x); approximate='tanh' (Hendrycks and Gimpel 2016)."""
+
+    def __init__(self, approximate="none"):
+        self.approximate = approximate
+
+    def forward(self, input):
+        return F.gelu(input, self.approximate)
+
+    def extra_repr(self):
+        return f"approximate={self.approximate!r}"
+
+
+class Softplus(Module):
+    """log(1 + e^(beta x)) / beta; x above threshold / beta."""
+
+    def __init__(self, beta=1.0, threshold=20.0):
+        self.beta, self.threshold = beta, threshold
+
+    def forward(self, input):
+        return F.softplus(input, self.beta, self.threshold)
+
+    def extra_repr(self):
+        return f"beta={self.beta}, threshold={self.threshold}"
+
+
+class _Shrink(Module):
+    def __init__(self, lambd=0.5):
+        self.lambd = lambd
+
+    def extra_repr(self):
+        return str(self.lambd)
+
+
+class Softshrink(_Shrink):
+    """x moved towards 0 by lambd, 0 within."""
+
+    def forward(self, input):
+        return F.softshrink(input, self.lambd)
+
+
+class Hardshrink(_Shrink):
+    """x, or 0 within [-lambd, lambd]."""
+
+    def forward(self, input):
+        return F.hardshrink(input, self.lambd)
 
 
 class PReLU(Module):
     """x, or weight x below 0, with a learned weight: one, or one per channel (He et al. 2015)."""
 
-    def __init__(self, num_parameters=1, init=0.25, dtype=None):
-        self.num_parameters = num_parameters
+    def __init__(self, num_parameters=1, init=0.25, device=None, dtype=None):
+        self.num_parameters, self.init = num_parameters, init
         self.weight = Parameter(full((num_parameters,), float(init), dtype=dtype))
 
     def forward(self, input):
-        return A.prelu(input, self.weight)
+        return F.prelu(input, self.weight)
 
     def extra_repr(self):
         return f"num_parameters={self.num_parameters}"
+
+
+# ---- along a dimension ----------------------------------------------------------------------------------------------
+class _Along(Module):
+    def __init__(self, dim=None):
+        self.dim = dim
+
+    def extra_repr(self):
+        return f"dim={self.dim}"
+
+
+class Softmax(_Along):
+    """e^x / sum of e^x along dim."""
+
+    def forward(self, input):
+        return F.softmax(input, self.dim)
+
+
+class LogSoftmax(_Along):
+    """The logarithm of softmax along dim."""
+
+    def forward(self, input):
+        return F.log_softmax(input, self.dim)
+
+
+class Softmin(_Along):
+    """softmax of -x along dim."""
+
+    def forward(self, input):
+        return F.softmin(input, self.dim)
+
+
+class Softmax2d(Module):
+    """softmax over the channels of (N, C, H, W) or (C, H, W). ValueError for other numbers of dimensions."""
+
+    def forward(self, input):
+        if input.ndim not in (3, 4):
+            raise ValueError(f"[Softmax2d] input must have 3 or 4 dimensions, got {tuple(input.shape)}")
+        return F.softmax(input, -3)
+
+
+class GLU(_Along):
+    """a sigmoid(b), for the halves a and b of x along dim (Dauphin et al. 2017)."""
+
+    def __init__(self, dim=-1):
+        super().__init__(dim)
+
+    def forward(self, input):
+        return F.glu(input, self.dim)
+
+
+class SwiGLU(GLU):
+    """silu(a) b, for the halves a and b of x along dim (Shazeer 2020)."""
+
+    def forward(self, input):
+        return F.swiglu(input, self.dim)
+
+
+class GeGLU(GLU):
+    """gelu(a) b, for the halves a and b of x along dim (Shazeer 2020)."""
+
+    def forward(self, input):
+        return F.geglu(input, self.dim)

@@ -5,7 +5,9 @@ from ..ops.activation import *
 from ..ops.attention import *
 from ..ops.batch_norm import *
 from ..ops.conv import *
+from ..ops.ctc import *
 from ..ops.elementwise import *
+from ..ops.gate import *
 from ..ops.gemm import *
 from ..ops.index import *
 from ..ops.join import *

@@ -7,6 +7,7 @@ Only this package, tensor.py and optim/ call the extension.
 from .activation import *
 from .creation import *
 from .elementwise import *
+from .gate import *
 from .gemm import *
 from .index import *
 from .join import *
@@ -22,6 +23,7 @@ from .softmax import *
 from .attention import *
 from .layer_norm import *
 from .batch_norm import *
+from .ctc import *
 from .loss import *
 from .quant import *
 from .optim import *

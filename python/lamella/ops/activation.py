@@ -7,31 +7,42 @@ import math
 
 from .. import _core
 from ..autograd import is_grad_enabled
-from .elementwise import abs, clamp, elementwise, erf, exp, minimum, tanh, where
+from .elementwise import abs, elementwise, erf, exp, minimum, sign, tanh, where
+from .random import rand
 
 __all__ = [
     "celu",
+    "celu_",
     "elu",
+    "elu_",
     "gelu",
-    "glu",
     "hardshrink",
     "hardsigmoid",
     "hardswish",
     "hardtanh",
+    "hardtanh_",
+    "heaviside",
     "leaky_relu",
+    "leaky_relu_",
     "logsigmoid",
     "mish",
     "prelu",
     "relu",
     "relu6",
+    "relu_",
+    "rrelu",
+    "rrelu_",
     "selu",
+    "selu_",
     "sigmoid",
     "silu",
     "softplus",
     "softshrink",
     "softsign",
+    "step",
     "tanhshrink",
     "threshold",
+    "threshold_",
 ]
 
 
@@ -141,14 +152,36 @@ def elu(input, alpha=1.0, inplace=False):
     return _apply(_elu, inplace, input, alpha)
 
 
-def selu(input):
+@elementwise("selu", saves="inputs")
+def _selu(node, dy):
+    x = node.ctx[0]
+    if is_grad_enabled():
+        return (_SELU_SCALE * where(x > 0, dy, dy * (_SELU_ALPHA * exp(minimum(x, 0)))),)
+    return (_core.selu_bwd(x, dy),)
+
+
+_SELU_ALPHA, _SELU_SCALE = 1.6732632423543772, 1.0507009873554805
+
+
+def selu(input, inplace=False):
     """1.0507 elu(input, 1.6733): keeps mean 0 and variance 1 (Klambauer et al. 2017)."""
-    return 1.0507009873554804934193349852946 * _elu(input, 1.6732632423543772848170429916717)
+    return _apply(_selu, inplace, input)
 
 
-def celu(input, alpha=1.0):
-    """alpha elu(input / alpha), continuously differentiable (Barron 2017)."""
-    return _elu(input, 1.0) if alpha == 1 else alpha * _elu(input / alpha, 1.0)
+@elementwise("celu", saves="inputs")
+def _celu(node, dy):
+    x, alpha = node.ctx
+    if is_grad_enabled():
+        return (where(x > 0, dy, dy * exp(minimum(x, 0) / alpha)),)
+    return (_core.celu_bwd(x, dy, alpha),)
+
+
+def celu(input, alpha=1.0, inplace=False):
+    """input where positive, else alpha (e^(input / alpha) - 1), continuously differentiable (Barron 2017). ValueError for
+    alpha 0."""
+    if alpha == 0:
+        raise ValueError("[celu] alpha must not be 0, got 0")
+    return _apply(_celu, inplace, input, alpha)
 
 
 def prelu(input, weight):
@@ -160,59 +193,160 @@ def prelu(input, weight):
     return where(input > 0, input, weight * input)
 
 
-def hardtanh(input, min_val=-1.0, max_val=1.0):
-    """input limited to [min_val, max_val]."""
-    return clamp(input, min_val, max_val)
+def rrelu(input, lower=1.0 / 8, upper=1.0 / 3, training=False, inplace=False):
+    """input where positive, else a input: a is drawn from [lower, upper) for each element while training, and is their
+    mean otherwise (Xu et al. 2015). ValueError if lower lies above upper."""
+    if lower > upper:
+        raise ValueError(f"[rrelu] lower must not lie above upper, got {lower} and {upper}")
+    if not training:
+        return _apply(_leaky_relu, inplace, input, (lower + upper) / 2)
+    slope = where(input.detach() > 0, 1.0, rand(input.shape, dtype=input.dtype) * (upper - lower) + lower)
+    return input.mul_(slope) if inplace else input * slope
 
 
-def relu6(input):
-    """input limited to [0, 6]."""
-    return clamp(input, 0.0, 6.0)
+# ---- piecewise linear -----------------------------------------------------------------------------------------------
+@elementwise("hardtanh", saves="inputs")
+def _hardtanh(node, dy):
+    x, low, high = node.ctx
+    if is_grad_enabled():
+        return (where((x <= low) | (x >= high), 0.0, dy),)
+    return (_core.hardtanh_bwd(x, dy, low, high),)
 
 
-def hardsigmoid(input):
+def hardtanh(input, min_val=-1.0, max_val=1.0, inplace=False):
+    """input limited to [min_val, max_val]; its derivative is 0 at both. ValueError if min_val lies above max_val."""
+    if min_val > max_val:
+        raise ValueError(f"[hardtanh] min_val must not lie above max_val, got {min_val} and {max_val}")
+    return _apply(_hardtanh, inplace, input, min_val, max_val)
+
+
+def relu6(input, inplace=False):
+    """input limited to [0, 6]; its derivative is 0 at both."""
+    return _apply(_hardtanh, inplace, input, 0.0, 6.0)
+
+
+@elementwise("hardsigmoid", saves="inputs")
+def _hardsigmoid(node, dy):
+    x = node.ctx[0]
+    if is_grad_enabled():
+        return (where((x > -3) & (x < 3), dy * (1 / 6), 0.0),)
+    return (_core.hardsigmoid_bwd(x, dy),)
+
+
+def hardsigmoid(input, inplace=False):
     """relu6(input + 3) / 6."""
-    return clamp(input + 3, 0.0, 6.0) * (1 / 6)
+    return _apply(_hardsigmoid, inplace, input)
 
 
-def hardswish(input):
-    """input hardsigmoid(input)."""
-    return input * hardsigmoid(input)
+@elementwise("hardswish", saves="inputs")
+def _hardswish(node, dy):
+    x = node.ctx[0]
+    if is_grad_enabled():
+        return (where(x <= -3, 0.0, where(x < 3, dy * (x * (1 / 3) + 0.5), dy)),)
+    return (_core.hardswish_bwd(x, dy),)
 
 
-def mish(input):
-    """input tanh(softplus(input)) (Misra 2019)."""
-    return input * tanh(softplus(input))
+def hardswish(input, inplace=False):
+    """input hardsigmoid(input) (Howard et al. 2019)."""
+    return _apply(_hardswish, inplace, input)
 
 
-def softsign(input):
-    """input / (1 + |input|)."""
-    return input / (1 + abs(input))
+def _shrink_vjp(node, dy):
+    x, lambd = node.ctx
+    if is_grad_enabled():
+        return (where((x >= -lambd) & (x <= lambd), 0.0, dy),)
+    return (_core.shrink_bwd(x, dy, lambd),)
 
 
-def tanhshrink(input):
-    """input - tanh(input)."""
-    return input - tanh(input)
+_softshrink = elementwise("softshrink", saves="inputs")(_shrink_vjp)
+_hardshrink = elementwise("hardshrink", saves="inputs")(_shrink_vjp)
 
 
 def softshrink(input, lambd=0.5):
-    """input moved towards 0 by lambd, 0 within it."""
-    return input - clamp(input, -lambd, lambd)
+    """input moved towards 0 by lambd, 0 within it. ValueError for a negative lambd."""
+    if lambd < 0:
+        raise ValueError(f"[softshrink] lambd must not be negative, got {lambd}")
+    return _softshrink(input, lambd)
 
 
 def hardshrink(input, lambd=0.5):
-    """input where |input| > lambd, else 0."""
-    return where(abs(input) > lambd, input, 0.0)
+    """input, or 0 within [-lambd, lambd]."""
+    return _hardshrink(input, lambd)
 
 
-def threshold(input, threshold, value):
+@elementwise("threshold", saves="inputs")
+def _threshold(node, dy):
+    x, level, _ = node.ctx
+    if is_grad_enabled():
+        return (where(x <= level, 0.0, dy),)
+    return (_core.threshold_bwd(x, dy, level),)
+
+
+def threshold(input, threshold, value, inplace=False):
     """input where above `threshold`, else value."""
-    return where(input > threshold, input, value)
+    return _apply(_threshold, inplace, input, threshold, value)
 
 
-def glu(input, dim=-1):
-    """a sigmoid(b), a and b being the halves of input along dim. ValueError if its size is odd."""
-    n = input.shape[dim]
-    if n % 2:
-        raise ValueError(f"[glu] input must have an even size along dim {dim}, got {input.shape}")
-    return input.narrow(dim, 0, n // 2) * sigmoid(input.narrow(dim, n // 2, n // 2))
+def heaviside(input, values):
+    """0 where input is negative, 1 where positive, `values` (a Tensor, broadcast) where it is 0. NaN passes."""
+    return where(input == 0, values, (sign(input) + 1) * 0.5)
+
+
+def step(input):
+    """1 where input is at least 0, else 0: the perceptron's activation (Rosenblatt 1958). Its derivative is 0.
+
+    >>> lamella.nn.functional.step(lamella.tensor([-0.5, 0.0, 2.0]))
+    tensor([0., 1., 1.])
+    """
+    return heaviside(input, 1.0)
+
+
+# ---- smooth ---------------------------------------------------------------------------------------------------------
+@elementwise("mish", saves="inputs")
+def _mish(node, dy):
+    x = node.ctx[0]
+    if is_grad_enabled():
+        t = tanh(softplus(x))
+        return (dy * (t + x * (1 - t * t) * sigmoid(x)),)
+    return (_core.mish_bwd(x, dy),)
+
+
+def mish(input, inplace=False):
+    """input tanh(softplus(input)) (Misra 2019)."""
+    return _apply(_mish, inplace, input)
+
+
+@elementwise("softsign", saves="inputs")
+def softsign(node, dy):
+    """input / (1 + |input|)."""
+    x = node.ctx[0]
+    if is_grad_enabled():
+        d = 1 + abs(x)
+        return (dy / (d * d),)
+    return (_core.softsign_bwd(x, dy),)
+
+
+@elementwise("tanhshrink", saves="inputs")
+def tanhshrink(node, dy):
+    """input - tanh(input)."""
+    x = node.ctx[0]
+    if is_grad_enabled():
+        t = tanh(x)
+        return (dy * t * t,)
+    return (_core.tanhshrink_bwd(x, dy),)
+
+
+# ---- in place -------------------------------------------------------------------------------------------------------
+def _in_place(name, function):
+    def written(input, *args, **kwargs):
+        return function(input, *args, **kwargs, inplace=True)
+
+    written.__name__ = written.__qualname__ = name
+    written.__doc__ = f"`{name[:-1]}`, written into input."
+    return written
+
+
+relu_ = relu.inplace
+celu_, elu_, hardtanh_, leaky_relu_, rrelu_, selu_, threshold_ = (
+    _in_place(f"{f.__name__}_", f) for f in (celu, elu, hardtanh, leaky_relu, rrelu, selu, threshold)
+)

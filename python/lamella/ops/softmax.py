@@ -6,10 +6,11 @@ from __future__ import annotations
 from .. import _core
 from ..autograd import is_grad_enabled, record, vjp
 from .creation import arange
-from .elementwise import exp, log, where
-from .reduce import amax
+from .elementwise import clamp, exp, log, where
+from .random import rand
+from .reduce import amax, argmax
 
-__all__ = ["cross_entropy", "log_softmax", "nll_loss", "softmax", "softmin"]
+__all__ = ["cross_entropy", "gumbel_softmax", "log_softmax", "nll_loss", "softmax", "softmin"]
 
 
 def _dim(op, input, dim):
@@ -64,6 +65,24 @@ def log_softmax_vjp(node, dy):
 def log_softmax_unfused(input, dim):
     x = input - amax(input, dim, keepdim=True).detach()
     return x - log(exp(x).sum(dim, keepdim=True))
+
+
+def gumbel_softmax(logits, tau=1, hard=False, eps=1e-10, dim=-1):
+    """softmax((logits + g) / tau) along `dim`, g = -log(-log(u)) with u uniform: nearly one-hot samples of the classes, the
+    more so the smaller tau, that pass gradients on (Jang et al. 2017, Maddison et al. 2017).
+
+    hard: exactly one-hot, with the gradient of the soft sample. Takes one stream of the default generator. eps: unused,
+    as in PyTorch. ValueError unless tau is positive.
+    """
+    if not tau > 0:
+        raise ValueError(f"[gumbel_softmax] tau must be positive, got {tau}")
+    u = clamp(rand(logits.shape, dtype=logits.dtype), min=1e-30 if logits.dtype is not _core.float16 else 1e-7)
+    y = softmax((logits - log(-log(u))) / tau, dim)
+    if not hard:
+        return y
+    top = argmax(y, dim, keepdim=True)
+    classes = arange(logits.shape[dim]).reshape((-1,) + (1,) * (logits.ndim - 1 - dim % logits.ndim))
+    return where(classes == top, 1.0, 0.0).to(y.dtype) - y.detach() + y
 
 
 # ---- cross-entropy --------------------------------------------------------------------------------------------------
