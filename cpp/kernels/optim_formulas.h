@@ -147,7 +147,7 @@ template <class A> struct ASGD : Plain {
   A eta, mu;
   FORMULA {
     p -= d * eta;
-    s[0] = mu == A(1) ? p : s[0] + (p - s[0]) * mu;
+    s[0] = select(splat(mu) == splat(A(1)), p, s[0] + (p - s[0]) * mu);
   }
 };
 

@@ -206,16 +206,14 @@ class KernelOptimizer(Optimizer):
 
     def _step_group(self, group: dict[str, Any], params: list[Any]) -> None:
         names, state = self._buffers(group), self.state
-        expected = len(names) + len(self._scalars)
+        expected, last = len(names) + len(self._scalars), names[-1]
         states = [state[p] for p in params]
-        for p, s in zip(params, states, strict=True):
-            if len(s) < expected or names[-1] not in s:
-                self._begin(group, p, s, names)
-            s["step"] += 1
+        for i in [i for i, s in enumerate(states) if last not in s or len(s) < expected]:
+            self._begin(group, params[i], states[i], names)
         if len(self._scalars) == 1:
             keys = [s["step"] for s in states]
         else:
-            keys = [tuple(s[k] for k in self._scalars) for s in states]
+            keys = list(zip(*([s[k] for s in states] for k in self._scalars), strict=True))
         if keys.count(keys[0]) == len(keys):
             self._run(group, params, states, names)
             return
@@ -231,6 +229,9 @@ class KernelOptimizer(Optimizer):
                 s[name] = _core.full(p.shape, self._initial(group, name), p.dtype)
 
     def _run(self, group: dict[str, Any], params: list[Any], states: list[dict[str, Any]], names: tuple[str, ...]) -> None:
+        step = states[0]["step"] + 1
+        for s in states:
+            s["step"] = step
         rule, numbers, decay, shrink = self._update(group, states[0])
         op = type(self).__name__
         _core.optim_step(op, rule, params, None, states, names, numbers, decay, shrink, group["maximize"])

@@ -28,14 +28,14 @@ __all__ = [
 
 def _lerp(averaged: list[Any], current: list[Any], weight: float) -> None:
     """averaged += weight (current - averaged): one pass over all floating tensors; integers are rounded down."""
-    floating = [i for i, a in enumerate(averaged) if a.is_floating_point()]
+    pairs = list(zip(averaged, current, strict=True))
+    floating = [(a, c if c.dtype is a.dtype else c.to(a.dtype)) for a, c in pairs if a.dtype.is_floating_point]
     if floating:
-        targets = [averaged[i] for i in floating]
-        sources = [current[i].to(averaged[i].dtype) for i in floating]
+        targets, sources = map(list, zip(*floating, strict=True))
         _core.optim_step("lerp", "lerp", targets, sources, [], (), (weight,), 0.0, 1.0, False)
-    if len(floating) < len(averaged):
-        for a, c in zip(averaged, current, strict=True):
-            if not a.is_floating_point():
+    if len(floating) < len(pairs):
+        for a, c in pairs:
+            if not a.dtype.is_floating_point:
                 a.copy_(a * (1 - weight) + c * weight)
 
 
