@@ -15,7 +15,8 @@ std::vector<Array> tensors(const benchmark::State& state) {
 
 void adamw(benchmark::State& state) {
   const std::vector<Array> p = tensors(state), g = tensors(state), m = tensors(state), v = tensors(state);
-  for (auto _ : state) ops::adam_step(p, g, m, v, {}, {1e-4, 0.9, 0.999, 1e-8, 0.01, 10, true, false});
+  const ops::OptimOptions options{"AdamW", "adam", {"m", "v"}, {0.9, 0.1, 0.999, 1e-3, 1e-4, 1, 1e-8}, 0, 1 - 1e-6, false};
+  for (auto _ : state) ops::optim_step(p, g, {m, v}, options);
   count_bytes(state, state.range(0) * state.range(1) * 28);
 }
 void grad_norm(benchmark::State& state) {

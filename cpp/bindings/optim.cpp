@@ -27,19 +27,32 @@ static ops::Arrays gradients(const py::list& list) {
   return out;
 }
 
+// states[i][name] of every i.
+static ops::Arrays states_of(const std::string& op, const py::list& states, py::handle name, const char* text) {
+  ops::Arrays out;
+  out.reserve(states.size());
+  for (py::handle s : states) {
+    PyObject* value = PyDict_Check(s.ptr()) ? PyDict_GetItemWithError(s.ptr(), name.ptr()) : nullptr;
+    check<ValueError>(value && is_tensor(value), "[", op, "] the state of a parameter must have a Tensor ", text);
+    out.push_back(as_tensor(value)->array);
+  }
+  return out;
+}
+
 void bind_optim(py::module_& m) {
-  m.def("sgd_step", [](const py::list& params, const py::list& momentum, double lr, double mu, double dampening,
-                       double decay, bool nesterov, bool maximize, bool first) {
-    auto p = arrays(params), g = gradients(params), v = arrays(momentum);
+  // grads: a list of Tensors, or None for the parameters' own. states: a dict of each parameter, of which `names` are used.
+  m.def("optim_step", [](const std::string& op, const std::string& rule, const py::list& params, const py::object& grads,
+                         const py::list& states, const py::tuple& names, const std::vector<double>& numbers, double decay,
+                         double shrink, bool maximize) {
+    const auto p = arrays(params), g = grads.is_none() ? gradients(params) : arrays(grads);
+    ops::OptimOptions options{op.c_str(), rule.c_str(), {}, numbers, decay, shrink, maximize};
+    std::vector<ops::Arrays> lists;
+    for (py::handle name : names) {
+      options.names.push_back(PyUnicode_AsUTF8(name.ptr()));
+      lists.push_back(states_of(op, states, name, options.names.back()));
+    }
     py::gil_scoped_release unlocked;
-    ops::sgd_step(p, g, v, {lr, mu, dampening, decay, nesterov, maximize, first});
-  });
-  m.def("adam_step", [](const py::list& params, const py::list& m, const py::list& v, const py::list& vmax, double lr,
-                        double beta1, double beta2, double eps, double decay, int64_t step, bool decoupled,
-                        bool maximize) {
-    auto p = arrays(params), g = gradients(params), am = arrays(m), av = arrays(v), ax = arrays(vmax);
-    py::gil_scoped_release unlocked;
-    ops::adam_step(p, g, am, av, ax, {lr, beta1, beta2, eps, decay, step, decoupled, maximize});
+    ops::optim_step(p, g, lists, options);
   });
   m.def("grad_norm", [](const py::list& tensors, double p) {
     auto g = arrays(tensors);
@@ -55,6 +68,13 @@ void bind_optim(py::module_& m) {
     auto g = arrays(tensors);
     py::gil_scoped_release unlocked;
     ops::scale_all(g, scale);
+  });
+  // Those that have a gradient, in order.
+  m.def("with_grads", [](const py::list& tensors) {
+    py::list out;
+    for (py::handle h : tensors)
+      if (is_tensor(h.ptr()) && as_tensor(h.ptr())->grad) out.append(h);
+    return out;
   });
   // Lets go of the gradients of all, at once.
   m.def("clear_grads", [](const py::list& tensors) {

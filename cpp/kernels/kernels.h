@@ -333,17 +333,11 @@ struct RecurrentBwd { RecurrentShape shape; const void *y, *dy; RecurrentBwdSide
 // ---- optim ---------------------------------------------------------------------------------------------------------
 // One call for all parameters: `count` tensors, contiguous, each of size[i] elements of dtype[i] (all buffers of i alike).
 struct TensorList { int64_t count; const int64_t* size; const DType* dtype; };
-// g += weight_decay p; v = momentum v + (1 - dampening) g (v = g where `first`); g = nesterov ? g + momentum v : v; p -= lr g.
-// g itself is not written. v may be null (momentum 0). maximize: g is negated first.
-struct SgdStep {
-  TensorList list; void* const* p; const void* const* g; void* const* v;
-  double lr, momentum, dampening, weight_decay; bool nesterov, maximize, first;
-};
-// Adam (Kingma and Ba 2015) and AdamW (Loshchilov and Hutter 2019: decay applied to p itself where `decoupled`).
-// m, v: moments; vmax (amsgrad) may be null. step counts from 1.
-struct AdamStep {
-  TensorList list; void* const* p; const void* const* g; void* const* m; void* const* v; void* const* vmax;
-  double lr, beta1, beta2, eps, weight_decay; int64_t step; bool decoupled, maximize;
+// With d = (maximize ? -g : g) + decay p and p = shrink p, the formula `rule` of optim_rules.h on p, d and its states.
+// g is not written. state[k][i]: state k of tensor i. numbers: the constants of the formula, in its order.
+struct OptimStep {
+  TensorList list; void* const* p; const void* const* g; void* const* const* state; const double* numbers;
+  double decay, shrink; int rule; bool maximize;
 };
 // *norm = the 2-norm, 1-norm or greatest magnitude (NaN passes) of all elements, in fixed order; float64.
 enum class NormOrder : int { two, one, infinity };
@@ -381,8 +375,7 @@ struct MeasureTriad { int64_t n; float* a; const float *b, *c; float s; };
   K(sort, Sort) K(topk, TopK) K(kth, Kth) K(search_sorted, SearchSorted)                                            \
   K(random, Random) K(dropout, Dropout)                                                                             \
   K(recurrent_fwd, RecurrentFwd) K(recurrent_bwd, RecurrentBwd)                                                     \
-  K(sgd_step, SgdStep) K(adam_step, AdamStep) K(grad_norm, GradNorm) K(scale_all, ScaleAll)                         \
-  K(clamp_all, ClampAll)                                                                                            \
+  K(optim_step, OptimStep) K(grad_norm, GradNorm) K(scale_all, ScaleAll) K(clamp_all, ClampAll)                     \
   K(measure_fma, MeasureFma) K(measure_triad, MeasureTriad)
 
 // Those with a form of their own for dot-product instructions; every other entry of these tables is v4's.

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 // Optimiser steps: one pass over all parameters, in fixed chunks, so that a model of a hundred small tensors costs one
 // parallel call and one of a few large ones fills all threads.
-#include "vec.h"
+#include "optim_formulas.h"
+#include "optim_rules.h"
 
 namespace lamella {
 namespace LAMELLA_ISA {
@@ -45,58 +46,73 @@ template <class T> LAMELLA_INLINE void put(T* p, vec<acc_t<T>> v, int64_t n) {
   else vstore(p, v, n);
 }
 
-template <class T> static void sgd(const SgdStep& s, int64_t i, int64_t begin, int64_t end) {
+// ---- steps -----------------------------------------------------------------------------------------------------------
+// The formula with its numbers in the arithmetic type.
+template <class Formula, class A> LAMELLA_INLINE Formula with_numbers(const double* numbers) {
+  A n[sizeof(Formula) / sizeof(A)];
+  for (size_t k = 0; k < sizeof n / sizeof *n; ++k) n[k] = A(numbers[k]);
+  Formula f;
+  std::memcpy(&f, n, sizeof f);
+  return f;
+}
+
+// body(p, d, s, offset, n) on the lanes of elements [begin, end) of tensor i. p is shrunk; what changed is stored: p where
+// `moves`, the first `kept` states.
+template <class T, int states, int kept, bool moves, class F>
+LAMELLA_INLINE void each_lane(const OptimStep& a, int64_t i, int64_t begin, int64_t end, const F& body) {
   using A = acc_t<T>;
   using V = vec<A>;
-  T* p = static_cast<T*>(s.p[i]);
-  const T* g = static_cast<const T*>(s.g[i]);
-  T* buffer = s.v ? static_cast<T*>(s.v[i]) : nullptr;
-  A lr = A(s.lr), momentum = A(s.momentum), keep = A(1 - s.dampening), decay = A(s.weight_decay);
-  A sign = s.maximize ? A(-1) : A(1);
+  T *p = static_cast<T*>(a.p[i]), *state[states + 1];
+  const T* g = static_cast<const T*>(a.g[i]);
+  for (int k = 0; k < states; ++k) state[k] = static_cast<T*>(a.state[k][i]);
+  const A sign = a.maximize ? A(-1) : A(1), decay = A(a.decay), shrink = A(a.shrink);
   for_lanes<A>(begin, end, [&](int64_t j, int64_t n) {
-    V x = get(p + j, n), d = get(g + j, n) * sign;
-    d = fma(x, splat(decay), d);
-    if (buffer) {
-      V m = s.first ? d : fma(get(buffer + j, n), splat(momentum), d * keep);
-      put(buffer + j, m, n);
-      d = s.nesterov ? fma(m, splat(momentum), d) : m;
-    }
-    put(p + j, x - d * lr, n);
+    V s[states + 1], x = get(p + j, n), d = fma(x, splat(decay), get(g + j, n) * sign);
+    for (int k = 0; k < states; ++k) s[k] = get(state[k] + j, n);
+    x *= shrink;
+    body(x, d, s, n);
+    for (int k = 0; k < kept; ++k) put(state[k] + j, s[k], n);
+    if constexpr (moves) put(p + j, x, n);
   });
 }
 
-template <class T> static void adam(const AdamStep& s, int64_t i, int64_t begin, int64_t end) {
+template <class T, class Formula, int states>
+static void plain_step(const OptimStep& a, int64_t i, int64_t begin, int64_t end) {
+  using V = vec<acc_t<T>>;
+  const auto f = with_numbers<Formula, acc_t<T>>(a.numbers);
+  each_lane<T, states, states, true>(a, i, begin, end, [&](V& p, V d, V* s, int64_t) { f(p, d, s); });
+}
+
+// What elements [begin, end) add to the squared norms of p (sums[0]) and of what the formula measures (sums[1]).
+template <class T, class Formula, int states>
+static void measure(const OptimStep& a, int64_t i, int64_t begin, int64_t end, double* sums) {
   using A = acc_t<T>;
   using V = vec<A>;
-  T *p = static_cast<T*>(s.p[i]), *m = static_cast<T*>(s.m[i]), *v = static_cast<T*>(s.v[i]);
-  T* vmax = s.vmax ? static_cast<T*>(s.vmax[i]) : nullptr;
-  const T* g = static_cast<const T*>(s.g[i]);
-  // bias corrections in double, once: 1 - beta^step
-  double c1 = 1, c2 = 1, b1 = s.beta1, b2 = s.beta2;
-  for (int64_t k = s.step; k; k >>= 1) {
-    if (k & 1) { c1 *= b1; c2 *= b2; }
-    b1 *= b1;
-    b2 *= b2;
+  const auto f = with_numbers<Formula, A>(a.numbers);
+  for (int64_t b = begin; b < end; b += 4096) {
+    V pp = {}, uu = {};
+    each_lane<T, states, Formula::early ? states : 0, false>(a, i, b, least(b + 4096, end), [&](V& p, V d, V* s, int64_t n) {
+      const V u = select(lane_numbers<A>() < int_of<A>(n), f.measure(p, d, s), V{});  // eps may be 0: 0 / 0 past the end
+      pp = fma(p, p, pp);
+      uu = fma(u, u, uu);
+    });
+    sums[0] += double(hsum(pp));
+    sums[1] += double(hsum(uu));
   }
-  c1 = 1 - c1;
-  c2 = 1 - c2;
-  A step_size = A(s.lr / c1), root = A(1 / __builtin_sqrt(c2)), eps = A(s.eps);
-  A beta1 = A(s.beta1), beta2 = A(s.beta2), one1 = A(1 - s.beta1), one2 = A(1 - s.beta2);
-  A shrink = s.decoupled ? A(1 - s.lr * s.weight_decay) : A(1), decay = s.decoupled ? A(0) : A(s.weight_decay);
-  A sign = s.maximize ? A(-1) : A(1);
-  for_lanes<A>(begin, end, [&](int64_t j, int64_t n) {
-    V x = get(p + j, n), d = get(g + j, n) * sign;
-    d = fma(x, splat(decay), d);
-    V first = fma(get(m + j, n), splat(beta1), d * one1);
-    V second = fma(get(v + j, n), splat(beta2), d * d * one2);
-    put(m + j, first, n);
-    put(v + j, second, n);
-    if (vmax) {
-      second = vmax_nan(get(vmax + j, n), second);
-      put(vmax + j, second, n);
-    }
-    put(p + j, x * shrink - step_size * first / fma(vsqrt(second), splat(root), splat(eps)), n);
-  });
+}
+
+template <class T, class Formula, int states>
+static void trusted_step(const OptimStep& a, int64_t i, int64_t begin, int64_t end, double trust) {
+  using A = acc_t<T>;
+  using V = vec<A>;
+  const auto f = with_numbers<Formula, A>(a.numbers);
+  each_lane<T, states, Formula::early ? 0 : states, true>(
+      a, i, begin, end, [&](V& p, V d, V* s, int64_t) { f.apply(p, d, s, A(trust)); });
+}
+
+static double trust_of(double coefficient, double decay, double eps, double limit, double p, double measured) {
+  const double ratio = p > 0 && measured > 0 ? coefficient * p / (measured + decay * p + eps) : 1;
+  return ratio < limit ? ratio : limit;
 }
 
 template <class T> static void scale(void* const* g, double by, int64_t i, int64_t begin, int64_t end) {
@@ -150,16 +166,58 @@ template <class F> LAMELLA_INLINE void by_dtype(DType t, const F& f) {
 }
 #define ELEMENT(pointer) __typeof__(*pointer)
 
-void sgd_step(const SgdStep& s) {
-  for_chunks(s.list, [&](int64_t, int64_t i, int64_t begin, int64_t end) {
-    by_dtype(s.list.dtype[i], [&](auto* t) { sgd<ELEMENT(t)>(s, i, begin, end); });
-  });
-}
+// Of a rule without trust ratios.
+template <template <class> class Formula, int states, bool trusts> struct Step {
+  static void run(const OptimStep& a) {
+    for_chunks(a.list, [&](int64_t, int64_t i, int64_t begin, int64_t end) {
+      by_dtype(a.list.dtype[i], [&](auto* t) {
+        using T = ELEMENT(t);
+        plain_step<T, Formula<acc_t<T>>, states>(a, i, begin, end);
+      });
+    });
+  }
+};
 
-void adam_step(const AdamStep& s) {
-  for_chunks(s.list, [&](int64_t, int64_t i, int64_t begin, int64_t end) {
-    by_dtype(s.list.dtype[i], [&](auto* t) { adam<ELEMENT(t)>(s, i, begin, end); });
-  });
+// Of one with: norms by pieces (a task's part of a tensor), added in order, then the update.
+template <template <class> class Formula, int states> struct Step<Formula, states, true> {
+  static void run(const OptimStep& a) {
+    const TensorList& list = a.list;
+    const int64_t pieces = tasks_of(list) + list.count;  // piece (task, i) is number task + i: either moves on by one
+    double* sums = static_cast<double*>(scratch(size_t(2 * pieces + list.count + 1) * sizeof(double), 0));
+    double* trust = sums + 2 * pieces;
+    for (int64_t k = 0; k < 2 * pieces; ++k) sums[k] = 0;
+    for_chunks(list, [&](int64_t task, int64_t i, int64_t begin, int64_t end) {
+      by_dtype(list.dtype[i], [&](auto* t) {
+        using T = ELEMENT(t);
+        measure<T, Formula<acc_t<T>>, states>(a, i, begin, end, sums + 2 * (task + i));
+      });
+    });
+    for (int64_t i = 0, start = 0; i < list.count; start += list.size[i], ++i) {
+      double p = 0, measured = 0;
+      for (int64_t task = start / kGroup; task * kGroup < start + list.size[i]; ++task) {
+        p += sums[2 * (task + i)];
+        measured += sums[2 * (task + i) + 1];
+      }
+      const double* n = a.numbers;
+      trust[i] = trust_of(n[0], n[1], n[2], n[3], __builtin_sqrt(p), __builtin_sqrt(measured));
+    }
+    for_chunks(list, [&](int64_t, int64_t i, int64_t begin, int64_t end) {
+      by_dtype(list.dtype[i], [&](auto* t) {
+        using T = ELEMENT(t);
+        trusted_step<T, Formula<acc_t<T>>, states>(a, i, begin, end, trust[i]);
+      });
+    });
+  }
+};
+
+void optim_step(const OptimStep& a) {
+  switch (OptimRule(a.rule)) {
+#define R(name, Formula, states, numbers)                                                                    \
+  static_assert(states <= kMaxOptimStates && sizeof(Formula<double>) == numbers * sizeof(double), #name);    \
+  case OptimRule::name: return Step<Formula, states, Formula<double>::trusts>::run(a);
+    LAMELLA_OPTIM_RULES(R)
+#undef R
+  }
 }
 
 void scale_all(const ScaleAll& s) {

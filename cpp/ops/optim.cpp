@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT
 #include "optim.h"
+#include <cstring>
 #include "dispatch/dispatch.h"
 #include "elementwise.h"
+#include "kernels/optim_rules.h"
 
 namespace lamella::ops {
 namespace {
@@ -58,30 +60,71 @@ std::vector<const void*> read(const char* op, const Arrays& p, const Arrays& g, 
   return out;
 }
 
-}  // namespace
+// Parameters in memory order of their shape: the others are copied, and back by write_back().
+class Parameters {
+ public:
+  Parameters(const char* op, const Arrays& p) : p_(p) {
+    out.reserve(p.size());
+    for (size_t i = 0; i < p.size(); ++i) {
+      check<ValueError>(!p[i].storage->readonly, "[", op, "] a parameter must be writable, got read-only memory");
+      ++p[i].storage->version;
+      if (p[i].is_contiguous()) {
+        out.push_back(p[i].data());
+      } else {
+        keep_.emplace_back(i, copy(p[i]));
+        out.push_back(keep_.back().second.data());
+      }
+    }
+  }
+  void write_back() {
+    for (auto& [i, values] : keep_) {
+      Array target = p_[i];
+      copy_(target, values);
+    }
+  }
+  std::vector<void*> out;
 
-void sgd_step(const Arrays& p, const Arrays& g, const Arrays& momentum, const SgdOptions& o) {
-  Lists l = lists_of("SGD", p);
-  Arrays keep;
-  auto pg = read("SGD", p, g, keep);
-  auto pp = written("SGD", "parameter", p, p);
-  std::vector<void*> pv;
-  if (!momentum.empty()) pv = written("SGD", "momentum_buffer", p, momentum);
-  kernels().sgd_step({l.list(), pp.data(), pg.data(), momentum.empty() ? nullptr : pv.data(), o.lr, o.momentum,
-                      o.dampening, o.weight_decay, o.nesterov, o.maximize, o.first});
+ private:
+  const Arrays& p_;
+  std::vector<std::pair<size_t, Array>> keep_;
+};
+
+struct Rule { const char* name; int states, numbers; };
+constexpr Rule kRules[] = {
+#define R(name, Formula, states, numbers) {#name, states, numbers},
+    LAMELLA_OPTIM_RULES(R)
+#undef R
+};
+
+int find_rule(const char* op, const char* name) {
+  int k = 0;
+  for (const Rule& r : kRules) {
+    if (std::strcmp(r.name, name) == 0) return k;
+    ++k;
+  }
+  throw ValueError(text("[", op, "] rule must be one of kernels/optim_rules.h, got '", name, "'"));
 }
 
-void adam_step(const Arrays& p, const Arrays& g, const Arrays& m, const Arrays& v, const Arrays& vmax,
-               const AdamOptions& o) {
-  const char* op = o.decoupled ? "AdamW" : "Adam";
-  Lists l = lists_of(op, p);
+}  // namespace
+
+void optim_step(const Arrays& p, const Arrays& g, const std::vector<Arrays>& states, const OptimOptions& o) {
+  const int rule = find_rule(o.op, o.rule);
+  const Rule& r = kRules[rule];
+  check<ValueError>(int(states.size()) == r.states && int(o.numbers.size()) == r.numbers, "[", o.op, "] rule ", r.name,
+                    " must have ", r.states, " states and ", r.numbers, " numbers, got ", states.size(), " and ",
+                    o.numbers.size());
+  const Lists l = lists_of(o.op, p);
   Arrays keep;
-  auto pg = read(op, p, g, keep);
-  auto pp = written(op, "parameter", p, p), pm = written(op, "exp_avg", p, m), pv = written(op, "exp_avg_sq", p, v);
-  std::vector<void*> px;
-  if (!vmax.empty()) px = written(op, "max_exp_avg_sq", p, vmax);
-  kernels().adam_step({l.list(), pp.data(), pg.data(), pm.data(), pv.data(), vmax.empty() ? nullptr : px.data(), o.lr,
-                       o.beta1, o.beta2, o.eps, o.weight_decay, o.step, o.decoupled, o.maximize});
+  const auto pg = read(o.op, p, g, keep);
+  std::vector<void*> state[kMaxOptimStates];
+  void* const* pointers[kMaxOptimStates] = {};
+  for (int k = 0; k < r.states; ++k) {
+    state[k] = written(o.op, o.names[size_t(k)], p, states[size_t(k)]);
+    pointers[k] = state[k].data();
+  }
+  Parameters pp(o.op, p);
+  kernels().optim_step({l.list(), pp.out.data(), pg.data(), pointers, o.numbers.data(), o.decay, o.shrink, rule, o.maximize});
+  pp.write_back();
 }
 
 double grad_norm(const Arrays& g, double p) {

@@ -8,11 +8,16 @@ namespace lamella::ops {
 
 using Arrays = std::vector<Array>;
 
-struct SgdOptions { double lr, momentum, dampening, weight_decay; bool nesterov, maximize, first; };
-void sgd_step(const Arrays& p, const Arrays& g, const Arrays& momentum, const SgdOptions&);  // momentum: empty if 0
-
-struct AdamOptions { double lr, beta1, beta2, eps, weight_decay; int64_t step; bool decoupled, maximize; };
-void adam_step(const Arrays& p, const Arrays& g, const Arrays& m, const Arrays& v, const Arrays& vmax, const AdamOptions&);
+// One update of all of p by a rule of kernels/optim_rules.h. states[k]: state `names[k]` of every parameter; numbers: the
+// formula's. `op` names the optimiser in errors. Parameters may lie in any layout.
+struct OptimOptions {
+  const char *op, *rule;
+  std::vector<const char*> names;
+  std::vector<double> numbers;
+  double decay, shrink;  // d = g + decay p, p = shrink p before the formula
+  bool maximize;
+};
+void optim_step(const Arrays& p, const Arrays& g, const std::vector<Arrays>& states, const OptimOptions&);
 
 double grad_norm(const Arrays& g, double p);   // the p-norm of all elements; p is 1, 2 or infinity
 void scale_all(const Arrays& g, double scale);

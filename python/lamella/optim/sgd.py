@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Stochastic gradient descent."""
+"""Stochastic gradient descent: plain, averaged, and with a trust ratio per tensor."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from .. import _core
-from .optimizer import Optimizer, check_option
+from .optimizer import KernelOptimizer, Optimizer, check_options
 
 
 class SGD(Optimizer):
@@ -15,6 +15,13 @@ class SGD(Optimizer):
 
     g <- dL/dp + weight_decay p;  v <- momentum v + (1 - dampening) g  (v <- g the first time);
     p <- p - lr v, or p - lr (g + momentum v) with `nesterov`. All parameters in one kernel call.
+
+    >>> p = lamella.ones(2, requires_grad=True)
+    >>> optimizer = lamella.optim.SGD([p], lr=0.5)
+    >>> (p * p).sum().backward()
+    >>> optimizer.step()
+    >>> p.tolist()
+    [0.0, 0.0]
     """
 
     def __init__(
@@ -27,34 +34,127 @@ class SGD(Optimizer):
         nesterov: bool = False,
         *,
         maximize: bool = False,
+        foreach: bool | None = None,
+        differentiable: bool = False,
+        fused: bool | None = None,
     ) -> None:
-        check_option("SGD", "lr", lr, 0)
-        check_option("SGD", "momentum", momentum, 0)
-        check_option("SGD", "weight_decay", weight_decay, 0)
-        if nesterov and (momentum <= 0 or dampening != 0):
-            raise ValueError(f"[SGD] nesterov must come with momentum > 0 and dampening 0, got {momentum} and {dampening}")
-        defaults = dict(lr=lr, momentum=momentum, dampening=dampening, weight_decay=weight_decay)
-        super().__init__(params, {**defaults, "nesterov": nesterov, "maximize": maximize})
+        check_options("SGD", lr=lr, momentum=momentum, weight_decay=weight_decay)
+        _check_nesterov("SGD", nesterov, momentum, dampening)
+        defaults = dict(lr=lr, momentum=momentum, dampening=dampening, weight_decay=weight_decay, nesterov=nesterov)
+        super().__init__(
+            params, {**defaults, "maximize": maximize, "foreach": foreach, "differentiable": differentiable, "fused": fused}
+        )
 
     def _step_group(self, group: dict[str, Any], params: list[Any]) -> None:
-        momentum = group["momentum"]
-        options = (
-            group["lr"],
-            momentum,
-            group["dampening"],
-            group["weight_decay"],
-            group["nesterov"],
-            group["maximize"],
-        )
-        if momentum == 0:
-            _core.sgd_step(params, [], *options, False)
+        decay, maximize = group["weight_decay"], group["maximize"]
+        if group["momentum"] == 0:
+            _core.optim_step("SGD", "sgd", params, None, [], (), (group["lr"],), decay, 1.0, maximize)
             return
-        state = self.state
-        old = [p for p in params if p in state]
-        if old:
-            _core.sgd_step(old, [state[p]["momentum_buffer"] for p in old], *options, False)
-        if len(old) < len(params):
-            new = [p for p in params if p not in state]
-            for p in new:
-                state[p] = {"momentum_buffer": _core.empty(p.shape, p.dtype)}
-            _core.sgd_step(new, [state[p]["momentum_buffer"] for p in new], *options, True)
+        for some, numbers in _with_buffers(self.state, params, group):
+            states = [self.state[p] for p in some]
+            _core.optim_step("SGD", "momentum", some, None, states, ("momentum_buffer",), numbers, decay, 1.0, maximize)
+
+
+def _check_nesterov(op: str, nesterov: bool, momentum: float, dampening: float) -> None:
+    if nesterov and (momentum <= 0 or dampening != 0):
+        raise ValueError(f"[{op}] nesterov must come with momentum > 0 and dampening 0, got {momentum} and {dampening}")
+
+
+def _with_buffers(state: Any, params: list[Any], group: dict[str, Any]) -> list[tuple[list[Any], tuple[float, ...]]]:
+    """Parts of params with the numbers of the momentum rule: those that had a buffer, and new ones, where v <- g."""
+    lr, momentum = group["lr"], group["momentum"]
+    new = [p for p in params if "momentum_buffer" not in state[p]]
+    for p in new:
+        state[p]["momentum_buffer"] = _core.full(p.shape, 0.0, p.dtype)
+    moves = (lr, lr * momentum) if group["nesterov"] else (0.0, lr)
+    if not new:
+        return [(params, (momentum, 1 - group["dampening"], *moves))]
+    fresh = set(new)
+    old = [p for p in params if p not in fresh]
+    parts = [(old, (momentum, 1 - group["dampening"], *moves)), (new, (momentum, 1.0, *moves))]
+    return [part for part in parts if part[0]]
+
+
+class LARS(Optimizer):
+    """SGD with layer-wise adaptive rates (You, Gitman and Ginsburg 2017), for large batches.
+
+    Of each tensor, trust = trust_coeff |p| / (|g| + weight_decay |p| + eps), 1 where either norm is 0;
+    g <- trust (g + weight_decay p), and from there as SGD with momentum: the rate stands outside of the buffer. A group
+    with weight_decay 0 (biases, norms) has trust 1 unless `always_adapt`. `trust_clip` limits lr trust to at most lr
+    (LARC): trust <- min(trust / lr, 1).
+    """
+
+    def __init__(
+        self,
+        params: Iterable[Any],
+        lr: float = 1.0,
+        momentum: float = 0.9,
+        dampening: float = 0.0,
+        weight_decay: float = 0.0,
+        nesterov: bool = False,
+        trust_coeff: float = 1e-3,
+        eps: float = 1e-8,
+        *,
+        trust_clip: bool = False,
+        always_adapt: bool = False,
+        maximize: bool = False,
+    ) -> None:
+        check_options("LARS", lr=lr, momentum=momentum, weight_decay=weight_decay, trust_coeff=trust_coeff, eps=eps)
+        _check_nesterov("LARS", nesterov, momentum, dampening)
+        defaults = dict(lr=lr, momentum=momentum, dampening=dampening, weight_decay=weight_decay, nesterov=nesterov)
+        trust = dict(trust_coeff=trust_coeff, eps=eps, trust_clip=trust_clip, always_adapt=always_adapt)
+        super().__init__(params, {**defaults, **trust, "maximize": maximize})
+
+    def _step_group(self, group: dict[str, Any], params: list[Any]) -> None:
+        lr, decay = group["lr"], group["weight_decay"]
+        adapts = decay != 0 or group["always_adapt"]
+        coefficient, limit = group["trust_coeff"], float("inf")
+        if group["trust_clip"]:
+            coefficient, limit = coefficient / lr, 1.0
+        for some, numbers in _with_buffers(self.state, params, group):
+            states = [self.state[p] for p in some]
+            rule, outside = ("lars", 0.0) if adapts else ("momentum", decay)
+            if adapts:
+                numbers = (coefficient, decay, group["eps"], limit, decay, *numbers)
+            _core.optim_step(
+                "LARS", rule, some, None, states, ("momentum_buffer",), numbers, outside, 1.0, group["maximize"]
+            )
+
+
+class ASGD(KernelOptimizer):
+    """Averaged gradient descent (Polyak and Juditsky 1992), PyTorch's form: the average is state `ax`.
+
+    p <- (1 - lambd eta) p - eta g;  ax <- ax + mu (p - ax), with eta = lr / (1 + lambd lr t)^alpha and
+    mu = 1 / max(1, t - t0) of the step before (eta = lr and mu = 1 the first time).
+    """
+
+    _scalars = {"step": 0, "eta": None, "mu": 1.0}  # eta: lr
+
+    def __init__(
+        self,
+        params: Iterable[Any],
+        lr: float = 1e-2,
+        lambd: float = 1e-4,
+        alpha: float = 0.75,
+        t0: float = 1e6,
+        weight_decay: float = 0.0,
+        foreach: bool | None = None,
+        maximize: bool = False,
+        differentiable: bool = False,
+        capturable: bool = False,
+    ) -> None:
+        check_options("ASGD", lr=lr, weight_decay=weight_decay)
+        defaults = dict(lr=lr, lambd=lambd, alpha=alpha, t0=t0, weight_decay=weight_decay)
+        unused = dict(foreach=foreach, differentiable=differentiable, capturable=capturable)
+        super().__init__(params, {**defaults, "maximize": maximize, **unused})
+
+    def _buffers(self, group: dict[str, Any]) -> tuple[str, ...]:
+        return ("ax",)
+
+    def _update(self, group: dict[str, Any], s: dict[str, Any]) -> tuple[str, tuple[float, ...], float, float]:
+        return "asgd", (s["eta"], s["mu"]), group["weight_decay"], 1 - group["lambd"] * s["eta"]
+
+    def _advance(self, group: dict[str, Any], s: dict[str, Any]) -> dict[str, Any]:
+        lr, step = group["lr"], s["step"]
+        eta = lr / (1 + group["lambd"] * lr * step) ** group["alpha"]
+        return {"eta": eta, "mu": 1 / max(1, step - group["t0"])}
