@@ -8,6 +8,7 @@
   F(batch_norm)             \
   F(conv)                   \
   F(dlpack)                 \
+  F(fold)                   \
   F(gemm)                   \
   F(index)                  \
   F(interop)                \
@@ -18,6 +19,7 @@
   F(random)                 \
   F(recurrent)              \
   F(reduce)                 \
+  F(resize)                 \
   F(runtime)                \
   F(softmax)                \
   F(sort)                   \

@@ -129,6 +129,20 @@ struct AdaptiveAvgPoolFwd { ConvGeometry g; const void* x; void* y; };
 struct AdaptiveAvgPoolBwd { ConvGeometry g; const void* dy; void* dx; };
 struct AdaptiveMaxPoolFwd { ConvGeometry g; const void* x; void* y; int64_t* index; };  // backward: max_pool_bwd
 
+// ---- fold ----------------------------------------------------------------------------------------------------------
+// Same geometry with k == c; x (n, c, in...) and columns (n, c, kernel..., out...) are contiguous, y_stride is unused.
+// unfold: columns(n, c, t, o) = x(n, c, o * stride + t * dilation - pad), zero outside. size_of(g.dtype) alone matters.
+struct Unfold { ConvGeometry g; const void* x; void* columns; };
+// fold: its adjoint, x = the sum of what lies on each position, in order of t. Floating dtypes.
+struct Fold { ConvGeometry g; const void* columns; void* x; };
+
+// ---- resize --------------------------------------------------------------------------------------------------------
+// A linear map of n values to m: output o is the sum over t in [start[o], start[o + 1]) of weight[t] times input
+// index[t], in that order; a weight of zero is not read. weight is float32 (float64 for float64). start null: y = x.
+struct Taps { int64_t n, m; const int64_t *start, *index; const void* weight; };
+// y (outer, rows.m, cols.m) = x (outer, rows.n, cols.n) mapped along both.
+struct Resize { DType dtype; int64_t outer; Taps rows, cols; const void* x; void* y; };
+
 // ---- batch_norm ----------------------------------------------------------------------------------------------------
 // x (n, c, inner). Statistics, weight, bias and running buffers are (c), of `param` dtype (float32, or float64 with
 // float64 x); weight, bias may be null. Training: mean and rstd = 1 / sqrt(var + eps) of the batch (biased variance) are
@@ -230,6 +244,15 @@ struct GatherAlong { int size; int64_t outer, n, m, inner; const int64_t* index;
 struct ScatterAlong { DType dtype; bool add; int64_t outer, n, m, inner; const int64_t* index; const void* y; void* x; };
 // Positions of the true elements of mask (n), in order; how many in *found. index may be null (count only).
 struct NonZero { int64_t n; const bool* mask; int64_t* index; int64_t* found; };
+// Of bag b, the t in [start[b], start[b + 1]), and rows of x (.., width):
+// y (bags, width) = the sum of weight[t] x[index[t]], in order of t, rounded once; weight (float32, or float64 with
+// float64) may be null: ones.
+struct BagSum { DType dtype; int64_t bags, width; const int64_t *start, *index; const void *weight, *x; void* y; };
+// y = the greatest of x[index[t]], NaN above all, and winner (bags, width) that index, the first of equals. An empty bag
+// gives 0 and -1.
+struct BagMax { DType dtype; int64_t bags, width; const int64_t *start, *index; const void* x; void* y; int64_t* winner; };
+// y[t] = dot product of row i[t] of a and row j[t] of b, both (.., width); y has the dtype of weight above.
+struct BagDot { DType dtype; int64_t count, width; const int64_t *i, *j; const void *a, *b; void* y; };
 // y = x (outer, rows, cols) where col - row <= diagonal (`upper`: >= diagonal), else zero. size: bytes of an element.
 struct Triangle { int size; bool upper; int64_t outer, rows, cols, diagonal; const void* x; void* y; };
 
@@ -326,6 +349,7 @@ struct MeasureTriad { int64_t n; float* a; const float *b, *c; float s; };
   K(max_pool_fwd, MaxPoolFwd) K(max_pool_bwd, MaxPoolBwd) K(avg_pool_fwd, AvgPoolFwd) K(avg_pool_bwd, AvgPoolBwd)   \
   K(adaptive_avg_pool_fwd, AdaptiveAvgPoolFwd) K(adaptive_avg_pool_bwd, AdaptiveAvgPoolBwd)                         \
   K(adaptive_max_pool_fwd, AdaptiveMaxPoolFwd)                                                                      \
+  K(unfold, Unfold) K(fold, Fold) K(resize, Resize)                                                                 \
   K(batch_norm_fwd, BatchNormFwd) K(batch_norm_apply, BatchNormApply) K(batch_norm_bwd, BatchNormBwd)               \
   K(layer_norm_fwd, LayerNormFwd) K(layer_norm_bwd, LayerNormBwd)                                                   \
   K(group_norm_fwd, GroupNormFwd) K(group_norm_bwd, GroupNormBwd)                                                   \
@@ -334,6 +358,7 @@ struct MeasureTriad { int64_t n; float* a; const float *b, *c; float s; };
   K(attention_fwd, AttentionFwd) K(attention_bwd, AttentionBwd)                                                     \
   K(gather_rows, GatherRows) K(scatter_rows, ScatterRows) K(scatter_add_rows, ScatterAddRows)                       \
   K(gather_along, GatherAlong) K(scatter_along, ScatterAlong) K(nonzero, NonZero) K(triangle, Triangle)             \
+  K(bag_sum, BagSum) K(bag_max, BagMax) K(bag_dot, BagDot)                                                          \
   K(sort, Sort) K(topk, TopK) K(kth, Kth) K(search_sorted, SearchSorted)                                            \
   K(random, Random) K(dropout, Dropout)                                                                             \
   K(recurrent_fwd, RecurrentFwd) K(recurrent_bwd, RecurrentBwd)                                                     \

@@ -9,6 +9,7 @@ from .creation import *
 from .elementwise import *
 from .gemm import *
 from .index import *
+from .index_bag import *
 from .join import *
 from .reduce import *
 from .view import *
@@ -18,6 +19,8 @@ from .random import *
 from .recurrent import *
 from .conv import *
 from .pool import *
+from .fold import channel_shuffle, pixel_shuffle, pixel_unshuffle  # fold and unfold are those of nn.functional alone
+from .resize import *
 from .softmax import *
 from .attention import *
 from .layer_norm import *
