@@ -20,6 +20,7 @@
   F(recurrent)              \
   F(reduce)                 \
   F(resize)                 \
+  F(rotary)                 \
   F(runtime)                \
   F(softmax)                \
   F(sort)                   \

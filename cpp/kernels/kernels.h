@@ -225,6 +225,14 @@ struct AttentionFwd { Attention a; HeadsOut y; void* lse; };
 // dq has q's shape; dk, dv have k's and v's with the heads of a group summed (their strides there are not used).
 struct AttentionBwd { Attention a; HeadsIn y, dy; const void* lse; HeadsOut dq, dk, dv; };
 
+// Rotary positions. x (heads..., length, dim) as HeadsIn, y likewise but contiguous; cos, sin (length, pairs), float32
+// (float64 for float64). Features a_i and b_i of pair i, i and pairs + i or (`interleaved`) 2 i and 2 i + 1, become
+// a cos - b sin and b cos + a sin; features from 2 pairs on stay. inverse: by the opposite angles, which is the adjoint.
+struct Rotary {
+  DType dtype; int ndim; int64_t heads[kHeadDims], length, dim, pairs;
+  HeadsIn x; void* y; const void *cos, *sin; bool interleaved, inverse;
+};
+
 // ---- index ---------------------------------------------------------------------------------------------------------
 // Indices are checked and non-negative in every kernel of this family. Where they repeat, the last i wins or all are
 // added in the order of i, whatever the number of threads.
@@ -355,7 +363,7 @@ struct MeasureTriad { int64_t n; float* a; const float *b, *c; float s; };
   K(group_norm_fwd, GroupNormFwd) K(group_norm_bwd, GroupNormBwd)                                                   \
   K(softmax_fwd, SoftmaxFwd) K(softmax_bwd, SoftmaxBwd)                                                             \
   K(cross_entropy_fwd, CrossEntropyFwd) K(cross_entropy_bwd, CrossEntropyBwd)                                       \
-  K(attention_fwd, AttentionFwd) K(attention_bwd, AttentionBwd)                                                     \
+  K(attention_fwd, AttentionFwd) K(attention_bwd, AttentionBwd) K(rotary, Rotary)                                   \
   K(gather_rows, GatherRows) K(scatter_rows, ScatterRows) K(scatter_add_rows, ScatterAddRows)                       \
   K(gather_along, GatherAlong) K(scatter_along, ScatterAlong) K(nonzero, NonZero) K(triangle, Triangle)             \
   K(bag_sum, BagSum) K(bag_max, BagMax) K(bag_dot, BagDot)                                                          \

@@ -101,9 +101,9 @@ Softmin = _layer("Softmin", F.softmin, "softmax of -x along dim.", "dim=None")
 class PReLU(Module):
     """x, or weight x below 0, with a learned weight: one, or one per channel (He et al. 2015)."""
 
-    def __init__(self, num_parameters=1, init=0.25, dtype=None):
+    def __init__(self, num_parameters=1, init=0.25, device=None, dtype=None):
         self.num_parameters = num_parameters
-        self.weight = Parameter(full((num_parameters,), float(init), dtype=dtype))
+        self.weight = Parameter(full((num_parameters,), float(init), device=device, dtype=dtype))
 
     def forward(self, input):
         return A.prelu(input, self.weight)

@@ -24,6 +24,7 @@ from ..ops.random import (
     stochastic_depth,
 )
 from ..ops.resize import *
+from ..ops.rotary import *
 from ..ops.softmax import *
 from ..ops.view import flatten, unflatten
 

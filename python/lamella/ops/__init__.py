@@ -21,6 +21,7 @@ from .conv import *
 from .pool import *
 from .fold import channel_shuffle, pixel_shuffle, pixel_unshuffle  # fold and unfold are those of nn.functional alone
 from .resize import *
+from .rotary import *
 from .softmax import *
 from .attention import *
 from .layer_norm import *
