@@ -12,6 +12,7 @@ void bind_fold(py::module_& m) {
                    const Dims& stride) {
     return ops::fold(columns, output, {kernel, dilation, padding, stride});
   }, nogil());
+  m.def("pixel_shuffle", &ops::pixel_shuffle, nogil());
 }
 
 }  // namespace lamella

@@ -135,13 +135,16 @@ struct AdaptiveMaxPoolFwd { ConvGeometry g; const void* x; void* y; int64_t* ind
 struct Unfold { ConvGeometry g; const void* x; void* columns; };
 // fold: its adjoint, x = the sum of what lies on each position, in order of t. Floating dtypes.
 struct Fold { ConvGeometry g; const void* columns; void* x; };
+// y (n, h r, w r) has at (i r + a, j r + b) what x (n, r r, h, w) has at (a r + b, i, j); `inverse`: x from y, with the names
+// exchanged. size: bytes of an element.
+struct PixelShuffle { int size; int64_t n, h, w, r; const void* x; void* y; bool inverse; };
 
 // ---- resize --------------------------------------------------------------------------------------------------------
 // A linear map of n values to m: output o is the sum over t in [start[o], start[o + 1]) of weight[t] times input
 // index[t], in that order; a weight of zero is not read. weight is float32 (float64 for float64). start null: y = x.
 struct Taps { int64_t n, m; const int64_t *start, *index; const void* weight; };
-// y (outer, rows.m, cols.m) = x (outer, rows.n, cols.n) mapped along both.
-struct Resize { DType dtype; int64_t outer; Taps rows, cols; const void* x; void* y; };
+// y (outer, rows.m, cols.m, inner) = x (outer, rows.n, cols.n, inner) mapped along both.
+struct Resize { DType dtype; int64_t outer, inner; Taps rows, cols; const void* x; void* y; };
 
 // ---- batch_norm ----------------------------------------------------------------------------------------------------
 // x (n, c, inner). Statistics, weight, bias and running buffers are (c), of `param` dtype (float32, or float64 with
@@ -357,7 +360,7 @@ struct MeasureTriad { int64_t n; float* a; const float *b, *c; float s; };
   K(max_pool_fwd, MaxPoolFwd) K(max_pool_bwd, MaxPoolBwd) K(avg_pool_fwd, AvgPoolFwd) K(avg_pool_bwd, AvgPoolBwd)   \
   K(adaptive_avg_pool_fwd, AdaptiveAvgPoolFwd) K(adaptive_avg_pool_bwd, AdaptiveAvgPoolBwd)                         \
   K(adaptive_max_pool_fwd, AdaptiveMaxPoolFwd)                                                                      \
-  K(unfold, Unfold) K(fold, Fold) K(resize, Resize)                                                                 \
+  K(unfold, Unfold) K(fold, Fold) K(pixel_shuffle, PixelShuffle) K(resize, Resize)                                  \
   K(batch_norm_fwd, BatchNormFwd) K(batch_norm_apply, BatchNormApply) K(batch_norm_bwd, BatchNormBwd)               \
   K(layer_norm_fwd, LayerNormFwd) K(layer_norm_bwd, LayerNormBwd)                                                   \
   K(group_norm_fwd, GroupNormFwd) K(group_norm_bwd, GroupNormBwd)                                                   \

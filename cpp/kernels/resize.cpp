@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Linear maps along rows and columns of planes: interpolation of any kind, and (with the map transposed) its gradient.
 // Columns are done first where rows become more, on the rows that a task's outputs need; else rows first, so that the
-// gathers along columns are always on the smaller side.
+// gathers along columns are always on the smaller side. Channels-last pixels need no gathers.
 #include "rows.h"
 
 namespace lamella {
@@ -160,11 +160,11 @@ template <class T> static void resize_of(const Resize& a) {
   const auto* x = static_cast<const T*>(a.x);
   auto* y = static_cast<T*>(a.y);
   const Taps &rows = a.rows, &cols = a.cols;
-  const int64_t in = rows.n * cols.n, out = rows.m * cols.m;
+  const int64_t in = rows.n * cols.n * a.inner, out = rows.m * cols.m * a.inner, row_out = cols.m * a.inner;
   if (a.outer * out == 0) return;
   // Tasks: some planes, or a block of rows of one.
   const int64_t planes = out < kResizeGrain ? kResizeGrain / out : 1;
-  const int64_t block = planes > 1 ? rows.m : least(rows.m, kResizeGrain / cols.m + 1), blocks = ceil_div(rows.m, block);
+  const int64_t block = planes > 1 ? rows.m : least(rows.m, kResizeGrain / row_out + 1), blocks = ceil_div(rows.m, block);
   const auto tasks = [&](const auto& f) {  // f(plane, first row, last row + 1)
     parallel(ceil_div(a.outer, planes) * blocks, [&](int64_t t) {
       const int64_t first = t / blocks * planes, r = t % blocks * block;
@@ -173,7 +173,19 @@ template <class T> static void resize_of(const Resize& a) {
   };
   if (!cols.start) {
     tasks([&](int64_t p, int64_t r0, int64_t r1) {
-      for (int64_t r = r0; r < r1; ++r) through_rows(rows, r, x + p * in, 0, cols.n, y + p * out + r * cols.m);
+      for (int64_t r = r0; r < r1; ++r) through_rows(rows, r, x + p * in, 0, row_out, y + p * out + r * row_out);
+    });
+    return;
+  }
+  if (a.inner > 1) {  // pixels are runs: columns are rows of the row
+    tasks([&](int64_t p, int64_t r0, int64_t r1) {
+      A* row = scratch_of<A>(cols.n * a.inner, 0);
+      for (int64_t r = r0; r < r1; ++r) {
+        const A* from = row;
+        if (rows.start) through_rows(rows, r, x + p * in, 0, cols.n * a.inner, row);
+        else from = widened(x + p * in + r * cols.n * a.inner, cols.n * a.inner, row);
+        for (int64_t o = 0; o < cols.m; ++o) through_rows(cols, o, from, 0, a.inner, y + p * out + r * row_out + o * a.inner);
+      }
     });
     return;
   }

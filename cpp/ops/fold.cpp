@@ -64,4 +64,20 @@ Array fold(const Array& columns, const Dims& output, const FoldOptions& o) {
   return x;
 }
 
+Array pixel_shuffle(const Array& x, int64_t r, bool inverse) {
+  const int d = x.ndim();
+  const bool fits = d >= 3 && r >= 1 && (inverse ? x.size(-1) % r == 0 && x.size(-2) % r == 0 : x.size(-3) % (r * r) == 0);
+  if (inverse) check<ValueError>(fits, "[pixel_unshuffle] input must have sizes that downscale_factor divides, got ", x.shape, " and ", r);
+  else check<ValueError>(fits, "[pixel_shuffle] input must have channels that upscale_factor^2 divides, got ", x.shape, " and ", r);
+  Shape shape = x.shape;
+  shape[d - 3] = inverse ? x.size(-3) * r * r : x.size(-3) / (r * r);
+  for (int i = d - 2; i < d; ++i) shape[i] = inverse ? x.shape[i] / r : x.shape[i] * r;
+  const Array from = contiguous(x);
+  Array y = empty(shape, x.dtype);
+  const Shape& small = inverse ? shape : x.shape;  // the sizes of the image of more channels
+  const int64_t h = small[d - 2], w = small[d - 1];
+  if (y.numel()) kernels().pixel_shuffle({size_of(x.dtype), y.numel() / (h * w * r * r), h, w, r, from.data(), y.data(), inverse});
+  return y;
+}
+
 }  // namespace lamella::ops

@@ -114,8 +114,8 @@ struct Held {
   explicit Held(int64_t n) : taps{n, n, nullptr, nullptr, nullptr} {}
 };
 
-void call(const Array& x, Array& y, int64_t outer, const Held& rows, const Held& cols) {
-  kernels().resize({x.dtype, outer, rows.taps, cols.taps, x.data(), y.data()});
+void call(const Array& x, Array& y, int64_t outer, const Held& rows, const Held& cols, int64_t inner = 1) {
+  kernels().resize({x.dtype, outer, inner, rows.taps, cols.taps, x.data(), y.data()});
 }
 
 // x (n, c, ...) mapped along each of its last dimensions.
@@ -126,18 +126,9 @@ Array apply(const Array& x, const std::vector<Map>& maps) {
   Shape shape{x.shape[0], x.shape[1]};
   for (const Map& map : maps) shape.push(map.m);
   const int64_t planes = x.shape[0] * x.shape[1];
-  if (maps.size() == 2 && x.is_channels_last()) {  // pixels are runs of channels: a dimension at a time
-    const int64_t n = x.shape[0], c = x.shape[1];
-    const bool first = maps[0].m < maps[0].n;  // rows first where they become fewer
-    Shape between{n, c, first ? maps[0].m : maps[0].n, first ? maps[1].n : maps[1].m};
-    Array half = empty_channels_last(between, x.dtype), y = empty_channels_last(shape, x.dtype);
-    if (first) {
-      call(x, half, n, held[0], Held(maps[1].n * c));
-      call(half, y, n * maps[0].m, held[1], Held(c));
-    } else {
-      call(x, half, n * maps[0].n, held[1], Held(c));
-      call(half, y, n, held[0], Held(maps[1].m * c));
-    }
+  if (maps.size() == 2 && x.is_channels_last()) {
+    Array y = empty_channels_last(shape, x.dtype);
+    call(x, y, x.shape[0], held[0], held[1], x.shape[1]);
     return y;
   }
   const Array from = contiguous(x);

@@ -92,7 +92,9 @@ CASES = [
         "pixel_shuffle",
         lambda x, r: (F.pixel_shuffle(x, r), F.pixel_unshuffle(F.pixel_shuffle(x, r) * 2, r)),
         lambda x, r: (pixel_shuffle(x, r), 2 * x),
-        [S(A((2, 12, 3, 5)), 2), S(A((9, 2, 2)), 3)],
+        [S(A((2, 12, 3, 5)), 2), S(A((9, 2, 2)), 3), S(A((1, 16, 2, 19)), 4), S(A((25, 2, 3)), 5), S(A((0, 4, 2, 2)), 2)],
+        kernels=("pixel_shuffle",),
+        dtypes=ALL_FLOATS,
         bad=[
             Bad(lambda: F.pixel_shuffle(x, 2), ValueError, "[pixel_shuffle] input must have channels that upscale_factor^2 divides"),
             Bad(lambda: F.pixel_unshuffle(x, 3), ValueError, "[pixel_unshuffle] input must have sizes that downscale_factor divides"),

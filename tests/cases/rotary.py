@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: MIT
 """Rotary positions against complex multiplication."""
 
-import numpy as np
 
 import lamella
 from case import ALL_FLOATS, A, Bad, Case, S

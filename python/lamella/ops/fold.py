@@ -65,24 +65,20 @@ def fold(input, output_size, kernel_size, dilation=1, padding=0, stride=1):
 def pixel_shuffle(input, upscale_factor):
     """(..., C r^2, H, W) -> (..., C, H r, W r): channel (c, i, j) is what lies at (i, j) of each r x r square (Shi et al.
     2016). ValueError unless r^2 divides the channels."""
-    r = upscale_factor
-    if input.ndim < 3 or r < 1 or input.shape[-3] % (r * r):
-        raise ValueError(f"[pixel_shuffle] input must have channels that upscale_factor^2 divides, got {tuple(input.shape)} and {r}")
-    *lead, c, h, w = input.shape
-    n = len(lead)
-    x = input.reshape(*lead, c // (r * r), r, r, h, w).permute(*range(n), n, n + 3, n + 1, n + 4, n + 2)
-    return x.reshape(*lead, c // (r * r), h * r, w * r)
+    return _shuffled(input, upscale_factor, False)
 
 
 def pixel_unshuffle(input, downscale_factor):
     """(..., C, H r, W r) -> (..., C r^2, H, W): undoes `pixel_shuffle`. ValueError unless r divides both sizes."""
-    r = downscale_factor
-    if input.ndim < 3 or r < 1 or input.shape[-1] % r or input.shape[-2] % r:
-        raise ValueError(f"[pixel_unshuffle] input must have sizes that downscale_factor divides, got {tuple(input.shape)} and {r}")
-    *lead, c, h, w = input.shape
-    n = len(lead)
-    x = input.reshape(*lead, c, h // r, r, w // r, r).permute(*range(n), n, n + 2, n + 4, n + 1, n + 3)
-    return x.reshape(*lead, c * r * r, h // r, w // r)
+    return _shuffled(input, downscale_factor, True)
+
+
+def _shuffled(x, r, inverse):
+    return record(_core.pixel_shuffle(x, r, inverse), shuffled_vjp, (x,), (r, not inverse))
+
+
+def shuffled_vjp(node, dy):
+    return (_shuffled(dy, *node.ctx),)
 
 
 def channel_shuffle(input, groups):
