@@ -121,7 +121,7 @@ class ALiBi(Module):
         s = query_length if key_length is None else key_length
         i = creation.arange(s - query_length, s).unsqueeze(1)
         distance = (i - creation.arange(s)).to(self.slopes.dtype)
-        bias = self.slopes.reshape(-1, 1, 1) * -distance.abs()
+        bias = self.slopes.reshape(-1, 1, 1) * (0 - distance.abs())
         return bias.masked_fill(distance < 0, float("-inf")) if self.causal else bias
 
     def extra_repr(self):
