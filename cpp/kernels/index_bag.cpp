@@ -46,27 +46,36 @@ void bag_sum(const BagSum& a) {
 
 template <class T> static void max_of(const BagMax& a) {
   using A = acc_t<T>;
+  using I = int_of<A>;
+  constexpr int64_t L = kLanes<A>;
   const auto* x = static_cast<const T*>(a.x);
-  auto* y = static_cast<T*>(a.y);
+  const int64_t total = a.start[a.bags];
   parallel_blocks(a.bags, kBagGrain / a.width + 1, [&](int64_t b0, int64_t b1) {
-    A* best = scratch_of<A>(a.width, 0);
     for (int64_t b = b0; b < b1; ++b) {
-      const int64_t begin = a.start[b], end = a.start[b + 1];
+      const int64_t begin = a.start[b], count = a.start[b + 1] - begin, *index = a.index + begin;
+      T* y = static_cast<T*>(a.y) + b * a.width;
       int64_t* winner = a.winner + b * a.width;
-      for (int64_t c = 0; c < a.width; ++c) {
-        best[c] = begin < end ? up(x[a.index[begin] * a.width + c]) : A(0);
-        winner[c] = begin < end ? a.index[begin] : -1;
-      }
-      for (int64_t t = begin + 1; t < end; ++t) {
-        const T* row = x + a.index[t] * a.width;
-        for (int64_t c = 0; c < a.width; ++c) {
-          const A v = up(row[c]);
-          const bool wins = v > best[c] || (v != v && best[c] == best[c]);
-          best[c] = wins ? v : best[c];
-          winner[c] = wins ? a.index[t] : winner[c];
+      column_tiles<A>(0, a.width, [&](int64_t c, auto vectors, auto k) {
+        constexpr int V = decltype(vectors)::value;
+        vec<A> best[V] = {};
+        vec<I> at[V] = {};  // the place in the bag
+        for (int64_t t = 0; t < count; ++t) {
+          const T* row = x + index[t] * a.width + c;
+          if (c == 0 && begin + t + kBagAhead < total) fetch_row(x + index[t + kBagAhead] * a.width, a.width);
+#pragma GCC unroll 4
+          for (int v = 0; v < V; ++v) {
+            const vec<A> value = ld(row + v * L, k);
+            const auto wins = (value > best[v]) | ((value != value) & (best[v] == best[v]));
+            best[v] = t ? select(wins, value, best[v]) : value;
+            at[v] = t ? select(wins, vec<I>{} + I(t), at[v]) : at[v];
+          }
         }
-      }
-      for (int64_t c = 0; c < a.width; ++c) y[b * a.width + c] = down<T>(best[c]);
+        for (int v = 0; v < V; ++v) {
+          st(y + c + v * L, best[v], k);
+          for (int64_t i = c + v * L; i < least(c + v * L + L, a.width); ++i)
+            winner[i] = count ? index[at[v][i - c - v * L]] : -1;
+        }
+      });
     }
   });
 }
