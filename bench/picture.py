@@ -17,6 +17,7 @@ FAMILIES = {
     "rows": "norms, softmax, pooling, ...",
     "attention": "attention",
     "recurrent": "recurrent",
+    "layers": "resampling, bags, Transformer layer",
     "optim": "optimisers",
     "overhead": "overhead",
     "models": "models",
