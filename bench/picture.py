@@ -18,6 +18,7 @@ FAMILIES = {
     "loss": "losses",
     "attention": "attention",
     "recurrent": "recurrent",
+    "layers": "resampling, bags, Transformer layer",
     "optim": "optimisers",
     "overhead": "overhead",
     "models": "models",

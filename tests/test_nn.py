@@ -42,9 +42,9 @@ def test_state_round_trip(tmp_path):
     lamella.save(a.state_dict(), tmp_path / "m.safetensors")
     assert repr(b.load_state_dict(lamella.load(tmp_path / "m.safetensors"))) == "<All keys matched successfully>"
     assert (a.eval()(x) == b.eval()(x)).all()
-    with pytest.raises(RuntimeError, match=r"must be that of this Linear, got: missing bias \(2,\); unexpected b \(2,\)"):
+    with pytest.raises(RuntimeError, match=r'for Linear:\n\tUnexpected key.* "b". \n\tMissing key.* "bias". $'):
         nn.Linear(2, 2).load_state_dict({"weight": lamella.zeros(2, 2), "b": lamella.zeros(2)})
-    with pytest.raises(RuntimeError, match=r"other shapes weight \(3, 2\), not \(2, 2\)"):
+    with pytest.raises(RuntimeError, match=r"size mismatch for weight: .* \(3, 2\) .* \(2, 2\)\.$"):
         nn.Linear(2, 2).load_state_dict({"weight": lamella.zeros(3, 2), "bias": lamella.zeros(2)})
 
 

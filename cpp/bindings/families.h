@@ -9,6 +9,7 @@
   F(conv)                   \
   F(ctc)                    \
   F(dlpack)                 \
+  F(fold)                   \
   F(gate)                   \
   F(gemm)                   \
   F(index)                  \
@@ -21,6 +22,8 @@
   F(random)                 \
   F(recurrent)              \
   F(reduce)                 \
+  F(resize)                 \
+  F(rotary)                 \
   F(runtime)                \
   F(softmax)                \
   F(sort)                   \

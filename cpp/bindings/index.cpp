@@ -157,6 +157,14 @@ void bind_index(py::module_& m) {
         nogil());
   m.def("embedding_fwd", &ops::embedding_fwd, nogil());
   m.def("embedding_bwd", &ops::embedding_bwd, nogil());
+  m.def("bags_of", [](const Array& index, const Array& offsets, bool last, int64_t rows, int64_t padding_idx) {
+    const ops::Bags b = ops::bags_of(index, offsets, last, rows, padding_idx);
+    return py::make_tuple(b.start, b.index, b.bag, b.place);
+  });
+  m.def("bag_sum", &ops::bag_sum, nogil());
+  m.def("bag_sum_grad", &ops::bag_sum_grad, nogil());
+  m.def("bag_max", &ops::bag_max, nogil());
+  m.def("bag_dot", &ops::bag_dot, nogil());
   m.def("index_select", &ops::index_select, nogil());
   m.def("index_add_", [](Array x, int64_t dim, const Array& i, const Array& y) { ops::index_add_(x, dim, i, y); },
         nogil());

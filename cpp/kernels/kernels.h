@@ -139,6 +139,23 @@ struct AdaptiveAvgPoolFwd { ConvGeometry g; const void* x; void* y; };
 struct AdaptiveAvgPoolBwd { ConvGeometry g; const void* dy; void* dx; };
 struct AdaptiveMaxPoolFwd { ConvGeometry g; const void* x; void* y; int64_t* index; };  // backward: max_pool_bwd
 
+// ---- fold ----------------------------------------------------------------------------------------------------------
+// Same geometry with k == c; x (n, c, in...) and columns (n, c, kernel..., out...) are contiguous, y_stride is unused.
+// unfold: columns(n, c, t, o) = x(n, c, o * stride + t * dilation - pad), zero outside. size_of(g.dtype) alone matters.
+struct Unfold { ConvGeometry g; const void* x; void* columns; };
+// fold: its adjoint, x = the sum of what lies on each position, in order of t. Floating dtypes.
+struct Fold { ConvGeometry g; const void* columns; void* x; };
+// y (n, h r, w r) has at (i r + a, j r + b) what x (n, r r, h, w) has at (a r + b, i, j); `inverse`: x from y, with the names
+// exchanged. size: bytes of an element.
+struct PixelShuffle { int size; int64_t n, h, w, r; const void* x; void* y; bool inverse; };
+
+// ---- resize --------------------------------------------------------------------------------------------------------
+// A linear map of n values to m: output o is the sum over t in [start[o], start[o + 1]) of weight[t] times input
+// index[t], in that order; a weight of zero is not read. weight is float32 (float64 for float64). start null: y = x.
+struct Taps { int64_t n, m; const int64_t *start, *index; const void* weight; };
+// y (outer, rows.m, cols.m, inner) = x (outer, rows.n, cols.n, inner) mapped along both.
+struct Resize { DType dtype; int64_t outer, inner; Taps rows, cols; const void* x; void* y; };
+
 // ---- batch_norm ----------------------------------------------------------------------------------------------------
 // x (n, c, inner). Statistics, weight, bias and running buffers are (c), of `param` dtype (float32, or float64 with
 // float64 x); weight, bias may be null. Training: mean and rstd = 1 / sqrt(var + eps) of the batch (biased variance) are
@@ -253,6 +270,14 @@ struct AttentionFwd { Attention a; HeadsOut y; void* lse; };
 // dq has q's shape; dk, dv have k's and v's with the heads of a group summed (their strides there are not used).
 struct AttentionBwd { Attention a; HeadsIn y, dy; const void* lse; HeadsOut dq, dk, dv; };
 
+// Rotary positions. x (heads..., length, dim) as HeadsIn, y likewise but contiguous; cos, sin (length, pairs), float32
+// (float64 for float64). Features a_i and b_i of pair i, i and pairs + i or (`interleaved`) 2 i and 2 i + 1, become
+// a cos - b sin and b cos + a sin; features from 2 pairs on stay. inverse: by the opposite angles, which is the adjoint.
+struct Rotary {
+  DType dtype; int ndim; int64_t heads[kHeadDims], length, dim, pairs;
+  HeadsIn x; void* y; const void *cos, *sin; bool interleaved, inverse;
+};
+
 // ---- index ---------------------------------------------------------------------------------------------------------
 // Indices are checked and non-negative in every kernel of this family. Where they repeat, the last i wins or all are
 // added in the order of i, whatever the number of threads.
@@ -272,6 +297,15 @@ struct GatherAlong { int size; int64_t outer, n, m, inner; const int64_t* index;
 struct ScatterAlong { DType dtype; bool add; int64_t outer, n, m, inner; const int64_t* index; const void* y; void* x; };
 // Positions of the true elements of mask (n), in order; how many in *found. index may be null (count only).
 struct NonZero { int64_t n; const bool* mask; int64_t* index; int64_t* found; };
+// Of bag b, the t in [start[b], start[b + 1]), and rows of x (.., width):
+// y (bags, width) = the sum of weight[t] x[index[t]], in order of t, rounded once; weight (float32, or float64 with
+// float64) may be null: ones.
+struct BagSum { DType dtype; int64_t bags, width; const int64_t *start, *index; const void *weight, *x; void* y; };
+// y = the greatest of x[index[t]], NaN above all, and winner (bags, width) that index, the first of equals. An empty bag
+// gives 0 and -1.
+struct BagMax { DType dtype; int64_t bags, width; const int64_t *start, *index; const void* x; void* y; int64_t* winner; };
+// y[t] = dot product of row i[t] of a and row j[t] of b, both (.., width); y has the dtype of weight above.
+struct BagDot { DType dtype; int64_t count, width; const int64_t *i, *j; const void *a, *b; void* y; };
 // y = x (outer, rows, cols) where col - row <= diagonal (`upper`: >= diagonal), else zero. size: bytes of an element.
 struct Triangle { int size; bool upper; int64_t outer, rows, cols, diagonal; const void* x; void* y; };
 
@@ -363,15 +397,17 @@ struct MeasureTriad { int64_t n; float* a; const float *b, *c; float s; };
   K(max_pool_fwd, MaxPoolFwd) K(max_pool_bwd, MaxPoolBwd) K(avg_pool_fwd, AvgPoolFwd) K(avg_pool_bwd, AvgPoolBwd)   \
   K(adaptive_avg_pool_fwd, AdaptiveAvgPoolFwd) K(adaptive_avg_pool_bwd, AdaptiveAvgPoolBwd)                         \
   K(adaptive_max_pool_fwd, AdaptiveMaxPoolFwd)                                                                      \
+  K(unfold, Unfold) K(fold, Fold) K(pixel_shuffle, PixelShuffle) K(resize, Resize)                                  \
   K(batch_norm_fwd, BatchNormFwd) K(batch_norm_apply, BatchNormApply) K(batch_norm_bwd, BatchNormBwd)               \
   K(layer_norm_fwd, LayerNormFwd) K(layer_norm_bwd, LayerNormBwd)                                                   \
   K(group_norm_fwd, GroupNormFwd) K(group_norm_bwd, GroupNormBwd)                                                   \
   K(softmax_fwd, SoftmaxFwd) K(softmax_bwd, SoftmaxBwd)                                                             \
   K(cross_entropy_fwd, CrossEntropyFwd) K(cross_entropy_bwd, CrossEntropyBwd)                                       \
   K(loss_fwd, LossFwd) K(loss_bwd, LossBwd) K(ctc_fwd, CtcFwd) K(ctc_bwd, CtcBwd)                                   \
-  K(attention_fwd, AttentionFwd) K(attention_bwd, AttentionBwd)                                                     \
+  K(attention_fwd, AttentionFwd) K(attention_bwd, AttentionBwd) K(rotary, Rotary)                                   \
   K(gather_rows, GatherRows) K(scatter_rows, ScatterRows) K(scatter_add_rows, ScatterAddRows)                       \
   K(gather_along, GatherAlong) K(scatter_along, ScatterAlong) K(nonzero, NonZero) K(triangle, Triangle)             \
+  K(bag_sum, BagSum) K(bag_max, BagMax) K(bag_dot, BagDot)                                                          \
   K(sort, Sort) K(topk, TopK) K(kth, Kth) K(search_sorted, SearchSorted)                                            \
   K(random, Random) K(dropout, Dropout)                                                                             \
   K(recurrent_fwd, RecurrentFwd) K(recurrent_bwd, RecurrentBwd)                                                     \

@@ -12,6 +12,17 @@ Array embedding_fwd(const Array& index, const Array& weight);  // (...) of weigh
 // The gradient (rows, width) of weight; the row padding_idx (-1: none) gets none.
 Array embedding_bwd(const Array& dy, const Array& index, int64_t rows, int64_t padding_idx);
 
+// Bags of rows: `offsets` (int64, ascending from 0; the last is the end where `last`) cut index (count) into bags, and those
+// equal to padding_idx (-1: none) are left out. Of what is left, in order: start (bags + 1), and for each its row, its bag
+// and its place in the original.
+struct Bags { Array start, index, bag, place; };
+Bags bags_of(const Array& index, const Array& offsets, bool last, int64_t rows, int64_t padding_idx);
+Array bag_sum(const Array& start, const Array& index, const std::optional<Array>& weight, const Array& x);  // (bags, width)
+// Its gradient (rows, width) for x: the same sum of dy (bags, width), with rows and bags exchanged.
+Array bag_sum_grad(const Array& index, const Array& bag, const std::optional<Array>& weight, const Array& dy, int64_t rows);
+std::pair<Array, Array> bag_max(const Array& start, const Array& index, const Array& x);  // with the row that won, or -1
+Array bag_dot(const Array& i, const Array& a, const Array& j, const Array& b);  // a[i[t]] . b[j[t]], float32 or float64
+
 // index (m): the slices of x at index along dim; index_add_ adds y's slices there.
 Array index_select(const Array& x, int64_t dim, const Array& index);
 void index_add_(Array& x, int64_t dim, const Array& index, const Array& y);

@@ -92,6 +92,39 @@ def last(pool):
     return lambda x, *args, **options: pool(x.movedim(1, -1).contiguous().movedim(-1, 1), *args, **options)
 
 
+def unpooled(dims):
+    """y of max pooling put back where it came from."""
+    pool, unpool = getattr(F, f"max_pool{dims}d"), getattr(F, f"max_unpool{dims}d")
+
+    def fn(x, kernel):
+        y, index = pool(x, kernel, return_indices=True)
+        return unpool(y, index, kernel, output_size=x.shape)
+
+    return fn
+
+
+def kept_maxima(dims):
+    """x where it is the largest of its window, side by side, else zero."""
+
+    def ref(x, kernel):
+        y = max_reference(dims)(x, kernel)
+        for axis in range(x.ndim - dims, x.ndim):
+            y = y.repeat(kernel, axis)
+        y = np.pad(y, [(0, a - b) for a, b in zip(x.shape, y.shape, strict=True)], constant_values=np.inf)
+        return np.where(x == y, x, 0)
+
+    return ref
+
+
+def lp_reference(dims):
+    def ref(x, p, kernel, stride=None, ceil_mode=False):
+        n = math.prod(_each(kernel, dims))
+        mean = _pool(x**p, dims, kernel, stride, 0, 1, ceil_mode, lambda w, size: w.sum(-1) / size)
+        return (np.maximum(mean, 0) if p % 2 == 0 else np.abs(mean) * np.sign(mean)) * n if p == 1 else (mean * n) ** (1 / p)
+
+    return ref
+
+
 CASES = [
     Case("max_pool1d", F.max_pool1d, max_reference(1), [S(A((2, 3, 19)), 3, 2, 1), S(A((3, 8)), 2)], kernels=MAX),
     Case(
@@ -117,6 +150,32 @@ CASES = [
         ],
     ),
     Case("max_pool3d", F.max_pool3d, max_reference(3), [S(A((1, 2, 5, 6, 7)), 2), S(A((1, 1, 5, 5, 5)), 3, 2, 1)], kernels=MAX),
+    *(
+        Case(f"max_unpool{d}d of max_pool{d}d", unpooled(d), kept_maxima(d), [S(A((2, 3, *(7, 6, 5)[:d])), 2)], grad=d == 2, grad2=d == 2)
+        for d in (1, 2, 3)
+    ),
+    Case(
+        "max_unpool2d",
+        lambda x, i: F.max_unpool2d(x, i, 3),
+        lambda x, i: np.eye(9)[i].reshape(1, 1, 3, 3) * x,
+        [S(A((1, 1, 1, 1)), np.array([[[[4]]]]))],
+        bad=[
+            Bad(
+                lambda: F.max_unpool2d(x, x.long()[:, :1], 2),
+                ValueError,
+                "[max_unpool2d] indices must have the shape of input, got (1, 1, 4, 4) and (1, 2, 4, 4)",
+            ),
+            Bad(
+                lambda: F.max_unpool2d(x, x.long(), 2, output_size=(20, 8)),
+                ValueError,
+                "[max_unpool2d] output_size must be within a stride of (8, 8), got (20, 8)",
+            ),
+            Bad(lambda: F.max_unpool2d(x, x.long() + 64, 2), IndexError, "must be in [0, 64), got 64"),
+        ],
+    ),
+    Case("lp_pool1d", F.lp_pool1d, lp_reference(1), [S(A((2, 3, 19), 0.1, 1), 3, 4, 2), S(A((1, 2, 9)), 1, 2)]),
+    Case("lp_pool2d", F.lp_pool2d, lp_reference(2), [S(A((2, 3, 8, 7)), 2, (2, 3)), S(A((1, 2, 5, 5)), 2, 3, 2, True)]),
+    Case("lp_pool3d", F.lp_pool3d, lp_reference(3), [S(A((1, 2, 4, 5, 4)), 2, 2)]),
     Case("avg_pool1d", F.avg_pool1d, avg_reference(1), [S(A((2, 3, 19)), 3, 2, 1)], kernels=AVG),
     Case(
         "avg_pool2d",

@@ -30,10 +30,9 @@ class Attention(nn.Module):
         q, k, v = (
             part.reshape(n, t, self.n_head, e // self.n_head).transpose(1, 2) for part in self.c_attn(x).split(e, dim=2)
         )  # (N, heads, T, E / heads)
-        if past:
-            k, v = cat([past[0], k], dim=2), cat([past[1], v], dim=2)
         if past is not None:
-            past[:] = k, v
+            cache, layer = past
+            k, v = cache.update(layer, k, v)
         causal = k.shape[2] == t  # after a past comes one query, which sees every key
         y = F.scaled_dot_product_attention(q, k, v, dropout_p=self.dropout if self.training else 0.0, is_causal=causal)
         return self.resid_dropout(self.c_proj(y.transpose(1, 2).reshape(n, t, e)))
@@ -77,12 +76,12 @@ class Transformer(nn.Module):
         self.ln_f = nn.LayerNorm(n_embd)
 
     def forward(self, idx, cache=None):
-        start = cache[0][0].shape[2] if cache and cache[0] else 0
+        start = 0 if cache is None else cache.length
         if start and idx.shape[1] != 1:
             raise ValueError(f"[GPT] idx must be one token where the cache holds {start}, got {tuple(idx.shape)}")
         x = self.drop(self.wte(idx) + self.wpe(arange(start, start + idx.shape[1])))
         for i, block in enumerate(self.h):
-            x = block(x, None if cache is None else cache[i])
+            x = block(x, None if cache is None else (cache, i))
         return self.ln_f(x)
 
 
@@ -118,8 +117,8 @@ class GPT(nn.Module):
         return self.lm_head(self.transformer(idx, cache))
 
     def new_cache(self):
-        """An empty key/value cache: a list for each block."""
-        return [[] for _ in self.transformer.h]
+        """An empty key/value cache."""
+        return nn.KeyValueCache(len(self.transformer.h))
 
     @no_grad()
     def generate(self, idx, max_new_tokens, temperature=1.0, top_k=None):
@@ -137,7 +136,7 @@ class GPT(nn.Module):
             else:
                 fresh = multinomial(softmax(logits / temperature, dim=-1), 1)
             idx = cat([idx, fresh], dim=1)
-            if cache[0][0].shape[2] == self.block_size:
+            if cache.length == self.block_size:
                 cache, fresh = self.new_cache(), idx[:, -max(1, self.block_size // 2) :]
         return idx
 

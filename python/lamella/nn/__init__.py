@@ -4,14 +4,21 @@
 from . import functional, init, utils
 from .activation import *
 from .attention import *
+from .cache import *
 from .container import ModuleDict, ModuleList, ParameterDict, ParameterList, Sequential
 from .conv import *
 from .dropout import *
 from .embedding import *
+from .lazy import *
 from .linear import *
 from .loss import *
 from .module import Module
 from .norm import *
+from .padding import *
 from .parameter import Parameter
+from .perceptron import *
 from .pool import *
+from .position import *
 from .recurrent import *
+from .resize import *
+from .transformer import *

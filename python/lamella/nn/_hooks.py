@@ -24,7 +24,7 @@ class RemovableHandle:
         if hooks is None:
             return
         setattr(hooks, self._kind, [entry for entry in getattr(hooks, self._kind) if entry is not self._hook])
-        if not (hooks.pre or hooks.post or hooks.backward):
+        if not (hooks.pre or hooks.post or hooks.backward or hooks.backward_pre):
             self._module._hooks = None  # back to the lean call
 
     def __enter__(self) -> Self:
@@ -41,6 +41,7 @@ class Hooks:
         self.pre: list[tuple[Callable, bool]] = []
         self.post: list[tuple[Callable, bool]] = []
         self.backward: list[tuple[Callable, bool]] = []
+        self.backward_pre: list[tuple[Callable, bool]] = []
 
     @staticmethod
     def add(module: Module, kind: str, hook: Callable, prepend: bool, with_kwargs: bool) -> RemovableHandle:
@@ -61,7 +62,7 @@ def call_with_hooks(module: Module, hooks: Hooks, args: tuple, kwargs: dict[str,
             args, kwargs = result
         else:
             args = result if isinstance(result, tuple) else (result,)
-    watch = _Watch(module, hooks.backward) if hooks.backward else None
+    watch = _Watch(module, hooks) if hooks.backward or hooks.backward_pre else None
     if watch:
         args = watch.inputs(args)
     output = module.forward(*args, **kwargs)
@@ -75,8 +76,8 @@ def call_with_hooks(module: Module, hooks: Hooks, args: tuple, kwargs: dict[str,
 class _Watch:
     """Identity nodes around one forward: that of the outputs sees grad_output, that of the inputs then runs the hooks."""
 
-    def __init__(self, module: Module, hooks: list[tuple[Callable, bool]]) -> None:
-        self.module, self.hooks = module, hooks
+    def __init__(self, module: Module, hooks: Hooks) -> None:
+        self.module, self.hooks, self.pre_hooks = module, hooks.backward, hooks.backward_pre
         self.grad_output: tuple = ()
         self.count = 0  # of positional inputs; the hooks see one grad_input for each
         self.slots: list[int] = []  # which of them need a gradient
@@ -104,9 +105,13 @@ class _Watch:
             for i, dy in zip(wanted, dys, strict=True):
                 grads[i] = dy
             self.grad_output = tuple(grads)
+            for hook, _ in self.pre_hooks:
+                result = hook(self.module, self.grad_output)
+                if result is not None:
+                    self.grad_output = result if isinstance(result, tuple) else (result,)
             if not self.slots:
                 self.run(())
-            return dys
+            return tuple(self.grad_output[i] for i in wanted)
 
         for i, tensor in zip(wanted, _identity([tensors[i] for i in wanted], seen), strict=True):
             tensors[i] = tensor

@@ -37,6 +37,7 @@ class MultiheadAttention(Module):
         kdim=None,
         vdim=None,
         batch_first=False,
+        device=None,
         dtype=None,
     ):
         if num_heads <= 0 or embed_dim <= 0 or embed_dim % num_heads:
@@ -46,7 +47,7 @@ class MultiheadAttention(Module):
         self.dropout, self.batch_first, self.add_zero_attn = dropout, batch_first, add_zero_attn
 
         def parameter(*shape):
-            return Parameter(creation.empty(*shape, dtype=dtype))
+            return Parameter(creation.empty(*shape, device=device, dtype=dtype))
 
         one = self.kdim == embed_dim and self.vdim == embed_dim
         self.in_proj_weight = parameter(3 * embed_dim, embed_dim) if one else None
@@ -56,7 +57,7 @@ class MultiheadAttention(Module):
         self.in_proj_bias = parameter(3 * embed_dim) if bias else None
         self.bias_k = parameter(1, 1, embed_dim) if add_bias_kv else None
         self.bias_v = parameter(1, 1, embed_dim) if add_bias_kv else None
-        self.out_proj = Linear(embed_dim, embed_dim, bias=bias, dtype=dtype)
+        self.out_proj = Linear(embed_dim, embed_dim, bias=bias, device=device, dtype=dtype)
         self.reset_parameters()
 
     def reset_parameters(self):
@@ -186,8 +187,8 @@ class MultiheadAttention(Module):
             mask = cat([mask, open_], -1)
         return mask
 
-    def extra_repr(self):
-        return f"embed_dim={self.embed_dim}, num_heads={self.num_heads}, batch_first={self.batch_first}"
+    def _label(self):
+        return f"MultiheadAttention(embed_dim={self.embed_dim}, num_heads={self.num_heads}, batch_first={self.batch_first})"
 
 
 def _each(f, query, key, value):

@@ -187,6 +187,14 @@ def _parameter(value: Any) -> Any:
     return Parameter(value) if isinstance(value, Tensor) and not isinstance(value, Parameter) else value
 
 
+def _parameters_repr(owner: _Members) -> str:
+    lines = [
+        f"  ({name}): Parameter containing: [{value.dtype} of size {'x'.join(map(str, value.shape))}]"
+        for name, value in owner._items()
+    ]
+    return f"{type(owner).__name__}(" + "\n".join(lines) + ")"
+
+
 class ParameterList(_List):
     """A list of parameters; Tensors become Parameters."""
 
@@ -197,8 +205,8 @@ class ParameterList(_List):
         super().__init__()
         self._refill(values)
 
-    def extra_repr(self) -> str:
-        return ", ".join(str(tuple(value.shape)) for value in self)
+    def __repr__(self) -> str:
+        return _parameters_repr(self)
 
 
 class ParameterDict(_Dict):
@@ -211,5 +219,5 @@ class ParameterDict(_Dict):
         super().__init__()
         self.update(parameters)
 
-    def extra_repr(self) -> str:
-        return ", ".join(f"{name}: {tuple(value.shape)}" for name, value in self.items())
+    def __repr__(self) -> str:
+        return _parameters_repr(self)

@@ -23,7 +23,7 @@ class _Conv(Module):
     _dims = 0
     _transposed = False
 
-    def _setup(self, channels, kernel_size, stride, padding, dilation, groups, bias, dtype):
+    def _setup(self, channels, kernel_size, stride, padding, dilation, groups, bias, device, dtype):
         in_channels, out_channels = channels
         op = type(self).__name__
         if groups < 1 or in_channels % groups or out_channels % groups:
@@ -36,8 +36,8 @@ class _Conv(Module):
         self.stride, self.dilation = _each(stride, self._dims), _each(dilation, self._dims)
         self.padding = padding if isinstance(padding, str) else _each(padding, self._dims)
         first, second = (in_channels, out_channels) if self._transposed else (out_channels, in_channels)
-        self.weight = Parameter(creation.empty((first, second // groups, *self.kernel_size), dtype=dtype))
-        self.bias = Parameter(creation.empty(out_channels, dtype=dtype)) if bias else None
+        self.weight = Parameter(creation.empty((first, second // groups, *self.kernel_size), device=device, dtype=dtype))
+        self.bias = Parameter(creation.empty(out_channels, device=device, dtype=dtype)) if bias else None
         self.reset_parameters()
 
     def reset_parameters(self):
@@ -45,7 +45,8 @@ class _Conv(Module):
         init.kaiming_uniform_(self.weight, a=math.sqrt(5))
         if self.bias is not None:
             fan_in = self.weight.shape[1] * math.prod(self.kernel_size)
-            init.uniform_(self.bias, -1 / math.sqrt(fan_in), 1 / math.sqrt(fan_in))
+            bound = 1 / math.sqrt(fan_in) if fan_in > 0 else 0.0
+            init.uniform_(self.bias, -bound, bound)
 
     def extra_repr(self):
         parts = [f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}, stride={self.stride}"]
@@ -53,10 +54,14 @@ class _Conv(Module):
             parts.append(f"padding={self.padding}")
         if any(d != 1 for d in self.dilation):
             parts.append(f"dilation={self.dilation}")
+        if any(getattr(self, "output_padding", ())):
+            parts.append(f"output_padding={self.output_padding}")
         if self.groups != 1:
             parts.append(f"groups={self.groups}")
         if self.bias is None:
             parts.append("bias=False")
+        if self.padding_mode != "zeros":
+            parts.append(f"padding_mode={self.padding_mode}")
         return ", ".join(parts)
 
 
@@ -74,6 +79,7 @@ class _Straight(_Conv):
         groups=1,
         bias=True,
         padding_mode="zeros",
+        device=None,
         dtype=None,
     ):
         if padding_mode not in ("zeros", "reflect", "replicate", "circular"):
@@ -81,7 +87,7 @@ class _Straight(_Conv):
                 f"[{type(self).__name__}] padding_mode must be zeros, reflect, replicate or circular, got {padding_mode!r}"
             )
         self.padding_mode = padding_mode
-        self._setup((in_channels, out_channels), kernel_size, stride, padding, dilation, groups, bias, dtype)
+        self._setup((in_channels, out_channels), kernel_size, stride, padding, dilation, groups, bias, device, dtype)
 
     def _sides(self):
         """Padding as F.pad takes it: last dimension first, both sides."""
@@ -97,10 +103,6 @@ class _Straight(_Conv):
         if self.padding_mode != "zeros":
             input, padding = join.pad(input, self._sides(), mode=self.padding_mode), 0
         return type(self)._function(input, self.weight, self.bias, self.stride, padding, self.dilation, self.groups)
-
-    def extra_repr(self):
-        mode = "" if self.padding_mode == "zeros" else f", padding_mode={self.padding_mode}"
-        return super().extra_repr() + mode
 
 
 class Conv1d(_Straight):
@@ -136,26 +138,30 @@ class _Transpose(_Conv):
         groups=1,
         bias=True,
         dilation=1,
+        padding_mode="zeros",
+        device=None,
         dtype=None,
     ):
+        if padding_mode != "zeros":
+            raise ValueError(f"[{type(self).__name__}] padding_mode must be zeros, got {padding_mode!r}")
+        self.padding_mode = padding_mode
         self.output_padding = _each(output_padding, self._dims)
-        self._setup((in_channels, out_channels), kernel_size, stride, padding, dilation, groups, bias, dtype)
+        self._setup((in_channels, out_channels), kernel_size, stride, padding, dilation, groups, bias, device, dtype)
 
-    def forward(self, input):
+    def forward(self, input, output_size=None):
+        """output_size: which of the sizes that a convolution of these arguments makes the input's, instead of output_padding."""
+        extra = self.output_padding if output_size is None else self._extra(input, tuple(output_size)[-self._dims :])
         return type(self)._function(
-            input,
-            self.weight,
-            self.bias,
-            self.stride,
-            self.padding,
-            self.output_padding,
-            self.groups,
-            self.dilation,
+            input, self.weight, self.bias, self.stride, self.padding, extra, self.groups, self.dilation
         )
 
-    def extra_repr(self):
-        extra = f", output_padding={self.output_padding}" if any(self.output_padding) else ""
-        return super().extra_repr() + extra
+    def _extra(self, input, wanted):
+        geometry = zip(input.shape[-self._dims :], self.stride, self.padding, self.dilation, self.kernel_size, strict=True)
+        least = [(n - 1) * s - 2 * p + d * (k - 1) + 1 for n, s, p, d, k in geometry]
+        if len(wanted) != self._dims or any(not 0 <= w - m < s for w, m, s in zip(wanted, least, self.stride, strict=True)):
+            most = tuple(m + s - 1 for m, s in zip(least, self.stride, strict=True))
+            raise ValueError(f"[{type(self).__name__}] output_size must be in {tuple(least)} to {most}, got {wanted}")
+        return tuple(w - m for w, m in zip(wanted, least, strict=True))
 
 
 class ConvTranspose1d(_Transpose):

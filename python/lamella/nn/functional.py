@@ -7,9 +7,11 @@ from ..ops.batch_norm import *
 from ..ops.conv import *
 from ..ops.ctc import *
 from ..ops.elementwise import *
+from ..ops.fold import *
 from ..ops.gate import *
 from ..ops.gemm import *
 from ..ops.index import *
+from ..ops.index_bag import *
 from ..ops.join import *
 from ..ops.layer_norm import *
 from ..ops.loss import *
@@ -20,7 +22,11 @@ from ..ops.random import (
     dropout1d,
     dropout2d,
     dropout3d,
+    feature_alpha_dropout,
+    stochastic_depth,
 )
+from ..ops.resize import *
+from ..ops.rotary import *
 from ..ops.softmax import *
 from ..ops.view import flatten, unflatten
 
@@ -45,3 +51,20 @@ def cosine_similarity(x1, x2, dim=1, eps=1e-8):
 def relu(input, inplace=False):
     """max(input, 0); written into `input` if `inplace`."""
     return _relu.inplace(input) if inplace else _relu(input)
+
+
+def bilinear(input1, input2, weight, bias=None):
+    """y_o = input1^T W_o input2 + b_o: (..., in1), (..., in2), weight (out, in1, in2), bias (out) -> (..., out)."""
+    y = einsum("...i,oij,...j->...o", input1, weight, input2)
+    return y if bias is None else y + bias
+
+
+def local_response_norm(input, size, alpha=1e-4, beta=0.75, k=1.0):
+    """input / (k + alpha / size * the sum of squares of `size` channels around)^beta, of (N, C, ...) (Krizhevsky et al.
+    2012, 3.3); channels beyond the ends count as zero."""
+    if input.ndim < 3:
+        raise ValueError(f"[local_response_norm] input must have at least 3 dimensions, got {tuple(input.shape)}")
+    n, c = input.shape[:2]
+    squares = pad((input * input).reshape(n, 1, c, -1), (0, 0, size // 2, (size - 1) // 2))
+    mean = avg_pool2d(squares, (size, 1), stride=1).reshape(input.shape)
+    return input / (mean * alpha + k) ** beta

@@ -17,6 +17,7 @@ __all__ = [
     "eye_",
     "kaiming_normal_",
     "kaiming_uniform_",
+    "lsuv_",
     "normal_",
     "ones_",
     "orthogonal_",
@@ -171,3 +172,35 @@ def dirac_(tensor, groups=1):
             values[(g * per + i, i, *centre)] = 1
     with no_grad():
         return tensor.copy_(creation.from_numpy(values))
+
+
+def lsuv_(module, input, std=1.0, tol=0.05, max_iter=10, orthogonal=True):
+    """Layer-sequential unit-variance (Mishkin and Matas 2016): linear and convolution layers, in the order in which
+    module(input) calls them, get an orthogonal weight and a bias of zero, and are scaled until their output over this batch
+    has deviation `std`, to a share `tol`, or max_iter times. orthogonal=False keeps the weights' directions. The module comes back.
+    """
+    from .conv import _Conv
+    from .linear import Linear
+
+    layers = [m for m in module.modules() if isinstance(m, (Linear, _Conv))]
+    order = []
+    handles = [m.register_forward_pre_hook(lambda m, args: order.append(m)) for m in layers]
+    inputs = tuple(input) if isinstance(input, (tuple, list)) else (input,)
+    with no_grad():
+        module(*inputs)
+        for handle in handles:
+            handle.remove()
+        for layer in dict.fromkeys(order):
+            if orthogonal:
+                orthogonal_(layer.weight)
+            if layer.bias is not None:
+                zeros_(layer.bias)
+            seen = []
+            with layer.register_forward_hook(lambda m, args, y, seen=seen: seen.append(float(y.float().std(unbiased=False)))):
+                for _ in range(max_iter):
+                    seen.clear()
+                    module(*inputs)
+                    if seen[0] == 0 or abs(seen[0] / std - 1) <= tol:
+                        break
+                    layer.weight.mul_(std / seen[0])
+    return module

@@ -8,10 +8,13 @@ import math
 from ..ops import creation, gemm
 from . import functional as F
 from . import init
+from .activation import ReLU
+from .container import Sequential
+from .dropout import Dropout
 from .module import Module
 from .parameter import Parameter
 
-__all__ = ["Bilinear", "Flatten", "Identity", "Linear", "Unflatten"]
+__all__ = ["MLP", "Bilinear", "DropConnectLinear", "Flatten", "Identity", "Linear", "Unflatten"]
 
 
 class Linear(Module):
@@ -20,10 +23,10 @@ class Linear(Module):
     Both start uniform on [-1 / sqrt(in), 1 / sqrt(in)], PyTorch's default.
     """
 
-    def __init__(self, in_features, out_features, bias=True, dtype=None):
+    def __init__(self, in_features, out_features, bias=True, device=None, dtype=None):
         self.in_features, self.out_features = in_features, out_features
-        self.weight = Parameter(creation.empty(out_features, in_features, dtype=dtype))
-        self.bias = Parameter(creation.empty(out_features, dtype=dtype)) if bias else None
+        self.weight = Parameter(creation.empty(out_features, in_features, device=device, dtype=dtype))
+        self.bias = Parameter(creation.empty(out_features, device=device, dtype=dtype)) if bias else None
         self.reset_parameters()
 
     def reset_parameters(self):
@@ -40,13 +43,30 @@ class Linear(Module):
         return f"in_features={self.in_features}, out_features={self.out_features}, bias={self.bias is not None}"
 
 
+class DropConnectLinear(Linear):
+    """Linear whose single weights are dropped with chance p in training, the others scaled by 1 / (1 - p): one draw for all
+    rows of the batch (Wan et al. 2013)."""
+
+    def __init__(self, in_features, out_features, p=0.5, bias=True, device=None, dtype=None):
+        if not 0 <= p <= 1:
+            raise ValueError(f"[DropConnectLinear] p must be in [0, 1], got {p}")
+        self.p = p
+        super().__init__(in_features, out_features, bias, device, dtype)
+
+    def forward(self, input):
+        return gemm.linear(input, F.dropout(self.weight, self.p, self.training), self.bias)
+
+    def extra_repr(self):
+        return f"{super().extra_repr()}, p={self.p}"
+
+
 class Bilinear(Module):
     """y_o = x1^T W_o x2 + b_o: x1 (..., in1), x2 (..., in2) -> (..., out); weight (out, in1, in2), bias (out)."""
 
-    def __init__(self, in1_features, in2_features, out_features, bias=True, dtype=None):
+    def __init__(self, in1_features, in2_features, out_features, bias=True, device=None, dtype=None):
         self.in1_features, self.in2_features, self.out_features = in1_features, in2_features, out_features
-        self.weight = Parameter(creation.empty(out_features, in1_features, in2_features, dtype=dtype))
-        self.bias = Parameter(creation.empty(out_features, dtype=dtype)) if bias else None
+        self.weight = Parameter(creation.empty(out_features, in1_features, in2_features, device=device, dtype=dtype))
+        self.bias = Parameter(creation.empty(out_features, device=device, dtype=dtype)) if bias else None
         self.reset_parameters()
 
     def reset_parameters(self):
@@ -57,8 +77,7 @@ class Bilinear(Module):
             init.uniform_(self.bias, -bound, bound)
 
     def forward(self, input1, input2):
-        y = gemm.einsum("...i,oij,...j->...o", input1, self.weight, input2)
-        return y if self.bias is None else y + self.bias
+        return F.bilinear(input1, input2, self.weight, self.bias)
 
     def extra_repr(self):
         return (
@@ -88,6 +107,24 @@ class Flatten(Module):
 
     def extra_repr(self):
         return f"start_dim={self.start_dim}, end_dim={self.end_dim}"
+
+
+class MLP(Sequential):
+    """Linear layers of sizes in_channels -> hidden_channels[0] -> ... with norm_layer, activation_layer and dropout after
+    each but the last, which has dropout alone. torchvision's name, arguments and keys ("0.weight", "3.weight", ...)."""
+
+    def __init__(
+        self, in_channels, hidden_channels, norm_layer=None, activation_layer=ReLU, inplace=None, bias=True, dropout=0.0
+    ):
+        options = {} if inplace is None else {"inplace": inplace}
+        layers, width = [], in_channels
+        for size in hidden_channels[:-1]:
+            layers.append(Linear(width, size, bias=bias))
+            if norm_layer is not None:
+                layers.append(norm_layer(size))
+            layers += [activation_layer(**options), Dropout(dropout, **options)]
+            width = size
+        super().__init__(*layers, Linear(width, hidden_channels[-1], bias=bias), Dropout(dropout, **options))
 
 
 class Unflatten(Module):

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, Self
 
 from ..autograd import no_grad
+from ..ops.creation import empty_like
 from ..tensor import Tensor
 from ._blame import blame
 from ._hooks import Hooks, RemovableHandle, call_with_hooks
@@ -53,6 +54,27 @@ class Module:
         except Exception as error:
             blame(self, error)
             raise
+
+    # ---- setting and deleting ----------------------------------------------------------------------------------------
+    def __setattr__(self, name: str, value: Any) -> None:
+        """A name that holds a Parameter, a module or a buffer keeps its kind, or becomes None: TypeError otherwise, since
+        a plain value in its place would be lost to `parameters()` without a word."""
+        held = self.__dict__.get(name)
+        if isinstance(held, Parameter) and not (value is None or isinstance(value, Parameter)):
+            _refuse(self, "parameter", name, "Parameter", value)
+        if isinstance(held, Module) and not (value is None or isinstance(value, (Module, Parameter))):
+            _refuse(self, "child module", name, "Module", value)
+        if self._buffers and name in self._buffers:
+            if isinstance(value, (Parameter, Module)):
+                self._buffers = {n: kept for n, kept in self._buffers.items() if n != name}
+            elif value is not None and not isinstance(value, Tensor):
+                _refuse(self, "buffer", name, "Tensor", value)
+        object.__setattr__(self, name, value)
+
+    def __delattr__(self, name: str) -> None:
+        if self._buffers and name in self._buffers:
+            self._buffers = {n: kept for n, kept in self._buffers.items() if n != name}
+        object.__delattr__(self, name)
 
     # ---- what is in it -----------------------------------------------------------------------------------------------
     def _own_parameters(self) -> list[tuple[str, Parameter]]:
@@ -149,6 +171,13 @@ class Module:
             raise AttributeError(f"[get_buffer] target must be a registered buffer, got {target!r}")
         return owner.__dict__[name]
 
+    def set_submodule(self, target: str, module: Module) -> None:
+        """Puts `module` at a path such as "encoder.2.fc1", whose owner must be there."""
+        path, _, name = target.rpartition(".")
+        if not name or not isinstance(module, Module):
+            raise ValueError(f"[set_submodule] target must be a path and module a Module, got {target!r} and {type(module).__name__}")
+        setattr(self.get_submodule(path), name, module)
+
     # ---- putting things in -------------------------------------------------------------------------------------------
     def register_buffer(self, name: str, tensor: Tensor | None, persistent: bool = True) -> None:
         """A Tensor that is state but not trained; in the state_dict if `persistent`. None keeps the name free."""
@@ -175,6 +204,8 @@ class Module:
     # ---- changing all of it ------------------------------------------------------------------------------------------
     def train(self, mode: bool = True) -> Self:
         """Training mode (dropout draws, batch norm uses the batch) or, with False, evaluation mode, for all modules."""
+        if not isinstance(mode, bool):
+            raise ValueError(f"[train] mode must be a bool, got {type(mode).__name__}")
         for module in self.modules():
             module.training = mode
         return self
@@ -245,23 +276,37 @@ class Module:
     def bfloat16(self) -> Self:
         return self.to(_dtype("bfloat16"))
 
+    def type(self, dst_type: Any) -> Self:
+        return self.to(dst_type)
+
+    def cpu(self) -> Self:
+        return self.to("cpu")
+
+    def to_empty(self, *, device: Any, recurse: bool = True) -> Self:
+        """Parameters and buffers of the same shapes on `device`, values undefined."""
+        return self._apply(lambda t: empty_like(t, device=device))
+
     # ---- state -------------------------------------------------------------------------------------------------------
-    def state_dict(self, *, prefix: str = "", keep_vars: bool = False) -> dict[str, Tensor]:
-        """{path: tensor} of all parameters and persistent buffers, detached (unless `keep_vars`), sharing their memory."""
-        state: dict[str, Tensor] = {}
+    def state_dict(
+        self, *, destination: dict[str, Tensor] | None = None, prefix: str = "", keep_vars: bool = False
+    ) -> dict[str, Tensor]:
+        """{path: tensor} of all parameters and persistent buffers, detached (unless `keep_vars`), sharing their memory;
+        put into `destination` if that is given."""
+        state: dict[str, Tensor] = {} if destination is None else destination
         for path, module in self.named_modules(None, "", remove_duplicate=False):
             kept = [(name, value) for name, value in module._own_buffers() if module._buffers[name]]
             for name, value in (*module._own_parameters(), *kept):
                 state[f"{prefix}{path}.{name}" if path else prefix + name] = value if keep_vars else value.detach()
         return state
 
-    def load_state_dict(self, state_dict: dict[str, Any], strict: bool = True) -> LoadResult:
-        """Copies the values (Tensors or NumPy arrays) in place, cast to the dtype that is there.
+    def load_state_dict(self, state_dict: dict[str, Any], strict: bool = True, assign: bool = False) -> LoadResult:
+        """Copies the values (Tensors or NumPy arrays) in place, cast to the dtype that is there; with `assign` the tensors
+        themselves become the parameters and buffers, with their dtypes.
 
         RuntimeError, with nothing written, if a shape differs or, where `strict`, a name is missing or unknown.
         Returns (missing_keys, unexpected_keys).
         """
-        return load_state(self, state_dict, strict)
+        return load_state(self, state_dict, strict, assign)
 
     # ---- hooks -------------------------------------------------------------------------------------------------------
     def register_forward_pre_hook(
@@ -278,6 +323,10 @@ class Module:
     ) -> RemovableHandle:
         """hook(module, args, output), or with kwargs before output, after each forward; not None replaces the output."""
         return Hooks.add(self, "post", hook, prepend, with_kwargs)
+
+    def register_full_backward_pre_hook(self, hook: Callable, prepend: bool = False) -> RemovableHandle:
+        """hook(module, grad_output) in backward, before the module's own; a tuple that it returns replaces grad_output."""
+        return Hooks.add(self, "backward_pre", hook, prepend, False)
 
     def register_full_backward_hook(self, hook: Callable, prepend: bool = False) -> RemovableHandle:
         """hook(module, grad_input, grad_output) in backward; a tuple that it returns replaces grad_input."""
@@ -302,6 +351,12 @@ class Module:
         if not lines:
             return f"{type(self).__name__}({extra})"
         return f"{type(self).__name__}(\n  " + "\n  ".join([*([extra] if extra else []), *lines]) + "\n)"
+
+
+def _refuse(module: Module, kind: str, name: str, wanted: str, value: Any) -> None:
+    raise TypeError(
+        f"[{type(module).__name__}] {kind} '{name}' must be set to a {wanted} or None, got {type(value).__name__}"
+    )
 
 
 def _check_name(module: Module, op: str, name: str, taken: bool) -> None:

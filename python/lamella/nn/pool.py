@@ -6,7 +6,8 @@ from __future__ import annotations
 from ..ops import pool
 from .module import Module
 
-__all__ = [f"{kind}{d}d" for kind in ("AdaptiveAvgPool", "AdaptiveMaxPool", "AvgPool", "MaxPool") for d in (1, 2, 3)]
+_KINDS = ("AdaptiveAvgPool", "AdaptiveMaxPool", "AvgPool", "LPPool", "MaxPool", "MaxUnpool")
+__all__ = [f"{kind}{d}d" for kind in _KINDS for d in (1, 2, 3)]
 
 
 class _MaxPool(Module):
@@ -76,7 +77,8 @@ class AvgPool1d(_AvgPool):
     """Mean of each window of (N, C, L): see `functional.avg_pool1d`."""
 
     def __init__(self, kernel_size, stride=None, padding=0, ceil_mode=False, count_include_pad=True):
-        super().__init__(kernel_size, stride, padding, ceil_mode, count_include_pad)
+        one = [(v,) if isinstance(v, int) else v for v in (kernel_size, stride, padding)]
+        super().__init__(*one, ceil_mode, count_include_pad)
 
     def forward(self, input):
         return pool.avg_pool1d(
@@ -94,6 +96,72 @@ class AvgPool3d(_AvgPool):
     """Mean of each window of (N, C, D, H, W): see `functional.avg_pool3d`."""
 
     _function = staticmethod(pool.avg_pool3d)
+
+
+class _MaxUnpool(Module):
+    _dims, _function = 0, None
+
+    def __init__(self, kernel_size, stride=None, padding=0):
+        each = [(v,) * self._dims if isinstance(v, int) else tuple(v) for v in (kernel_size, stride or kernel_size, padding)]
+        self.kernel_size, self.stride, self.padding = each
+
+    def forward(self, input, indices, output_size=None):
+        return type(self)._function(input, indices, self.kernel_size, self.stride, self.padding, output_size)
+
+    def extra_repr(self):
+        return f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}"
+
+
+class MaxUnpool1d(_MaxUnpool):
+    """Puts (N, C, L) back where max pooling took it from: see `functional.max_unpool2d`."""
+
+    _dims, _function = 1, staticmethod(pool.max_unpool1d)
+
+
+class MaxUnpool2d(_MaxUnpool):
+    """Puts (N, C, H, W) back where max pooling took it from: see `functional.max_unpool2d`."""
+
+    _dims, _function = 2, staticmethod(pool.max_unpool2d)
+
+
+class MaxUnpool3d(_MaxUnpool):
+    """Puts (N, C, D, H, W) back where max pooling took it from: see `functional.max_unpool2d`."""
+
+    _dims, _function = 3, staticmethod(pool.max_unpool3d)
+
+
+class _LPPool(Module):
+    _function = None
+
+    def __init__(self, norm_type, kernel_size, stride=None, ceil_mode=False):
+        self.norm_type, self.kernel_size, self.stride, self.ceil_mode = norm_type, kernel_size, stride, ceil_mode
+
+    def forward(self, input):
+        return type(self)._function(input, float(self.norm_type), self.kernel_size, self.stride, self.ceil_mode)
+
+    def extra_repr(self):
+        return (
+            f"norm_type={self.norm_type}, kernel_size={self.kernel_size}, stride={self.stride}, "
+            f"ceil_mode={self.ceil_mode}"
+        )
+
+
+class LPPool1d(_LPPool):
+    """(sum of x^p over each window)^(1 / p) of (N, C, L): see `functional.lp_pool2d`."""
+
+    _function = staticmethod(pool.lp_pool1d)
+
+
+class LPPool2d(_LPPool):
+    """(sum of x^p over each window)^(1 / p) of (N, C, H, W): see `functional.lp_pool2d`."""
+
+    _function = staticmethod(pool.lp_pool2d)
+
+
+class LPPool3d(_LPPool):
+    """(sum of x^p over each window)^(1 / p) of (N, C, D, H, W): see `functional.lp_pool2d`."""
+
+    _function = staticmethod(pool.lp_pool3d)
 
 
 class _AdaptiveAvgPool(Module):

@@ -43,6 +43,7 @@ class RNNBase(Module):
         dropout=0.0,
         bidirectional=False,
         proj_size=0,
+        device=None,
         dtype=None,
     ):
         op = type(self).__name__
@@ -71,7 +72,7 @@ class RNNBase(Module):
             for end in ("", "_reverse")[:sides]:
                 for name, shape in shapes.items():
                     self._names.append(f"{name}_l{layer}{end}")
-                    setattr(self, self._names[-1], Parameter(creation.empty(shape, dtype=dtype)))
+                    setattr(self, self._names[-1], Parameter(creation.empty(shape, device=device, dtype=dtype)))
         self.reset_parameters()
 
     def reset_parameters(self):
@@ -173,13 +174,15 @@ class RNN(RNNBase):
         batch_first=False,
         dropout=0.0,
         bidirectional=False,
+        device=None,
         dtype=None,
     ):
         if nonlinearity not in ("tanh", "relu"):
             raise ValueError(f"[RNN] nonlinearity must be 'tanh' or 'relu', got {nonlinearity!r}")
         self.nonlinearity = nonlinearity
         mode = f"RNN_{nonlinearity.upper()}"
-        super().__init__(mode, input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, 0, dtype)
+        rest = (num_layers, bias, batch_first, dropout, bidirectional, 0, device, dtype)
+        super().__init__(mode, input_size, hidden_size, *rest)
 
 
 class LSTM(RNNBase):
@@ -202,9 +205,10 @@ class LSTM(RNNBase):
         dropout=0.0,
         bidirectional=False,
         proj_size=0,
+        device=None,
         dtype=None,
     ):
-        rest = (num_layers, bias, batch_first, dropout, bidirectional, proj_size, dtype)
+        rest = (num_layers, bias, batch_first, dropout, bidirectional, proj_size, device, dtype)
         super().__init__("LSTM", input_size, hidden_size, *rest)
 
 
@@ -226,9 +230,11 @@ class GRU(RNNBase):
         batch_first=False,
         dropout=0.0,
         bidirectional=False,
+        device=None,
         dtype=None,
     ):
-        super().__init__("GRU", input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, 0, dtype)
+        rest = (num_layers, bias, batch_first, dropout, bidirectional, 0, device, dtype)
+        super().__init__("GRU", input_size, hidden_size, *rest)
 
 
 # ---- cells ----------------------------------------------------------------------------------------------------------
@@ -237,13 +243,13 @@ class _Cell(Module):
 
     _gates = 1
 
-    def _setup(self, input_size, hidden_size, bias, dtype):
+    def _setup(self, input_size, hidden_size, bias, device, dtype):
         self.input_size, self.hidden_size, self.bias = input_size, hidden_size, bias
         rows = self._gates * hidden_size
-        self.weight_ih = Parameter(creation.empty(rows, input_size, dtype=dtype))
-        self.weight_hh = Parameter(creation.empty(rows, hidden_size, dtype=dtype))
-        self.bias_ih = Parameter(creation.empty(rows, dtype=dtype)) if bias else None
-        self.bias_hh = Parameter(creation.empty(rows, dtype=dtype)) if bias else None
+        self.weight_ih = Parameter(creation.empty(rows, input_size, device=device, dtype=dtype))
+        self.weight_hh = Parameter(creation.empty(rows, hidden_size, device=device, dtype=dtype))
+        self.bias_ih = Parameter(creation.empty(rows, device=device, dtype=dtype)) if bias else None
+        self.bias_hh = Parameter(creation.empty(rows, device=device, dtype=dtype)) if bias else None
         self.reset_parameters()
 
     def reset_parameters(self):
@@ -269,11 +275,11 @@ class _Cell(Module):
 class RNNCell(_Cell):
     """h' = act(W_ih x + b_ih + W_hh h + b_hh): x (N, in) or (in,), h (N, hidden) or (hidden,), zeros if not given."""
 
-    def __init__(self, input_size, hidden_size, bias=True, nonlinearity="tanh", dtype=None):
+    def __init__(self, input_size, hidden_size, bias=True, nonlinearity="tanh", device=None, dtype=None):
         if nonlinearity not in ("tanh", "relu"):
             raise ValueError(f"[RNNCell] nonlinearity must be 'tanh' or 'relu', got {nonlinearity!r}")
         self.nonlinearity = nonlinearity
-        self._setup(input_size, hidden_size, bias, dtype)
+        self._setup(input_size, hidden_size, bias, device, dtype)
 
     def forward(self, input, hx=None):
         self._check(input, hx)
@@ -289,8 +295,8 @@ class LSTMCell(_Cell):
 
     _gates = 4
 
-    def __init__(self, input_size, hidden_size, bias=True, dtype=None):
-        self._setup(input_size, hidden_size, bias, dtype)
+    def __init__(self, input_size, hidden_size, bias=True, device=None, dtype=None):
+        self._setup(input_size, hidden_size, bias, device, dtype)
 
     def forward(self, input, hx=None):
         hx = (None, None) if hx is None else hx
@@ -303,8 +309,8 @@ class GRUCell(_Cell):
 
     _gates = 3
 
-    def __init__(self, input_size, hidden_size, bias=True, dtype=None):
-        self._setup(input_size, hidden_size, bias, dtype)
+    def __init__(self, input_size, hidden_size, bias=True, device=None, dtype=None):
+        self._setup(input_size, hidden_size, bias, device, dtype)
 
     def forward(self, input, hx=None):
         self._check(input, hx)

@@ -10,6 +10,7 @@ from .elementwise import *
 from .gate import *
 from .gemm import *
 from .index import *
+from .index_bag import *
 from .join import *
 from .reduce import *
 from .view import *
@@ -19,6 +20,9 @@ from .random import *
 from .recurrent import *
 from .conv import *
 from .pool import *
+from .fold import channel_shuffle, pixel_shuffle, pixel_unshuffle  # fold and unfold are those of nn.functional alone
+from .resize import *
+from .rotary import *
 from .softmax import *
 from .attention import *
 from .layer_norm import *

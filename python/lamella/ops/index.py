@@ -154,10 +154,14 @@ def nonzero(input, as_tuple=False):
 
 
 # ---- rows -----------------------------------------------------------------------------------------------------------
-def embedding(input, weight, padding_idx=None):
+def embedding(
+    input, weight, padding_idx=None, max_norm=None, norm_type=2.0, scale_grad_by_freq=False, sparse=False
+):
     """Row input[i] of `weight` (rows, width) for every index in `input` (...): (..., width).
 
-    The row `padding_idx` gets no gradient. IndexError names the first index that is out of range.
+    The row `padding_idx` gets no gradient. max_norm: rows that are used are scaled down to this norm (of order norm_type)
+    in place. scale_grad_by_freq: the gradient of a row is divided by how often it is used. Gradients are dense whatever
+    `sparse` says. IndexError names the first index that is out of range.
     """
     rows = weight.shape[0] if weight.ndim else 0
     if padding_idx is not None:
@@ -165,11 +169,21 @@ def embedding(input, weight, padding_idx=None):
             raise ValueError(f"[embedding] padding_idx must be in [{-rows}, {rows}), got {padding_idx}")
         padding_idx %= rows
     skip = -1 if padding_idx is None else padding_idx
-    return record(_core.embedding_fwd(input, weight), embedding_vjp, (None, weight), (input, rows, skip))
+    if max_norm is not None:
+        from .index_bag import renorm_rows_
+
+        renorm_rows_(weight, input, max_norm, norm_type)
+    ctx = (input, rows, skip, bool(scale_grad_by_freq))
+    return record(_core.embedding_fwd(input, weight), embedding_vjp, (None, weight), ctx)
 
 
 def embedding_vjp(node, dy):
-    return None, _embedding_bwd(dy, *node.ctx)
+    input, rows, skip, by_use = node.ctx
+    if by_use:
+        from .index_bag import per_use
+
+        dy = dy * per_use(input, rows, dy.dtype).unsqueeze(-1)
+    return None, _embedding_bwd(dy, input, rows, skip)
 
 
 def _embedding_bwd(dy, index, rows, skip):

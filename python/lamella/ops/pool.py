@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import math
+
 from .. import _core
 from ..autograd import is_grad_enabled, record
 
@@ -16,9 +18,15 @@ __all__ = [
     "avg_pool1d",
     "avg_pool2d",
     "avg_pool3d",
+    "lp_pool1d",
+    "lp_pool2d",
+    "lp_pool3d",
     "max_pool1d",
     "max_pool2d",
     "max_pool3d",
+    "max_unpool1d",
+    "max_unpool2d",
+    "max_unpool3d",
 ]
 
 
@@ -104,6 +112,44 @@ def max_pool3d(input, kernel_size, stride=None, padding=0, dilation=1, ceil_mode
     return _max_pool("max_pool3d", 3, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices)
 
 
+# ---- max undone ------------------------------------------------------------------------------------------------------------
+def _max_unpool(op, dims, input, indices, kernel_size, stride, padding, output_size):
+    x, batched = _batched(op, input, dims)
+    if tuple(indices.shape) != tuple(input.shape):
+        raise ValueError(f"[{op}] indices must have the shape of input, got {tuple(indices.shape)} and {tuple(input.shape)}")
+    kernel, stride, padding, _ = _window(op, dims, kernel_size, stride, padding, 1)
+    usual = [(n - 1) * s - 2 * p + k for n, s, p, k in zip(x.shape[2:], stride, padding, kernel, strict=True)]
+    size = usual if output_size is None else list(output_size)[-dims:]
+    if any(not u - s < n < u + s for n, u, s in zip(size, usual, stride, strict=True)):
+        raise ValueError(f"[{op}] output_size must be within a stride of {tuple(usual)}, got {tuple(size)}")
+    from .creation import zeros
+    from .index import scatter_
+
+    n, c = x.shape[:2]
+    y = zeros((n, c, math.prod(size)), dtype=x.dtype)
+    y = scatter_(y, 2, indices.reshape(n, c, -1), x.reshape(n, c, -1)).reshape(n, c, *size)
+    return y if batched else y.squeeze(0)
+
+
+def max_unpool1d(input, indices, kernel_size, stride=None, padding=0, output_size=None):
+    """(N, C, L) put back where `max_pool1d` with return_indices took it from: see `max_unpool2d`."""
+    return _max_unpool("max_unpool1d", 1, input, indices, kernel_size, stride, padding, output_size)
+
+
+def max_unpool2d(input, indices, kernel_size, stride=None, padding=0, output_size=None):
+    """(N, C, H, W) put back where `max_pool2d` with return_indices took it from, zeros elsewhere.
+
+    output_size says the size where several would have pooled to this one. Where indices repeat, one of the values stays.
+    IndexError for indices outside of the output.
+    """
+    return _max_unpool("max_unpool2d", 2, input, indices, kernel_size, stride, padding, output_size)
+
+
+def max_unpool3d(input, indices, kernel_size, stride=None, padding=0, output_size=None):
+    """(N, C, D, H, W) put back where `max_pool3d` with return_indices took it from: see `max_unpool2d`."""
+    return _max_unpool("max_unpool3d", 3, input, indices, kernel_size, stride, padding, output_size)
+
+
 # ---- average ---------------------------------------------------------------------------------------------------------------
 def _average(x, options):
     return record(_core.avg_pool(x, *options), average_vjp, (x,), (x.shape, options))
@@ -153,6 +199,32 @@ def avg_pool3d(
     return _avg_pool(
         "avg_pool3d", 3, input, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override
     )
+
+
+# ---- power average ---------------------------------------------------------------------------------------------------------
+def _lp_pool(op, dims, input, norm_type, kernel_size, stride, ceil_mode):
+    kernel = _each(op, "kernel_size", kernel_size, dims)
+    p = float(norm_type)
+    powers = input * input if p == 2 else input**p
+    mean = _avg_pool(op, dims, powers, kernel, stride, 0, ceil_mode, True)
+    total = mean.relu() * math.prod(kernel) if p % 2 == 0 else mean.sign() * mean.abs() * math.prod(kernel)
+    return total ** (1 / p)
+
+
+def lp_pool1d(input, norm_type, kernel_size, stride=None, ceil_mode=False):
+    """(sum of x^p over each window)^(1 / p) of (N, C, L), p = norm_type: see `lp_pool2d`."""
+    return _lp_pool("lp_pool1d", 1, input, norm_type, kernel_size, stride, ceil_mode)
+
+
+def lp_pool2d(input, norm_type, kernel_size, stride=None, ceil_mode=False):
+    """(sum of x^p over each window)^(1 / p) of (N, C, H, W), p = norm_type: p = 1 is a sum, p towards infinity the maximum of
+    values that are not negative. The gradient is infinite where a window's sum is zero and p > 1."""
+    return _lp_pool("lp_pool2d", 2, input, norm_type, kernel_size, stride, ceil_mode)
+
+
+def lp_pool3d(input, norm_type, kernel_size, stride=None, ceil_mode=False):
+    """(sum of x^p over each window)^(1 / p) of (N, C, D, H, W), p = norm_type: see `lp_pool2d`."""
+    return _lp_pool("lp_pool3d", 3, input, norm_type, kernel_size, stride, ceil_mode)
 
 
 # ---- adaptive --------------------------------------------------------------------------------------------------------------

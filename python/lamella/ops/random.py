@@ -23,6 +23,7 @@ __all__ = [
     "dropout1d",
     "dropout2d",
     "dropout3d",
+    "feature_alpha_dropout",
     "get_rng_state",
     "initial_seed",
     "manual_seed",
@@ -38,6 +39,7 @@ __all__ = [
     "randperm",
     "seed",
     "set_rng_state",
+    "stochastic_depth",
     "uniform_",
 ]
 
@@ -241,16 +243,41 @@ def dropout3d(input, p=0.5, training=True, inplace=False):
     return _drop("dropout3d", input, p, training, inplace, _channels("dropout3d", input, 3))
 
 
-def alpha_dropout(input, p=0.5, training=True, inplace=False):
+_ALPHA = -1.7580993408473766  # -scale * alpha of SELU
+
+
+def alpha_dropout(input, p=0.5, training=False, inplace=False):
     """Dropout that keeps mean and variance of SELU's outputs (Klambauer et al. 2017): dropped elements become
     alpha' = -1.7580993408473766, then a x + b with a = ((1 - p)(1 + p alpha'^2))^-1/2 and b = -a p alpha'."""
-    _check_p("alpha_dropout", p)
+    return _alpha_drop("alpha_dropout", input, p, training, inplace, input.shape)
+
+
+def feature_alpha_dropout(input, p=0.5, training=False, inplace=False):
+    """`alpha_dropout` of whole channels of (N, C, ...)."""
+    if input.ndim < 2:
+        raise ValueError(f"[feature_alpha_dropout] input must have at least 2 dimensions, got {tuple(input.shape)}")
+    shape = (*input.shape[:2], *(1,) * (input.ndim - 2))
+    return _alpha_drop("feature_alpha_dropout", input, p, training, inplace, shape)
+
+
+def _alpha_drop(op, input, p, training, inplace, shape):
+    _check_p(op, p)
     if not training or p == 0:
         return input
     if p == 1:
         return input.mul_(0) if inplace else input * 0
-    alpha = -1.7580993408473766
-    a = ((1 - p) * (1 + p * alpha * alpha)) ** -0.5
-    keep = (rand(input.shape, dtype=_core.float32) >= p).to(input.dtype)
-    y = (input * keep + (1 - keep) * alpha) * a - a * p * alpha
+    a = ((1 - p) * (1 + p * _ALPHA * _ALPHA)) ** -0.5
+    keep = (rand(shape, dtype=_core.float32) >= p).to(input.dtype)
+    y = (input * keep + (1 - keep) * _ALPHA) * a - a * p * _ALPHA
     return input.copy_(y) if inplace else y
+
+
+def stochastic_depth(input, p, mode, training=True):
+    """A residual branch dropped with chance p, scaled by 1 / (1 - p) where kept (Huang et al. 2016): all of it (mode
+    "batch"), or each sample by itself ("row")."""
+    if mode not in ("batch", "row"):
+        raise ValueError(f"[stochastic_depth] mode must be 'batch' or 'row', got {mode!r}")
+    if input.ndim == 0:
+        raise ValueError("[stochastic_depth] input must have at least 1 dimension, got ()")
+    block = input.numel() if mode == "batch" else input.numel() // max(input.shape[0], 1)
+    return _drop("stochastic_depth", input, p, training, False, block)

@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: MIT
+#include "ops/fold.h"
+#include "families.h"
+
+namespace lamella {
+
+void bind_fold(py::module_& m) {
+  m.def("unfold", [](const Array& x, const Dims& kernel, const Dims& dilation, const Dims& padding, const Dims& stride) {
+    return ops::unfold(x, {kernel, dilation, padding, stride});
+  }, nogil());
+  m.def("fold", [](const Array& columns, const Dims& output, const Dims& kernel, const Dims& dilation, const Dims& padding,
+                   const Dims& stride) {
+    return ops::fold(columns, output, {kernel, dilation, padding, stride});
+  }, nogil());
+  m.def("pixel_shuffle", &ops::pixel_shuffle, nogil());
+}
+
+}  // namespace lamella

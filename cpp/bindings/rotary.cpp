@@ -1,0 +1,11 @@
+// SPDX-License-Identifier: MIT
+#include "ops/rotary.h"
+#include "families.h"
+
+namespace lamella {
+
+void bind_rotary(py::module_& m) {
+  m.def("rotary", &ops::rotary, nogil());
+}
+
+}  // namespace lamella

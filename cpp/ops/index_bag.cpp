@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: MIT
+// Bags of embedding rows.
+#include <algorithm>
+#include <vector>
+#include "dispatch/dispatch.h"
+#include "ops/index.h"
+#include "ops/index_check.h"
+#include "ops/param.h"
+
+namespace lamella::ops {
+
+Bags bags_of(const Array& index, const Array& offsets, bool last, int64_t rows, int64_t padding_idx) {
+  const char* op = "embedding_bag";
+  Array all = checked_index(op, index, rows, false);
+  check(offsets.ndim() == 1, "[", op, "] offsets must be 1-D, got ", offsets.shape);
+  check<TypeError>(is_integer(offsets.dtype), "[", op, "] offsets must have an integer dtype, got ", name_of(offsets.dtype));
+  Array given = contiguous(cast(offsets, DType::i64));
+  const int64_t count = all.numel(), bags = given.numel() - (last ? 1 : 0);
+  check(bags >= 0, "[", op, "] offsets must hold one entry at least with include_last_offset");
+  const int64_t *from = given.data<int64_t>(), *i = all.data<int64_t>();
+  Bags b{empty({bags + 1}, DType::i64), empty({count}, DType::i64), empty({count}, DType::i64), empty({count}, DType::i64)};
+  int64_t *start = b.start.data<int64_t>(), *kept = b.index.data<int64_t>();
+  int64_t *bag = b.bag.data<int64_t>(), *place = b.place.data<int64_t>(), n = 0;
+  if (bags) check(from[0] == 0, "[", op, "] offsets must begin with 0, got ", from[0]);
+  for (int64_t g = 0; g < bags; ++g) {
+    const int64_t end = g + 1 < given.numel() ? from[g + 1] : count;
+    check(from[g] <= end && end <= count, "[", op, "] offsets must ascend and be at most ", count, ", got ", from[g], " at ",
+          g, g + 1 < given.numel() ? text(" before ", end) : "");
+    start[g] = n;
+    for (int64_t t = from[g]; t < end; ++t)
+      if (i[t] != padding_idx) { kept[n] = i[t]; bag[n] = g; place[n++] = t; }
+  }
+  start[bags] = n;
+  for (Array* a : {&b.index, &b.bag, &b.place}) *a = a->slice(0, 0, n, 1);
+  return b;
+}
+
+Array bag_sum(const Array& start, const Array& index, const std::optional<Array>& weight, const Array& x) {
+  const int64_t bags = start.numel() - 1;
+  Array w = parameter("embedding_bag", "per_sample_weights", weight, {index.numel()}, wide_dtype(x.dtype));
+  Array from = contiguous(x), y = empty({bags, x.shape[1]}, x.dtype);
+  kernels().bag_sum({x.dtype, bags, x.shape[1], start.data<int64_t>(), index.data<int64_t>(), data_of(w), from.data(), y.data()});
+  return y;
+}
+
+Array bag_sum_grad(const Array& index, const Array& bag, const std::optional<Array>& weight, const Array& dy, int64_t rows) {
+  const int64_t n = index.numel();
+  Array start = empty({rows + 1}, DType::i64), of = empty({n}, DType::i64), moved;
+  std::optional<Array> w;
+  const DType wide = wide_dtype(dy.dtype);
+  Array given = parameter("embedding_bag", "per_sample_weights", weight, {n}, wide);
+  if (given.defined()) w = empty({n}, wide);
+  int64_t *s = start.data<int64_t>(), *o = of.data<int64_t>();
+  const int64_t *i = index.data<int64_t>(), *b = bag.data<int64_t>();
+  std::fill_n(s, rows + 1, 0);  // a counting sort by row: bags keep their order
+  for (int64_t t = 0; t < n; ++t) ++s[i[t] + 1];
+  for (int64_t r = 0; r < rows; ++r) s[r + 1] += s[r];
+  std::vector<int64_t> next(s, s + rows);
+  for (int64_t t = 0; t < n; ++t) {
+    const int64_t at = next[size_t(i[t])]++;
+    o[at] = b[t];
+    if (w && wide == DType::f64) w->data<double>()[at] = given.data<double>()[t];
+    else if (w) w->data<float>()[at] = given.data<float>()[t];
+  }
+  return bag_sum(start, of, w, dy);
+}
+
+std::pair<Array, Array> bag_max(const Array& start, const Array& index, const Array& x) {
+  const int64_t bags = start.numel() - 1;
+  Array from = contiguous(x), y = empty({bags, x.shape[1]}, x.dtype), winner = empty({bags, x.shape[1]}, DType::i64);
+  kernels().bag_max({x.dtype, bags, x.shape[1], start.data<int64_t>(), index.data<int64_t>(), from.data(), y.data(),
+                     winner.data<int64_t>()});
+  return {y, winner};
+}
+
+Array bag_dot(const Array& i, const Array& a, const Array& j, const Array& b) {
+  Array ac = contiguous(a), bc = contiguous(b), y = empty({i.numel()}, wide_dtype(a.dtype));
+  kernels().bag_dot({a.dtype, i.numel(), a.shape[1], i.data<int64_t>(), j.data<int64_t>(), ac.data(), bc.data(), y.data()});
+  return y;
+}
+
+}  // namespace lamella::ops
