@@ -28,6 +28,7 @@ struct ElementwiseObject {
 static PyTypeObject* ElementwiseType = nullptr;
 static ElementwiseObject* unary_ops[int(UnaryOp::count)];
 static ElementwiseObject* binary_ops[int(BinaryOp::count)];
+static PyObject* keyword_call = nullptr;  // (op, *args, **names): calls with keywords go there
 static PyObject* to_tensor = nullptr;  // lamella.as_tensor, for lists and NumPy arrays
 
 static constexpr int64_t kReleaseGil = 1 << 15;  // elements from which letting go of the GIL pays
@@ -198,6 +199,19 @@ static PyObject* elementwise_vectorcall(PyObject* self, PyObject* const* args, s
   auto* e = reinterpret_cast<ElementwiseObject*>(self);
   Py_ssize_t n = PyVectorcall_NARGS(nargsf);
   int arity = e->binary ? 2 : 1;
+  if (kwnames && PyTuple_GET_SIZE(kwnames) && keyword_call) {
+    PyObject* all = PyTuple_New(n + 1);
+    if (!all) return nullptr;
+    PyTuple_SET_ITEM(all, 0, Py_NewRef(self));
+    for (Py_ssize_t i = 0; i < n; ++i) PyTuple_SET_ITEM(all, i + 1, Py_NewRef(args[i]));
+    PyObject* named = PyDict_New();
+    for (Py_ssize_t i = 0; named && i < PyTuple_GET_SIZE(kwnames); ++i)
+      if (PyDict_SetItem(named, PyTuple_GET_ITEM(kwnames, i), args[n + i]) < 0) Py_CLEAR(named);
+    PyObject* y = named ? PyObject_Call(keyword_call, all, named) : nullptr;
+    Py_DECREF(all);
+    Py_XDECREF(named);
+    return y;
+  }
   if (n < arity || n > arity + 2 || (kwnames && PyTuple_GET_SIZE(kwnames))) {
     PyErr_Format(PyExc_TypeError, "[%U] takes %d positional argument%s, got %zd", e->name, arity, arity > 1 ? "s" : "",
                  n + (kwnames ? PyTuple_GET_SIZE(kwnames) : 0));
@@ -314,7 +328,14 @@ static PyObject* set_to_tensor(PyObject*, PyObject* f) {
   Py_RETURN_NONE;
 }
 
+static PyObject* set_keyword_call(PyObject*, PyObject* f) {
+  Py_INCREF(f);
+  Py_XSETREF(keyword_call, f);
+  Py_RETURN_NONE;
+}
+
 static PyMethodDef functions[] = {
+    {"set_keyword_call", set_keyword_call, METH_O, "What takes calls of ops with keywords: f(op, *args, **names)."},
     {"elementwise", (PyCFunction)(void (*)())elementwise, METH_VARARGS | METH_KEYWORDS,
      "elementwise(name, saves=''): decorator that turns a rule into the op of that name; saves: '', 'inputs', 'output', "
      "'other' (each input, if the other wants a gradient) or 'second' (as other, and always the second)."},

@@ -162,7 +162,11 @@ void bind_index(py::module_& m) {
         nogil());
   m.def("gather", &ops::gather, nogil());
   m.def("scatter_", [](Array x, int64_t dim, const Array& i, const Array& y, bool add) {
-    ops::scatter_(x, dim, i, y, add);
+    ops::scatter_(x, dim, i, y, add ? ScatterOp::add : ScatterOp::put);
+  }, nogil());
+  m.def("scatter_join_", [](Array x, int64_t dim, const Array& i, const Array& y, const std::string& how) {
+    const ScatterOp op = how == "sum" ? ScatterOp::add : how == "prod" ? ScatterOp::prod : how == "amax" ? ScatterOp::max : ScatterOp::min;
+    ops::scatter_(x, dim, i, y, op);
   }, nogil());
   m.def("nonzero", &ops::nonzero, nogil());
   m.def("triangle", &ops::triangle, nogil());

@@ -9,11 +9,14 @@ PyTypeObject* NodeType = nullptr;
 
 static thread_local bool recording = true;
 static bool anomaly = false;            // keep the line that made each node
+static bool check_nan = false;          // and look for NaN in gradients
+static PyObject* leaf_node = nullptr;   // Tensor -> what stands for a leaf among next_functions, given by Python
 static PyObject* describe_line = nullptr;  // () -> str, given by Python
 static uint64_t next_sequence = 0;      // under the GIL
 
 bool grad_enabled() { return recording; }
 void set_grad_enabled(bool on) { recording = on; }
+bool nan_is_error() { return anomaly && check_nan; }
 
 // ---- making ----------------------------------------------------------------------------------------------------------
 static bool needs_gradient(PyObject* const* inputs, int n) {
@@ -217,7 +220,7 @@ static PyObject* get_needs(PyObject* o, void*) {
   return t;
 }
 
-static PyObject* get_name(PyObject* o, void*) {
+static PyObject* name(PyObject* o, PyObject*) {
   NodeObject* n = as_node(o);
   if (!n->rule) return PyUnicode_FromString("freed");
   return PyObject_GetAttrString(n->rule, "__name__");
@@ -228,26 +231,32 @@ static PyObject* get_where(PyObject* o, void*) { return Py_NewRef(as_node(o)->wh
 static PyObject* get_next(PyObject* o, void*) {
   NodeObject* n = as_node(o);
   PyObject* t = PyTuple_New(Py_SIZE(n));
-  for (Py_ssize_t i = 0; t && i < Py_SIZE(n); ++i)
-    PyTuple_SET_ITEM(t, i, Py_NewRef(n->edges[i].target ? n->edges[i].target : Py_None));
+  for (Py_ssize_t i = 0; t && i < Py_SIZE(n); ++i) {
+    PyObject* target = n->edges[i].target;
+    PyObject* to = !target ? Py_NewRef(Py_None) : is_node(target) ? Py_NewRef(target) : PyObject_CallOneArg(leaf_node, target);
+    PyObject* pair = to ? Py_BuildValue("(Ni)", to, int(n->edges[i].output)) : nullptr;
+    if (!pair) { Py_DECREF(t); return nullptr; }
+    PyTuple_SET_ITEM(t, i, pair);
+  }
   return t;
 }
 
 static PyObject* node_repr(PyObject* o) {
-  PyObject* name = get_name(o, nullptr);
-  PyObject* r = name ? PyUnicode_FromFormat("<%U>", name) : nullptr;
-  Py_XDECREF(name);
+  PyObject* text = name(o, nullptr);
+  PyObject* r = text ? PyUnicode_FromFormat("<%U>", text) : nullptr;
+  Py_XDECREF(text);
   return r;
 }
 
 static PyGetSetDef getset[] = {{"ctx", get_ctx, nullptr, "what the op put by for its rule", nullptr},
                                {"output", get_output, nullptr, "the op's output (a tuple if several), if kept", nullptr},
                                {"needs", get_needs, nullptr, "which inputs want a gradient", nullptr},
-                               {"name", get_name, nullptr, "name of the rule", nullptr},
                                {"where", get_where, nullptr, "the line that made it, in anomaly mode", nullptr},
-                               {"next", get_next, nullptr, "per input: the Node or leaf it leads to, or None", nullptr},
+                               {"next_functions", get_next, nullptr, "per input: (the Node it leads to or None, which output of it)", nullptr},
                                {nullptr, nullptr, nullptr, nullptr, nullptr}};
-static PyType_Slot slots[] = {{Py_tp_dealloc, (void*)node_dealloc}, {Py_tp_traverse, (void*)node_traverse},
+static PyMethodDef methods[] = {{"name", name, METH_NOARGS, "The op's name."}, {nullptr, nullptr, 0, nullptr}};
+static PyType_Slot slots[] = {{Py_tp_methods, methods},
+                              {Py_tp_dealloc, (void*)node_dealloc}, {Py_tp_traverse, (void*)node_traverse},
                               {Py_tp_clear, (void*)node_clear},     {Py_tp_getset, getset},
                               {Py_tp_repr, (void*)node_repr},       {0, nullptr}};
 static PyType_Spec spec = {"lamella._core.Node", offsetof(NodeObject, edges), sizeof(Edge),
@@ -315,10 +324,20 @@ static PyObject* py_set_grad_enabled(PyObject*, PyObject* on) {
   return PyBool_FromLong(before);
 }
 
-static PyObject* py_set_anomaly(PyObject*, PyObject* line) {
+static PyObject* py_set_anomaly(PyObject*, PyObject* args) {
+  PyObject* line;
+  int nan;
+  if (!PyArg_ParseTuple(args, "Op", &line, &nan)) return nullptr;
   anomaly = line != Py_None;
+  check_nan = nan;
   Py_INCREF(line);
   Py_XSETREF(describe_line, line);
+  Py_RETURN_NONE;
+}
+
+static PyObject* py_set_leaf_node(PyObject*, PyObject* f) {
+  Py_INCREF(f);
+  Py_XSETREF(leaf_node, f);
   Py_RETURN_NONE;
 }
 
@@ -331,7 +350,9 @@ static PyMethodDef functions[] = {
      "prepare_inplace(x, *others): refuses an in-place write that would make a wrong gradient."},
     {"is_grad_enabled", py_is_grad_enabled, METH_NOARGS, "Whether ops are being recorded on this thread."},
     {"set_grad_enabled", py_set_grad_enabled, METH_O, "Switch recording on this thread; returns what it was."},
-    {"set_anomaly", py_set_anomaly, METH_O, "A callable that names the current line, or None for off."},
+    {"set_anomaly", py_set_anomaly, METH_VARARGS,
+     "set_anomaly(line, check_nan): a callable that names the current line, or None for off; whether NaN is an error."},
+    {"set_leaf_node", py_set_leaf_node, METH_O, "What stands for a leaf in Node.next_functions: a callable on the leaf."},
     {nullptr, nullptr, 0, nullptr}};
 
 bool init_node_type(PyObject* module) {

@@ -14,6 +14,7 @@ struct TensorObject {
   PyObject* grad;       // Tensor or null
   PyObject* node;       // the Node that made it, or null for a leaf
   PyObject* hooks;      // of a leaf: dict id -> callable, or null
+  PyObject* post_hooks;  // of a leaf: the same, called once .grad has been added to
   PyObject* weakrefs;
   int32_t output;       // which output of `node` this is
   bool requires_grad;
@@ -78,6 +79,8 @@ void release_node(NodeObject* n);              // drops what its rule needs
 
 // ---- gradient mode and recording (node.cpp) ------------------------------------------------------------------------
 bool grad_enabled();
+bool nan_is_error();            // anomaly mode that looks for NaN in gradients
+extern int64_t post_hooked;     // tensors that have post_hooks
 void set_grad_enabled(bool on);
 
 // Makes the Node of an op and hangs it on its outputs. `inputs` may hold non-Tensors. Does nothing where no input needs
