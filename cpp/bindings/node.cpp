@@ -10,6 +10,7 @@ PyTypeObject* NodeType = nullptr;
 static thread_local bool recording = true;
 static bool anomaly = false;            // keep the line that made each node
 static bool check_nan = false;          // and look for NaN in gradients
+static thread_local PyObject* watching = nullptr;  // list that new nodes are put into, or null
 static PyObject* leaf_node = nullptr;   // Tensor -> what stands for a leaf among next_functions, given by Python
 static PyObject* describe_line = nullptr;  // () -> str, given by Python
 static uint64_t next_sequence = 0;      // under the GIL
@@ -72,6 +73,7 @@ static PyObject* new_node(PyObject* rule, PyObject* const* inputs, int n_inputs,
     if (!node->where) PyErr_Clear();
   }
   PyObject_GC_Track(node);
+  if (watching && PyList_Append(watching, reinterpret_cast<PyObject*>(node)) < 0) PyErr_Clear();
   return reinterpret_cast<PyObject*>(node);
 }
 
@@ -248,13 +250,33 @@ static PyObject* node_repr(PyObject* o) {
   return r;
 }
 
-static PyGetSetDef getset[] = {{"ctx", get_ctx, nullptr, "what the op put by for its rule", nullptr},
+static PyObject* get_rule(PyObject* o, void*);
+static PyGetSetDef getset[] = {{"rule", get_rule, nullptr, "rule(node, *dy) -> gradients of the inputs", nullptr},
+                               {"ctx", get_ctx, nullptr, "what the op put by for its rule", nullptr},
                                {"output", get_output, nullptr, "the op's output (a tuple if several), if kept", nullptr},
                                {"needs", get_needs, nullptr, "which inputs want a gradient", nullptr},
                                {"where", get_where, nullptr, "the line that made it, in anomaly mode", nullptr},
                                {"next_functions", get_next, nullptr, "per input: (the Node it leads to or None, which output of it)", nullptr},
                                {nullptr, nullptr, nullptr, nullptr, nullptr}};
-static PyMethodDef methods[] = {{"name", name, METH_NOARGS, "The op's name."}, {nullptr, nullptr, 0, nullptr}};
+// Forgets what the op put by; `rule` will be asked instead of its own.
+static PyObject* strip(PyObject* o, PyObject* rule) {
+  NodeObject* n = as_node(o);
+  Py_INCREF(rule);
+  Py_XSETREF(n->rule, rule);
+  for (int i = 0; i < n->outputs; ++i) {
+    n->out(i).array = Array();
+    n->out(i).kept = false;
+  }
+  PyObject* empty = PyTuple_New(0);
+  if (!empty) return nullptr;
+  Py_XSETREF(n->ctx, empty);
+  Py_RETURN_NONE;
+}
+static PyObject* get_rule(PyObject* o, void*) { return Py_NewRef(as_node(o)->rule ? as_node(o)->rule : Py_None); }
+
+static PyMethodDef methods[] = {{"name", name, METH_NOARGS, "The op's name."},
+                                {"_strip", strip, METH_O, "Forget what was put by; this rule will bring it back."},
+                                {nullptr, nullptr, 0, nullptr}};
 static PyType_Slot slots[] = {{Py_tp_methods, methods},
                               {Py_tp_dealloc, (void*)node_dealloc}, {Py_tp_traverse, (void*)node_traverse},
                               {Py_tp_clear, (void*)node_clear},     {Py_tp_getset, getset},
@@ -335,6 +357,16 @@ static PyObject* py_set_anomaly(PyObject*, PyObject* args) {
   Py_RETURN_NONE;
 }
 
+static PyObject* py_watch_nodes(PyObject*, PyObject* list) {
+  if (list != Py_None && !PyList_Check(list)) {
+    PyErr_SetString(PyExc_TypeError, "watch_nodes(list or None)");
+    return nullptr;
+  }
+  PyObject* before = watching ? watching : Py_NewRef(Py_None);
+  watching = list == Py_None ? nullptr : Py_NewRef(list);
+  return before;
+}
+
 static PyObject* py_set_leaf_node(PyObject*, PyObject* f) {
   Py_INCREF(f);
   Py_XSETREF(leaf_node, f);
@@ -352,6 +384,7 @@ static PyMethodDef functions[] = {
     {"set_grad_enabled", py_set_grad_enabled, METH_O, "Switch recording on this thread; returns what it was."},
     {"set_anomaly", py_set_anomaly, METH_VARARGS,
      "set_anomaly(line, check_nan): a callable that names the current line, or None for off; whether NaN is an error."},
+    {"watch_nodes", py_watch_nodes, METH_O, "Put the nodes this thread makes into this list (None: no more); returns the last."},
     {"set_leaf_node", py_set_leaf_node, METH_O, "What stands for a leaf in Node.next_functions: a callable on the leaf."},
     {nullptr, nullptr, 0, nullptr}};
 

@@ -23,7 +23,6 @@ __all__ = [
     "argmax",
     "argmin",
     "count_nonzero",
-    "cumsum",
     "logsumexp",
     "max",
     "mean",
@@ -302,24 +301,3 @@ def logsumexp_vjp(node, dy):
     x, dim = node.ctx
     y = node.output
     return (exp(x - _spread(where(isinf(y), 0.0, y), x, dim)) * _spread(dy, x, dim),)
-
-
-def cumsum(input, dim, dtype=None):
-    """y[i] = input[0] + ... + input[i] along dim; integers and bool give int64."""
-    return record(_core.cumsum(input, dim, dtype), cumsum_vjp, (input,), (dim,))
-
-
-def cumsum_vjp(node, dy):
-    (dim,) = node.ctx
-    if dy.ndim == 0:
-        return (dy,)
-    return (_reversed(cumsum(_reversed(dy, dim), dim), dim),)
-
-
-def _reversed(x, dim):
-    n = x.shape[dim]
-    return x if n == 0 else record(_core.slice(x, dim % x.ndim, n - 1, -1, -1), reversed_vjp, (x,), (dim,))
-
-
-def reversed_vjp(node, dy):
-    return (_reversed(dy, node.ctx[0]),)
