@@ -70,8 +70,6 @@ static bool operand(PyObject*& o, Operand& out, PyObject*& held) {
 static int64_t work_of(const Operand& a) { return a.is_array() ? a.array->numel() : 1; }
 
 // ---- computing and recording -------------------------------------------------------------------------------------------
-static bool wants_gradient(PyObject* o) { return is_tensor(o) && as_tensor(o)->requires_grad; }
-
 static PyObject* saved_inputs(ElementwiseObject* e, PyObject* a, PyObject* b, PyObject* const* constants, int n_constants) {
   int n = e->binary ? 2 : 1;
   PyObject* ctx = PyTuple_New(n + n_constants);

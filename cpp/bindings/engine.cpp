@@ -53,11 +53,13 @@ class Backward {
   Backward(bool retain, bool create) : retain_(retain), create_(create) {}
 
   void seed(TensorObject* root, Ref grad) {
+    refresh(root);
     if (root->node) add_to_node(root->node, root->output, std::move(grad));
     else add_to_leaf(reinterpret_cast<PyObject*>(root), std::move(grad));
   }
 
   void capture(TensorObject* input) {
+    refresh(input);
     PyObject* target = input->node ? input->node : reinterpret_cast<PyObject*>(input);
     captures_.push_back({target, input->node ? input->output : -1, Ref()});
     // A node older than every captured one cannot lead to any; a leaf has no age.
@@ -387,7 +389,7 @@ struct GradMode {
 
 Ref seed_gradient(TensorObject* root, PyObject* given) {
   const Array& a = root->array;
-  if (!root->requires_grad) throw RuntimeError("[backward] tensor must require gradient, got one that does not");
+  if (!wants_gradient(reinterpret_cast<PyObject*>(root))) throw RuntimeError("[backward] tensor must require gradient, got one that does not");
   if (given == Py_None) {
     check<RuntimeError>(a.numel() == 1, "[backward] tensor must have one element where no gradient is given, got ",
                         a.shape);

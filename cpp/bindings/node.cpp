@@ -22,15 +22,14 @@ bool nan_is_error() { return anomaly && check_nan; }
 // ---- making ----------------------------------------------------------------------------------------------------------
 static bool needs_gradient(PyObject* const* inputs, int n) {
   for (int i = 0; i < n; ++i)
-    if (is_tensor(inputs[i]) && as_tensor(inputs[i])->requires_grad) return true;
+    if (wants_gradient(inputs[i])) return true;
   return false;
 }
 
 static void set_edge(Edge& e, PyObject* input) {
   new (&e) Edge();
-  if (!is_tensor(input)) return;
+  if (!wants_gradient(input)) return;
   TensorObject* t = as_tensor(input);
-  if (!t->requires_grad) return;
   e.target = Py_NewRef(t->node ? t->node : input);
   e.output = t->output;
   e.dtype = t->array.dtype;
@@ -83,21 +82,86 @@ static void attach(TensorObject* t, PyObject* node, int output, bool keep) {
   Py_XSETREF(t->node, node);
   t->output = output;
   t->requires_grad = true;
-  if (t->is_view) t->array.storage->recorded_view = true;
+  t->seen = t->array.storage->version;
 }
 
 bool record(PyObject* const* outputs, int n_outputs, PyObject* rule, PyObject* const* inputs, int n_inputs, PyObject* ctx,
             bool keep) {
-  if (!recording || !needs_gradient(inputs, n_inputs)) return true;
+  if (!recording) return true;
+  if (n_inputs && is_tensor(inputs[0]))
+    for (int i = 0; i < n_outputs; ++i) if (is_tensor(outputs[i])) set_base(outputs[i], inputs[0]);
+  if (!needs_gradient(inputs, n_inputs)) return true;
   PyObject* node = new_node(rule, inputs, n_inputs, ctx, n_outputs);
   if (!node) return false;
   for (int i = 0; i < n_outputs; ++i) {
     if (!is_tensor(outputs[i])) continue;
     TensorObject* t = as_tensor(outputs[i]);
-    if (is_floating(t->array.dtype)) attach(t, node, i, keep);
+    if (!is_floating(t->array.dtype)) continue;
+    if (t->is_view && !t->base) t->array.storage->recorded_view = true;
+    attach(t, node, i, keep);
   }
   Py_DECREF(node);
   return true;
+}
+
+// ---- views -----------------------------------------------------------------------------------------------------------
+static PyObject* view_rule = nullptr;   // of a view as a function of its base, given by Python
+static PyObject* write_rule = nullptr;  // of a base as a function of what it was and of a view that was written
+
+void set_base(PyObject* view, PyObject* of) {
+  TensorObject *v = as_tensor(view), *t = as_tensor(of);
+  if (v == t || !v->is_view || v->base || v->node || v->array.storage.get() != t->array.storage.get()) return;
+  v->base = Py_NewRef(t->base ? t->base : of);
+  v->seen = v->array.storage->version;
+}
+
+static PyObject* dims_tuple(const Dims& d) {
+  PyObject* t = PyTuple_New(d.n);
+  for (int i = 0; t && i < d.n; ++i) PyTuple_SET_ITEM(t, i, PyLong_FromLongLong(d[i]));
+  return t;
+}
+
+// (shape, strides, offset) of the base, then of the view: the ctx of both rules.
+static PyObject* geometry(const Array& base, const Array& view) {
+  return Py_BuildValue("(NNLNNL)", dims_tuple(base.shape), dims_tuple(base.strides), (long long)base.offset,
+                       dims_tuple(view.shape), dims_tuple(view.strides), (long long)view.offset);
+}
+
+void renew_history(TensorObject* v) {
+  TensorObject* base = as_tensor(v->base);
+  const bool own_leaf = v->requires_grad && !v->node;
+  if (base->requires_grad && is_floating(v->array.dtype) && !own_leaf) {
+    PyObject* ctx = geometry(base->array, v->array);
+    PyObject* node = ctx ? new_node(view_rule, &v->base, 1, ctx, 1) : nullptr;
+    Py_XDECREF(ctx);
+    if (!node) { PyErr_Clear(); return; }
+    attach(v, node, 0, false);
+    Py_DECREF(node);
+  }
+  v->seen = v->array.storage->version;
+}
+
+// x, a view, was written: its base is now what it was, with x in its place.
+static bool written_through(TensorObject* x) {
+  TensorObject* base = as_tensor(x->base);
+  PyObject* ctx = geometry(base->array, x->array);
+  PyObject* inputs[2] = {x->base, reinterpret_cast<PyObject*>(x)};
+  PyObject* node = ctx ? new_node(write_rule, inputs, 2, ctx, 1) : nullptr;
+  Py_XDECREF(ctx);
+  if (!node) return false;
+  attach(base, node, 0, false);
+  Py_DECREF(node);
+  return true;
+}
+
+static PyObject* py_set_view_rules(PyObject*, PyObject* args) {
+  PyObject *view, *write;
+  if (!PyArg_ParseTuple(args, "OO", &view, &write)) return nullptr;
+  Py_INCREF(view);
+  Py_INCREF(write);
+  Py_XSETREF(view_rule, view);
+  Py_XSETREF(write_rule, write);
+  Py_RETURN_NONE;
 }
 
 bool prepare_inplace(TensorObject* x, PyObject* const* inputs, int n_inputs) {
@@ -111,7 +175,12 @@ bool prepare_inplace(TensorObject* x, PyObject* const* inputs, int n_inputs) {
                     "[in-place] tensor must not be a leaf that requires gradient: write under no_grad(), or out of place");
     return false;
   }
-  if (x->is_view || x->array.storage->recorded_view) {
+  if (x->base && as_tensor(x->base)->requires_grad && !as_tensor(x->base)->node) {
+    PyErr_SetString(PyExc_RuntimeError, "[in-place] tensor must not be a view of a leaf that requires gradient: write under "
+                                        "no_grad(), or out of place");
+    return false;
+  }
+  if ((x->is_view && !x->base && x->node) || x->array.storage->recorded_view) {
     PyErr_SetString(PyExc_RuntimeError, "[in-place] tensor must not share its storage with a view while gradients are "
                                         "recorded: write out of place, or into a clone()");
     return false;
@@ -131,7 +200,7 @@ bool record_inplace(TensorObject* x, PyObject* rule, PyObject* const* inputs, in
   if (!node) return false;
   attach(x, node, 0, keep);
   Py_DECREF(node);
-  return true;
+  return !x->base || written_through(x);
 }
 
 // ---- the type --------------------------------------------------------------------------------------------------------
@@ -385,6 +454,7 @@ static PyMethodDef functions[] = {
     {"set_anomaly", py_set_anomaly, METH_VARARGS,
      "set_anomaly(line, check_nan): a callable that names the current line, or None for off; whether NaN is an error."},
     {"watch_nodes", py_watch_nodes, METH_O, "Put the nodes this thread makes into this list (None: no more); returns the last."},
+    {"set_view_rules", py_set_view_rules, METH_VARARGS, "Rules of a view of its base, and of a base that a view was written of."},
     {"set_leaf_node", py_set_leaf_node, METH_O, "What stands for a leaf in Node.next_functions: a callable on the leaf."},
     {nullptr, nullptr, 0, nullptr}};
 

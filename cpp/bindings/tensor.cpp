@@ -41,6 +41,7 @@ static int tensor_traverse(PyObject* o, visitproc visit, void* arg) {
   TensorObject* t = as_tensor(o);
   Py_VISIT(t->grad);
   Py_VISIT(t->node);
+  Py_VISIT(t->base);
   Py_VISIT(t->hooks);
   Py_VISIT(t->post_hooks);
   Py_VISIT(Py_TYPE(o));
@@ -51,6 +52,7 @@ static int tensor_clear(PyObject* o) {
   TensorObject* t = as_tensor(o);
   Py_CLEAR(t->grad);
   Py_CLEAR(t->node);
+  Py_CLEAR(t->base);
   Py_CLEAR(t->hooks);
   if (t->post_hooks) --post_hooked;
   Py_CLEAR(t->post_hooks);
@@ -89,9 +91,16 @@ static PyObject* get_ndim(PyObject* o, void*) { return PyLong_FromLong(as_tensor
 static PyObject* get_dtype(PyObject* o, void*) { return Py_NewRef(dtype_object(as_tensor(o)->array.dtype)); }
 static PyObject* get_device(PyObject*, void*) { return own(cpu_device); }
 static PyObject* get_grad(PyObject* o, void*) { return own(as_tensor(o)->grad); }
-static PyObject* get_node(PyObject* o, void*) { return own(as_tensor(o)->node); }
-static PyObject* get_requires_grad(PyObject* o, void*) { return PyBool_FromLong(as_tensor(o)->requires_grad); }
-static PyObject* get_is_leaf(PyObject* o, void*) { return PyBool_FromLong(!as_tensor(o)->node); }
+static PyObject* get_node(PyObject* o, void*) {
+  refresh(as_tensor(o));
+  return own(as_tensor(o)->node);
+}
+static PyObject* get_requires_grad(PyObject* o, void*) { return PyBool_FromLong(wants_gradient(o)); }
+static PyObject* get_is_leaf(PyObject* o, void*) {
+  refresh(as_tensor(o));
+  return PyBool_FromLong(!as_tensor(o)->node);
+}
+static PyObject* get_base(PyObject* o, void*) { return own(as_tensor(o)->base); }
 static PyObject* get_is_view(PyObject* o, void*) { return PyBool_FromLong(as_tensor(o)->is_view); }
 static PyObject* get_version(PyObject* o, void*) {
   return PyLong_FromUnsignedLong(as_tensor(o)->array.storage->version);
@@ -154,6 +163,7 @@ static PyGetSetDef tensor_getset[] = {
     {"requires_grad", get_requires_grad, set_requires_grad, "whether ops on this tensor are recorded", nullptr},
     {"is_leaf", get_is_leaf, nullptr, "True where no recorded op made this tensor", nullptr},
     {"retains_grad", get_retains_grad, nullptr, "whether retain_grad() was called on it", nullptr},
+    {"_base", get_base, nullptr, "of a view the Tensor whose elements it shows, or None", nullptr},
     {"_is_view", get_is_view, nullptr, "shares its storage with the tensor it was taken from", nullptr},
     {"_version", get_version, nullptr, "number of in-place writes to the storage", nullptr},
     {nullptr, nullptr, nullptr, nullptr, nullptr}};
@@ -211,6 +221,9 @@ static PyObject* become(PyObject* o, PyObject* other) {
   t->output = from->output;
   t->requires_grad = from->requires_grad;
   t->is_view = from->is_view;
+  Py_XINCREF(from->base);
+  Py_XSETREF(t->base, from->base == o ? nullptr : from->base);
+  t->seen = from->seen;
   return Py_NewRef(o);
 }
 

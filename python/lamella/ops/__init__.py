@@ -20,6 +20,7 @@ from .write import *
 from .shape import *
 from .products import *
 from .statistics import *
+from . import alias as _alias
 from .random import *
 from .recurrent import *
 from .conv import *

@@ -180,8 +180,10 @@ def einsum(equation, *operands):
 
     Without "->" the output has the letters that occur once, in alphabetical order, after those of "...", which stands
     for broadcast leading dimensions. Pairs are contracted greedily, cheapest first. ValueError for a malformed equation
-    or sizes that differ.
+    or sizes that differ. Also as operands with lists of numbers for letters: einsum(a, [0, 1], b, [1, 2], [0, 2]).
     """
+    if not isinstance(equation, str):
+        equation, operands = _from_sublists((equation, *operands))
     if len(operands) == 1 and isinstance(operands[0], (list, tuple)):
         operands = tuple(operands[0])
     terms, output, sizes = _parse(equation, operands)
@@ -202,6 +204,14 @@ def einsum(equation, *operands):
     x, term = _sum_out(x, term, set(output))
     y = x.permute([term.index(c) for c in output if c in term]) if term else x
     return y
+
+
+def _from_sublists(args):
+    """The equation of (operand, list, operand, list, ..., the output's list)."""
+    letters = lambda names: "".join("..." if n is ... else chr(ord("A") + n + 6 * (n > 25)) for n in names)  # noqa: E731
+    pairs = len(args) // 2
+    equation = ",".join(letters(args[2 * i + 1]) for i in range(pairs))
+    return (f"{equation}->{letters(args[-1])}" if len(args) % 2 else equation), args[0 : 2 * pairs : 2]
 
 
 def _parse(equation: str, operands: Sequence[Any]) -> tuple[list[list[str]], list[str], dict[str, int]]:

@@ -192,7 +192,7 @@ def _quantile(op, input, q, dim, keepdim, interpolation, skip_nan):
     weight = rank - low if interpolation == "linear" else where(rank > low, 0.5, 0.0).to(input.dtype)
     y = gather(values, -1, low.to(_core.int64))
     if interpolation in ("linear", "midpoint"):
-        above = gather(values, -1, minimum(low + 1, maximum(count - 1, 0).to(input.dtype)).to(_core.int64))
+        above = gather(values, -1, _core.ceil(rank).to(_core.int64))
         y = y + (above - y) * weight
     y = where(count > 0, y, math.nan).movedim(-1, 0)
     if keepdim:
