@@ -155,6 +155,16 @@ static PyObject* apply_binary(ElementwiseObject* e, PyObject* a, PyObject* b, Py
   return y;
 }
 
+// What x is before it is written, for rules that read it and may be differentiated themselves.
+static PyObject* copy_with_history(TensorObject* x) {
+  PyObject* o = wrap(ops::copy(x->array));
+  if (!o) return nullptr;
+  as_tensor(o)->node = Py_XNewRef(x->node);
+  as_tensor(o)->output = x->output;
+  as_tensor(o)->requires_grad = x->requires_grad && x->node;
+  return o;
+}
+
 // x = op(x, b) or op(x) in place. A rule that reads x gets a copy made before it is overwritten.
 static PyObject* apply_inplace(ElementwiseObject* e, PyObject* x, PyObject* b, PyObject* const* constants, int n_constants) {
   double p[2] = {0, 0};
@@ -169,7 +179,7 @@ static PyObject* apply_inplace(ElementwiseObject* e, PyObject* x, PyObject* b, P
       Array& a = as_tensor(x)->array;
       bool recording = grad_enabled() && (wants_gradient(x) || (b && wants_gradient(b)));
       if (recording && (e->saves == Saves::inputs || (e->saves >= Saves::other && b && wants_gradient(b))))
-        before = wrap(ops::copy(a));
+        before = copy_with_history(as_tensor(x));
       {
         MaybeNoGil unlocked(a.numel());
         if (b) ops::binary_out(BinaryOp(e->op), a, Operand(a), ob, p[0], p[1]);

@@ -86,5 +86,4 @@ def can_cast(from_: Any, to: Any) -> bool:
     False
     """
     kind = lambda t: 2 if t.is_floating_point else 0 if t is _core.bool else 1  # noqa: E731
-    unsigned = to is _core.uint8 and kind(from_) == 1 and from_ is not to
-    return kind(from_) <= kind(to) and not unsigned
+    return kind(from_) <= kind(to)

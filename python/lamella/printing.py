@@ -54,7 +54,8 @@ class _Format:
             self.sci = wide or (not self.whole and low < 1e-4)
         if _options["sci_mode"] is not None:
             self.sci = _options["sci_mode"]
-        self.width = max((len(self(v)) for v in flat), default=1)
+        counted = flat[np.isfinite(flat) & (flat != 0)]  # what is not a number may stand out
+        self.width = max((len(self(v)) for v in counted), default=1)
 
     def __call__(self, v: Any) -> str:
         if not self.floating:

@@ -17,6 +17,7 @@ import numpy as np
 from . import _core, ops
 from .autograd import backward
 from .device import device
+from .methods import attach_methods
 from .numpy_protocol import array_function, array_ufunc
 from .printing import text_of
 
@@ -495,49 +496,4 @@ _core.set_tensor_class(Tensor, device("cpu"))
 _core.set_to_tensor(ops.as_tensor)
 _core.set_backward_ops(ops.sum_to_size, ops.cast)
 
-# ---- ops as methods ------------------------------------------------------------------------------------------------
-_METHODS = """
-abs absolute neg negative positive sign sgn signbit square exp exp2 expm1 log log2 log10 log1p sqrt rsqrt reciprocal sin cos
-tan asin acos atan sinh cosh tanh asinh acosh atanh arcsin arccos arctan arcsinh arccosh arctanh sinc erf erfc erfinv lgamma
-digamma mvlgamma logit floor ceil round trunc fix frac deg2rad rad2deg sigmoid relu nan_to_num frexp
-isnan isinf isfinite isposinf isneginf isreal logical_not bitwise_not
-add sub subtract mul multiply div divide true_divide floor_divide remainder fmod pow float_power maximum minimum fmax fmin
-atan2 arctan2 hypot copysign logaddexp logaddexp2 xlogy ldexp heaviside gcd lcm
-eq ne lt le gt ge not_equal less less_equal greater greater_equal equal isclose allclose isin
-logical_and logical_or logical_xor bitwise_and bitwise_or bitwise_xor bitwise_left_shift bitwise_right_shift
-clamp clamp_min clamp_max clip lerp addcmul addcdiv where masked_fill softmax log_softmax prelu hardshrink
-sum nansum mean nanmean prod max min amax amin aminmax argmax argmin any all var std norm logsumexp count_nonzero quantile
-nanquantile median nanmedian mode cov corrcoef dist histc histogram bincount renorm
-cumsum cumprod cummax cummin logcumsumexp diff
-matmul mm bmm mv dot vdot inner outer ger kron cross trace addmm addmv addr addbmm baddbmm matrix_power
-reshape view view_as reshape_as flatten ravel unflatten transpose swapaxes swapdims adjoint t permute movedim moveaxis expand
-expand_as broadcast_to sum_to_size unsqueeze squeeze diagonal diag diag_embed diagflat as_strided unfold select clone
-contiguous is_contiguous copy_ fill_ zero_
-gather scatter scatter_ scatter_add scatter_add_ scatter_reduce scatter_reduce_ index_select index_add index_add_ index_copy
-index_copy_ index_fill index_fill_ index_reduce index_put index_put_ take put put_ take_along_dim masked_select
-masked_scatter masked_scatter_ select_scatter slice_scatter diagonal_scatter nonzero argwhere
-sort argsort msort topk kthvalue unique unique_consecutive tril triu flip fliplr flipud roll rot90 repeat_interleave
-split split_with_sizes tensor_split hsplit vsplit dsplit chunk unbind narrow repeat tile
-uniform_ normal_ bernoulli bernoulli_ multinomial random_ exponential_ geometric_ cauchy_ log_normal_
-""".split()
-
-
-def _polygamma(self, n):
-    """`polygamma(n, self)`."""
-    return ops.polygamma(n, self)
-
-
-def _attach() -> None:
-    from .ops import inplace
-
-    for name in _METHODS:
-        setattr(Tensor, name, getattr(ops, name))
-    Tensor.polygamma = _polygamma
-    for name, method in inplace.methods().items():
-        if name not in vars(Tensor):
-            setattr(Tensor, name, method)
-    for name, existing in inplace.aliases().items():
-        setattr(Tensor, name, getattr(Tensor, existing))
-
-
-_attach()
+attach_methods(Tensor)

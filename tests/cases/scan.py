@@ -11,7 +11,7 @@ from case import ALL_FLOATS, A, Bad, Case, I, S
 LONG = {"float32": 1e-5, "float64": 1e-11, "float16": 4e-3}
 SAMPLES = [S(A((1,)), 0), S(A((17,)), 0), S(A((3, 1031)), 1), S(A((40, 7)), 0), S(A((2, 5, 3)), -2), S(A((0,)), 0),
            S(A((3, 4, 700)), 1), S(A(()), 0)]
-INTEGERS = [S(I((5, 7), -3, 4, t), 1) for t in ("int64", "int32", "int8", "uint8")]
+INTEGERS = [S(I((5, 7), -3, 4, t), 1) for t in ("int64", "int32", "int8")]
 
 
 def factors(shape, special=()):
@@ -19,7 +19,7 @@ def factors(shape, special=()):
 
 
 def running(f):
-    """f(best so far, x) -> whether x takes its place; values and positions along an axis."""
+    """f(x, best so far) -> whether x takes its place; values and positions along an axis."""
 
     def ref(x, d):
         if x.ndim == 0:
@@ -27,7 +27,7 @@ def running(f):
         rows = np.moveaxis(x, d, 0)
         values, places = rows.copy(), np.zeros(rows.shape, np.int64)
         for j in range(1, len(rows)):
-            wins = (f(values[j - 1], rows[j]) | np.isnan(rows[j])) & ~np.isnan(values[j - 1])
+            wins = (f(rows[j], values[j - 1]) | np.isnan(rows[j])) & ~np.isnan(values[j - 1])
             values[j] = np.where(wins, rows[j], values[j - 1])
             places[j] = np.where(wins, j, places[j - 1])
         return np.moveaxis(values, 0, d), np.moveaxis(places, 0, d)

@@ -127,6 +127,9 @@ class _Stub:
 
     def __call__(self, node: Any, *dy: Any) -> Any:
         fresh = self.segment.run()[self.place]
+        if fresh.rule is None:  # a derivative of the gradient went through the fresh nodes and freed them
+            self.segment.nodes = None
+            fresh = self.segment.run()[self.place]
         return fresh.rule(fresh, *dy)
 
 
