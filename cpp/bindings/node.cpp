@@ -291,10 +291,13 @@ static PyObject* get_needs(PyObject* o, void*) {
   return t;
 }
 
-static PyObject* name(PyObject* o, PyObject*) {
+static PyObject* name(PyObject* o, PyObject*) {  // that of the rule, without its "_vjp"
   NodeObject* n = as_node(o);
   if (!n->rule) return PyUnicode_FromString("freed");
-  return PyObject_GetAttrString(n->rule, "__name__");
+  PyObject* full = PyObject_GetAttrString(n->rule, "__name__");
+  PyObject* parts = full ? PyObject_CallMethod(full, "removesuffix", "s", "_vjp") : nullptr;
+  Py_XDECREF(full);
+  return parts;
 }
 
 static PyObject* get_where(PyObject* o, void*) { return Py_NewRef(as_node(o)->where ? as_node(o)->where : Py_None); }

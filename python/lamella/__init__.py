@@ -87,6 +87,17 @@ def is_same_size(input, other):
     return input.shape == other.shape
 
 
+def get_default_device():
+    """Where new Tensors lie."""
+    return device("cpu")
+
+
+def set_default_device(device):
+    """Where new Tensors lie: the CPU in this build. RuntimeError for another device."""
+    if device is not None and str(device) not in ("cpu", "cpu:0"):
+        raise RuntimeError(f"[set_default_device] device must be available in this build (cpu), got {device}")
+
+
 def use_deterministic_algorithms(mode, *, warn_only=False):
     """Changes nothing: results are deterministic always."""
 

@@ -44,6 +44,7 @@ def attach_methods(cls: type) -> None:
     for name in _METHODS:
         setattr(cls, name, getattr(ops, name))
     cls.polygamma = _polygamma
+    cls.polygamma_ = lambda self, n: ops.copy_(self, ops.polygamma(n, ops.clone(self)))
     for name, method in inplace.methods().items():
         if name not in vars(cls):
             setattr(cls, name, method)

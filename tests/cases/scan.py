@@ -65,4 +65,9 @@ CASES = [
          [S(A((3, 5)), A((3, 2)), A((3, 1)))]),
     Case("trapezoid", lamella.trapezoid, lambda y, x=None, dx=1, dim=-1: np.trapezoid(y, x, dx, dim) if hasattr(np, "trapezoid")
          else np.trapz(y, x, dx, dim), [S(A((3, 7))), S(A((3, 7)), dx=0.5, dim=0), S(A((3, 7)), A((7,))), S(A((3, 7)), A((3,)), dim=0)]),
+    Case("gradient", lamella.gradient, lambda x, spacing=1, dim=None, edge_order=1: np.gradient(
+        x, *(spacing if isinstance(spacing, list) else [spacing]), axis=dim, edge_order=edge_order),
+         [S(A((7,)), spacing=0.5), S(A((4, 5))), S(A((4, 5)), spacing=2.0, dim=1, edge_order=2),
+          S(A((6,)), spacing=[np.array([0.0, 0.5, 2.0, 2.5, 4.0, 7.0])], edge_order=2)], tol={"float32": 1e-5}, bad=[
+        Bad(lambda: lamella.gradient(lamella.ones(1)), ValueError, "[gradient] input must have more than 1 elements")]),
 ]

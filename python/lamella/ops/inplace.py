@@ -20,7 +20,7 @@ asinh acosh atanh sinc exp2 log2 log10 erfc erfinv lgamma digamma
 # Others are computed, then copied into it.
 _COPIED = """
 masked_fill clamp clamp_min clamp_max lerp addcmul addcdiv addmm addmv addr addbmm baddbmm cumsum cumprod tril triu frac
-nan_to_num logit heaviside ldexp float_power lcm mvlgamma deg2rad rad2deg bitwise_not renorm
+nan_to_num logit heaviside ldexp float_power lcm mvlgamma deg2rad rad2deg bitwise_not renorm index_reduce
 """.split()
 # The Tensor takes over another view of its elements.
 _VIEWED = "transpose swapaxes swapdims t squeeze unsqueeze".split()

@@ -12,7 +12,9 @@ from .index import scatter_add_
 from .reduce import prod
 from .view import unsqueeze
 
-__all__ = ["cummax", "cummin", "cumprod", "cumsum", "cumulative_trapezoid", "diff", "logcumsumexp", "trapezoid", "trapz"]
+__all__ = """
+cummax cummin cumprod cumsum cumulative_trapezoid diff gradient logcumsumexp trapezoid trapz
+""".split()
 
 CummaxResult = namedtuple("cummax", ("values", "indices"))
 CumminResult = namedtuple("cummin", ("values", "indices"))
@@ -121,6 +123,44 @@ def diff(input, n=1, dim=-1, prepend=None, append=None):
         later, sooner = x.narrow(dim, 1, size - 1), x.narrow(dim, 0, size - 1)
         x = later != sooner if x.dtype is _core.bool else later - sooner
     return x
+
+
+def gradient(input, *, spacing=1, dim=None, edge_order=1):
+    """The derivative along each of `dim` (default: all), a Tensor per dimension: by central differences of second order,
+    at the edges one-sided ones of edge_order 1 or 2.
+
+    spacing: a number, one per dimension, or per dimension the vector of coordinates.
+    """
+    if edge_order not in (1, 2):
+        raise ValueError(f"[gradient] edge_order must be 1 or 2, got {edge_order}")
+    dims = range(input.ndim) if dim is None else (dim,) if isinstance(dim, int) else tuple(dim)
+    spacing = list(spacing) if isinstance(spacing, tuple | list) else [spacing] * len(dims)
+    if len(spacing) != len(dims):
+        raise ValueError(f"[gradient] spacing must be one per dimension ({len(dims)}), got {len(spacing)}")
+    return tuple(_gradient(input, h, d, edge_order) for h, d in zip(spacing, dims, strict=True))
+
+
+def _gradient(x, spacing, dim, edge_order):
+    from .join import cat
+
+    x = (x if x.dtype.is_floating_point else x + 0.0).movedim(dim, -1)
+    n = x.shape[-1]
+    if n <= edge_order:
+        raise ValueError(f"[gradient] input must have more than {edge_order} elements along dimension {dim}, got {n}")
+    h = diff(spacing) if isinstance(spacing, _core.TensorBase) else _core.full((n - 1,), float(spacing), x.dtype)
+    a, b = h[:-1], h[1:]
+    inner = x[..., 2:] * (a / (b * (a + b))) + x[..., 1:-1] * ((b - a) / (a * b)) - x[..., :-2] * (b / (a * (a + b)))
+    if edge_order == 1:
+        first, last = (x[..., 1:2] - x[..., :1]) / h[:1], (x[..., -1:] - x[..., -2:-1]) / h[-1:]
+    else:
+        first, last = _edge(x[..., :3], h[:2]), -_edge(x[..., -3:].flip(-1), h[-2:].flip(-1))
+    return cat([first, inner, last], -1).movedim(-1, dim)
+
+
+def _edge(x, h):
+    """The derivative at the first of three points, of second order."""
+    a, b = h[:1], h[1:]
+    return x[..., 1:2] * ((a + b) / (a * b)) - x[..., :1] * ((2 * a + b) / (a * (a + b))) - x[..., 2:] * (a / (b * (a + b)))
 
 
 def _strips(y, x, dx, dim):
