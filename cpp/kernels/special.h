@@ -25,12 +25,8 @@ template <class V> LAMELLA_INLINE V vexp2(V x) {
 }
 
 template <class V> LAMELLA_INLINE V vlog2(V x) {  // exact for powers of two
-  if constexpr (kSingle<V>) {
-    return in_double([](vec<double> a) __attribute__((always_inline)) { return vlog(a) * kLog2e; }, x);
-  } else {
-    V y = vlog(x) * kLog2e, n = vround(y);
-    return select(vexp2(n) == x, n, y);
-  }
+  V y = vlog(x) * elem_t<V>(kLog2e), n = vround(y);
+  return select(vexp2(n) == x, n, y);
 }
 
 template <class V> LAMELLA_INLINE V vlog10(V x) {

@@ -418,6 +418,15 @@ class Tensor(_core.TensorBase):
             return _core.div.inplace(self, other)
         return ops.copy_(self, ops.div(ops.clone(self), other, rounding_mode=rounding_mode))
 
+    def clamp_(self, min=None, max=None):
+        """Limits every element to [min, max], in place."""
+        limits = (min, max)
+        if limits == (None, None) or not self.dtype.is_floating_point or any(isinstance(v, Tensor) for v in limits):
+            return ops.copy_(self, ops.clamp(ops.clone(self), min, max))
+        return _core.clamp.inplace(self, -math.inf if min is None else min, math.inf if max is None else max)
+
+    clip_ = clamp_
+
     def round_(self, *, decimals=0):
         """`round`, written into this Tensor."""
         return ops.copy_(self, ops.round(ops.clone(self), decimals=decimals)) if decimals else _core.round.inplace(self)

@@ -239,8 +239,11 @@ def linspace(start, end, steps, dtype=None, device=None, requires_grad=False):
     _check_device("linspace", device)
     if steps < 0:
         raise ValueError(f"[linspace] steps must not be negative, got {steps}")
-    values = np.linspace(start, end, steps)
-    return _finish(_core.cast(_core.from_numpy(values), dtype or _default), requires_grad)
+    start, end = float(start), float(end)
+    x = _core.arange(start, (end - start) / (steps - 1) if steps > 1 else 0.0, steps, _core.float64)
+    if steps > 1:
+        _core.fill_(_core.slice(x, 0, steps - 1, steps, 1), end)
+    return _finish(_core.cast(x, dtype or _default), requires_grad)
 
 
 def logspace(start, end, steps, base=10.0, dtype=None, device=None, requires_grad=False):

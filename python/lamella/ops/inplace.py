@@ -19,7 +19,7 @@ asinh acosh atanh sinc exp2 log2 log10 erfc erfinv lgamma digamma
 """.split()
 # Others are computed, then copied into it.
 _COPIED = """
-masked_fill clamp clamp_min clamp_max lerp addcmul addcdiv addmm addmv addr addbmm baddbmm cumsum cumprod tril triu frac
+masked_fill clamp_min clamp_max lerp addcmul addcdiv addmm addmv addr addbmm baddbmm cumsum cumprod tril triu frac
 nan_to_num logit heaviside ldexp float_power lcm mvlgamma deg2rad rad2deg bitwise_not renorm index_reduce
 """.split()
 # The Tensor takes over another view of its elements.
@@ -31,7 +31,6 @@ _ALIASES = {
     "subtract": "sub",
     "negative": "neg",
     "absolute": "abs",
-    "clip": "clamp",
     "fix": "trunc",
     "sgn": "sign",
     "less": "lt",

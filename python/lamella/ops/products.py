@@ -4,10 +4,10 @@
 from __future__ import annotations
 
 from .creation import eye
-from .gemm import _scaled_sum, _want_dims, bmm, matmul, mv, outer, tensordot
+from .gemm import _scaled_sum, _want_dims, bmm, dot, matmul, mv, outer, tensordot
 from .join import stack
 from .reduce import sum
-from .view import _dim, diagonal, reshape
+from .view import _dim, diagonal, permute, reshape
 
 __all__ = "addbmm addmv addr chain_matmul cross ger inner kron matrix_power trace vdot vecdot".split()
 
@@ -30,7 +30,7 @@ def inner(input, other):
 def vdot(input, other):
     """The product of two vectors."""
     _want_dims("vdot", input=(input, 1), other=(other, 1))
-    return matmul(input, other)
+    return dot(input, other)
 
 
 def vecdot(x, y, *, dim=-1):
@@ -46,9 +46,9 @@ def kron(input, other):
     n = max(input.ndim, other.ndim)
     a = reshape(input, (1,) * (n - input.ndim) + tuple(input.shape))
     b = reshape(other, (1,) * (n - other.ndim) + tuple(other.shape))
-    left = [s for size in a.shape for s in (size, 1)]
-    right = [s for size in b.shape for s in (1, size)]
-    return reshape(reshape(a, left) * reshape(b, right), [s * t for s, t in zip(a.shape, b.shape, strict=True)])
+    products = reshape(reshape(a, (-1, 1)) * reshape(b, (1, -1)), (*a.shape, *b.shape))
+    order = [d for i in range(n) for d in (i, n + i)]
+    return reshape(permute(products, order), [s * t for s, t in zip(a.shape, b.shape, strict=True)])
 
 
 def cross(input, other, dim=None):

@@ -77,7 +77,9 @@ def bincount(input, weights=None, minlength=0):
         raise ValueError(f"[bincount] weights must have shape {tuple(input.shape)}, got {tuple(weights.shape)}")
     elif weights.dtype is not _core.float32:
         weights = weights.to(_core.float64)
-    return index_add_(_core.full((builtins.max(most + 1, minlength),), 0.0, weights.dtype), 0, input, weights.detach())
+    counts = _core.full((builtins.max(most + 1, minlength),), 0.0, weights.dtype)
+    _core.scatter_(counts, 0, input, weights.detach(), True)
+    return counts
 
 
 def _bounds(op, input, low, high):
@@ -101,7 +103,8 @@ def histc(input, bins=100, min=0, max=0):
     places = minimum(places, bins - 1.0)
     inside = (x >= low) & (x <= high)
     at = where(inside, places, float(bins)).to(_core.int64)
-    counts = index_add_(_core.full((bins + 1,), 0.0, _core.float64), 0, at, _core.full(at.shape, 1.0, _core.float64))
+    counts = _core.full((bins + 1,), 0.0, _core.float64)
+    _core.scatter_(counts, 0, at, _core.full(at.shape, 1.0, _core.float64), True)
     return counts[:bins].to(input.dtype)
 
 
