@@ -330,7 +330,8 @@ def nan_to_num(input, nan=0.0, posinf=None, neginf=None):
     else:
         finite = where(input == math.inf, limits.max if posinf is None else posinf, input)
         finite = where(input == -math.inf, limits.min if neginf is None else neginf, finite)
-    return masked_fill(finite, isnan(input), nan)
+    total = _core.item(_core.reduce_sum(finite.detach()))
+    return finite if total == total else masked_fill(finite, isnan(input), nan)  # a sum without NaN has none in it
 
 
 def frexp(input):

@@ -50,13 +50,18 @@ def isin(elements, test_elements, *, assume_unique=False, invert=False):
 
 
 # ---- without NaN -------------------------------------------------------------------------------------------------------
-def nansum(input, dim=None, keepdim=False, *, dtype=None):
+def nansum(input, dim=None, keepdim=False, *, dtype=None, axis=None):
     """`sum` in which NaN counts as 0."""
-    return sum(where(isnan(input), 0.0, input) if input.dtype.is_floating_point else input, dim, keepdim, dtype)
+    dim = dim if axis is None else axis
+    y = sum(input, dim, keepdim, dtype)
+    if not input.dtype.is_floating_point or not _core.item(_core.reduce_any(isnan(y.detach()))):
+        return y  # no NaN came in, so none is to be left out
+    return sum(where(isnan(input), 0.0, input), dim, keepdim, dtype)
 
 
-def nanmean(input, dim=None, keepdim=False, *, dtype=None):
+def nanmean(input, dim=None, keepdim=False, *, dtype=None, axis=None):
     """`mean` of the elements that are not NaN; NaN of none."""
+    dim = dim if axis is None else axis
     count = sum(~isnan(input), dim, keepdim)
     return nansum(input, dim, keepdim, dtype=dtype) / count
 
