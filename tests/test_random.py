@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 """The numbers themselves: distribution, streams, independence of threads."""
 
+import pickle
+
 import numpy as np
 import pytest
 
@@ -63,3 +65,45 @@ def test_dropout_uses_one_mask_both_ways():
     assert (F.dropout(x, 1.0) == 0).all() and F.dropout(x, 0.0) is x
     channels = F.dropout2d(lamella.ones(8, 16, 5, 5), 0.5).reshape(128, 25)
     assert ((channels == 0).all(1) | (channels == 2).all(1)).all()
+
+
+def test_generators_are_copied_and_restored():
+    g = lamella.Generator().manual_seed(3)
+    lamella.rand(2, generator=g)
+    state, h = g.get_state(), pickle.loads(pickle.dumps(g))
+    assert state.dtype is lamella.uint8 and state.shape == (16,)
+    a = lamella.rand(4, generator=g)
+    assert lamella.equal(a, lamella.rand(4, generator=h)) and not lamella.equal(a, lamella.rand(4, generator=g))
+    g.set_state(state)
+    assert lamella.equal(a, lamella.rand(4, generator=g)) and g.initial_seed() == 3
+    with lamella.random.fork_rng():
+        b = lamella.rand(3)
+    assert lamella.equal(b, lamella.rand(3))
+    with pytest.raises(TypeError, match=r"\[set_state\] new_state must be the 16 bytes"):
+        g.set_state(lamella.zeros(16))
+
+
+def test_in_place_distributions():
+    n = 200_000
+    lamella.manual_seed(11)
+    x = lamella.empty(n)
+    assert abs(x.exponential_(2.0).mean().item() - 0.5) < 0.01 and x.min() >= 0
+    assert abs(x.geometric_(0.25).mean().item() - 4) < 0.06 and x.min() == 1
+    assert abs(x.cauchy_(3, 2).median().item() - 3) < 0.05
+    assert abs(x.log_normal_(0, 0.5).log().std().item() - 0.5) < 0.01
+    assert abs(lamella.poisson(lamella.full((n,), 3.0)).var().item() - 3) < 0.1
+    assert set(lamella.empty(1000, dtype=lamella.int8).random_(-2, 2).tolist()) == {-2, -1, 0, 1}
+    with pytest.raises(ValueError, match=r"\[geometric_\] p must be in \(0, 1\), got 1"):
+        x.geometric_(1)
+
+
+def test_multinomial_draws_in_proportion():
+    w = lamella.tensor([[1.0, 2.0, 0.0, 1.0]]).expand(20_000, 4)
+    first = lamella.bincount(lamella.multinomial(w, 2)[:, 0], minlength=4) / 20_000
+    assert (abs(first - w[0] / 4) < 0.015).all() and first[2] == 0
+    both = lamella.multinomial(w, 3).sort(1).values
+    assert (both == lamella.tensor([0, 1, 3])).all()
+    many = lamella.bincount(lamella.multinomial(w[0], 40_000, replacement=True), minlength=4) / 40_000
+    assert (abs(many - w[0] / 4) < 0.015).all()
+    with pytest.raises(ValueError, match=r"weights must leave at least 4 indices to draw, got 3"):
+        lamella.multinomial(w[0], 4)

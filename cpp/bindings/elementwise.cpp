@@ -28,6 +28,7 @@ struct ElementwiseObject {
 static PyTypeObject* ElementwiseType = nullptr;
 static ElementwiseObject* unary_ops[int(UnaryOp::count)];
 static ElementwiseObject* binary_ops[int(BinaryOp::count)];
+static PyObject* keyword_call = nullptr;  // (op, *args, **names): calls with keywords go there
 static PyObject* to_tensor = nullptr;  // lamella.as_tensor, for lists and NumPy arrays
 
 static constexpr int64_t kReleaseGil = 1 << 15;  // elements from which letting go of the GIL pays
@@ -69,8 +70,6 @@ static bool operand(PyObject*& o, Operand& out, PyObject*& held) {
 static int64_t work_of(const Operand& a) { return a.is_array() ? a.array->numel() : 1; }
 
 // ---- computing and recording -------------------------------------------------------------------------------------------
-static bool wants_gradient(PyObject* o) { return is_tensor(o) && as_tensor(o)->requires_grad; }
-
 static PyObject* saved_inputs(ElementwiseObject* e, PyObject* a, PyObject* b, PyObject* const* constants, int n_constants) {
   int n = e->binary ? 2 : 1;
   PyObject* ctx = PyTuple_New(n + n_constants);
@@ -156,6 +155,16 @@ static PyObject* apply_binary(ElementwiseObject* e, PyObject* a, PyObject* b, Py
   return y;
 }
 
+// What x is before it is written, for rules that read it and may be differentiated themselves.
+static PyObject* copy_with_history(TensorObject* x) {
+  PyObject* o = wrap(ops::copy(x->array));
+  if (!o) return nullptr;
+  as_tensor(o)->node = Py_XNewRef(x->node);
+  as_tensor(o)->output = x->output;
+  as_tensor(o)->requires_grad = x->requires_grad && x->node;
+  return o;
+}
+
 // x = op(x, b) or op(x) in place. A rule that reads x gets a copy made before it is overwritten.
 static PyObject* apply_inplace(ElementwiseObject* e, PyObject* x, PyObject* b, PyObject* const* constants, int n_constants) {
   double p[2] = {0, 0};
@@ -170,7 +179,7 @@ static PyObject* apply_inplace(ElementwiseObject* e, PyObject* x, PyObject* b, P
       Array& a = as_tensor(x)->array;
       bool recording = grad_enabled() && (wants_gradient(x) || (b && wants_gradient(b)));
       if (recording && (e->saves == Saves::inputs || (e->saves >= Saves::other && b && wants_gradient(b))))
-        before = wrap(ops::copy(a));
+        before = copy_with_history(as_tensor(x));
       {
         MaybeNoGil unlocked(a.numel());
         if (b) ops::binary_out(BinaryOp(e->op), a, Operand(a), ob, p[0], p[1]);
@@ -198,6 +207,19 @@ static PyObject* elementwise_vectorcall(PyObject* self, PyObject* const* args, s
   auto* e = reinterpret_cast<ElementwiseObject*>(self);
   Py_ssize_t n = PyVectorcall_NARGS(nargsf);
   int arity = e->binary ? 2 : 1;
+  if (kwnames && PyTuple_GET_SIZE(kwnames) && keyword_call) {
+    PyObject* all = PyTuple_New(n + 1);
+    if (!all) return nullptr;
+    PyTuple_SET_ITEM(all, 0, Py_NewRef(self));
+    for (Py_ssize_t i = 0; i < n; ++i) PyTuple_SET_ITEM(all, i + 1, Py_NewRef(args[i]));
+    PyObject* named = PyDict_New();
+    for (Py_ssize_t i = 0; named && i < PyTuple_GET_SIZE(kwnames); ++i)
+      if (PyDict_SetItem(named, PyTuple_GET_ITEM(kwnames, i), args[n + i]) < 0) Py_CLEAR(named);
+    PyObject* y = named ? PyObject_Call(keyword_call, all, named) : nullptr;
+    Py_DECREF(all);
+    Py_XDECREF(named);
+    return y;
+  }
   if (n < arity || n > arity + 2 || (kwnames && PyTuple_GET_SIZE(kwnames))) {
     PyErr_Format(PyExc_TypeError, "[%U] takes %d positional argument%s, got %zd", e->name, arity, arity > 1 ? "s" : "",
                  n + (kwnames ? PyTuple_GET_SIZE(kwnames) : 0));
@@ -314,7 +336,14 @@ static PyObject* set_to_tensor(PyObject*, PyObject* f) {
   Py_RETURN_NONE;
 }
 
+static PyObject* set_keyword_call(PyObject*, PyObject* f) {
+  Py_INCREF(f);
+  Py_XSETREF(keyword_call, f);
+  Py_RETURN_NONE;
+}
+
 static PyMethodDef functions[] = {
+    {"set_keyword_call", set_keyword_call, METH_O, "What takes calls of ops with keywords: f(op, *args, **names)."},
     {"elementwise", (PyCFunction)(void (*)())elementwise, METH_VARARGS | METH_KEYWORDS,
      "elementwise(name, saves=''): decorator that turns a rule into the op of that name; saves: '', 'inputs', 'output', "
      "'other' (each input, if the other wants a gradient) or 'second' (as other, and always the second)."},

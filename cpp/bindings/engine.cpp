@@ -2,6 +2,7 @@
 // Backward: walks nodes from newest to oldest, asks each rule for the gradients of its inputs, sums what meets.
 #include <algorithm>
 #include <unordered_map>
+#include <unordered_set>
 #include <vector>
 #include "object.h"
 #include "ops/elementwise.h"
@@ -52,11 +53,13 @@ class Backward {
   Backward(bool retain, bool create) : retain_(retain), create_(create) {}
 
   void seed(TensorObject* root, Ref grad) {
+    refresh(root);
     if (root->node) add_to_node(root->node, root->output, std::move(grad));
     else add_to_leaf(reinterpret_cast<PyObject*>(root), std::move(grad));
   }
 
   void capture(TensorObject* input) {
+    refresh(input);
     PyObject* target = input->node ? input->node : reinterpret_cast<PyObject*>(input);
     captures_.push_back({target, input->node ? input->output : -1, Ref()});
     // A node older than every captured one cannot lead to any; a leaf has no age.
@@ -68,6 +71,7 @@ class Backward {
       for (Py_ssize_t i = 0; i < n; ++i)
         if (as_tensor(roots[i])->node) mark(as_node(as_tensor(roots[i])->node));
     }
+    if (post_hooked && captures_.empty()) expect(roots, n);
     while (!heap_.empty()) {
       std::pop_heap(heap_.begin(), heap_.end(), older);
       NodeObject* node = heap_.back();
@@ -77,7 +81,7 @@ class Backward {
       pending_.erase(it);
       step(node, p);
     }
-    for (auto& [leaf, grad] : leaves_) finish_leaf(leaf, std::move(grad));
+    for (auto& [leaf, grad] : leaves_) if (grad) finish_leaf(leaf, std::move(grad));
   }
 
   std::vector<Capture>& captures() { return captures_; }
@@ -99,6 +103,27 @@ class Backward {
     for (NodeObject* n : reached)
       for (Py_ssize_t i = 0; i < Py_SIZE(n); ++i)
         if (n->edges[i].target && reaches_capture(n->edges[i])) wanted_[n] = true;
+  }
+
+  // How many gradients the leaves with post hooks will get: they are called as soon as the last has come.
+  void expect(PyObject* const* roots, Py_ssize_t n) {
+    std::vector<NodeObject*> reached;
+    std::unordered_set<NodeObject*> seen;
+    auto reach = [&](PyObject* o) { if (seen.insert(as_node(o)).second) reached.push_back(as_node(o)); };
+    for (Py_ssize_t i = 0; i < n; ++i) if (as_tensor(roots[i])->node) reach(as_tensor(roots[i])->node);
+    for (size_t k = 0; k < reached.size(); ++k)
+      for (Py_ssize_t i = 0; i < Py_SIZE(reached[k]); ++i) {
+        PyObject* t = reached[k]->edges[i].target;
+        if (t && is_node(t)) reach(t);
+        else if (t && as_tensor(t)->post_hooks) ++expected_[t];
+      }
+  }
+
+  void arrived(PyObject* leaf) {
+    auto it = expected_.find(leaf);
+    if (it == expected_.end() || --it->second) return;
+    for (auto& [l, g] : leaves_)
+      if (l.get() == leaf && g) { finish_leaf(l, std::move(g)); g = Ref(); }
   }
 
   bool leads(NodeObject* n) const {
@@ -137,10 +162,10 @@ class Backward {
         return;
       }
     if (!captures_.empty()) return;
-    if (as_tensor(leaf)->hooks) {  // hooks see the whole gradient, once
+    if (as_tensor(leaf)->hooks || as_tensor(leaf)->post_hooks) {  // hooks see the whole gradient, once
       for (auto& [l, g] : leaves_)
         if (l.get() == leaf) {
-          g = sum(std::move(g), std::move(grad));
+          g = !g ? std::move(grad) : sum(std::move(g), std::move(grad));
           return;
         }
       leaves_.emplace_back(Ref(Py_NewRef(leaf)), std::move(grad));
@@ -165,7 +190,12 @@ class Backward {
   }
 
   void finish_leaf(const Ref& leaf, Ref grad) {
-    accumulate(as_tensor(leaf.get()), call_hooks(as_tensor(leaf.get())->hooks, std::move(grad)));
+    TensorObject* t = as_tensor(leaf.get());
+    accumulate(t, t->hooks ? call_hooks(t->hooks, std::move(grad)) : std::move(grad));
+    if (!t->post_hooks) return;
+    Ref list = checked(PyDict_Values(t->post_hooks));
+    for (Py_ssize_t i = 0; i < PyList_GET_SIZE(list.get()); ++i)
+      checked(PyObject_CallOneArg(PyList_GET_ITEM(list.get(), i), leaf.get()));
   }
 
   // leaf.grad += grad, in place unless the graph of the gradient is wanted.
@@ -207,6 +237,9 @@ class Backward {
     }
     if (!captures_.empty() && !leads(node)) return;
     call_rule(node, p);
+    if (!expected_.empty())
+      for (Py_ssize_t i = 0; i < Py_SIZE(node); ++i)
+        if (node->edges[i].target && !is_node(node->edges[i].target)) arrived(node->edges[i].target);
     if (!retain_) release_node(node);
   }
 
@@ -258,6 +291,15 @@ class Backward {
     return grad;
   }
 
+  void refuse_nan(const Ref& grad, NodeObject* node, Py_ssize_t input) {
+    const Array& a = as_tensor(grad.get())->array;
+    if (!ops::scalar_bool(ops::reduce(ReduceOp::any, ops::unary(UnaryOp::isnan, a), {}, false))) return;
+    Ref name = Ref(PyObject_GetAttrString(node->rule, "__name__"));
+    throw RuntimeError(text("[backward] ", name ? PyUnicode_AsUTF8(name.get()) : "an op", " gave NaN in the gradient of its input ",
+                            input, node->where ? "; the op was called at " : "",
+                            node->where ? PyUnicode_AsUTF8(node->where) : ""));
+  }
+
   void call_rule(NodeObject* node, Pending& p) {
     check_saved(node);
     std::vector<PyObject*> args(size_t(node->outputs) + 2);
@@ -296,6 +338,7 @@ class Backward {
         result = Ref();
       }
       g = fit(std::move(g), e, node);
+      if (nan_is_error()) refuse_nan(g, node, i);
       if (is_node(e.target)) add_to_node(e.target, e.output, std::move(g));
       else add_to_leaf(e.target, std::move(g));
     }
@@ -333,7 +376,8 @@ class Backward {
   std::vector<NodeObject*> heap_;
   std::unordered_map<NodeObject*, Pending> pending_;
   std::unordered_map<NodeObject*, bool> wanted_;
-  std::vector<std::pair<Ref, Ref>> leaves_;
+  std::vector<std::pair<Ref, Ref>> leaves_;              // with hooks: the whole gradient comes first
+  std::unordered_map<PyObject*, int64_t> expected_;      // of leaves with post hooks: gradients still to come
   std::vector<Capture> captures_;
 };
 
@@ -345,7 +389,7 @@ struct GradMode {
 
 Ref seed_gradient(TensorObject* root, PyObject* given) {
   const Array& a = root->array;
-  if (!root->requires_grad) throw RuntimeError("[backward] tensor must require gradient, got one that does not");
+  if (!wants_gradient(reinterpret_cast<PyObject*>(root))) throw RuntimeError("[backward] tensor must require gradient, got one that does not");
   if (given == Py_None) {
     check<RuntimeError>(a.numel() == 1, "[backward] tensor must have one element where no gradient is given, got ",
                         a.shape);

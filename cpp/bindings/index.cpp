@@ -130,7 +130,8 @@ PyObject* getitem(PyObject*, PyObject* const* args, Py_ssize_t nargs) {
     } else {
       view = py::reinterpret_steal<py::object>(wrap_view(std::move(p.view)));
       if (!view) return nullptr;
-      if (x->requires_grad && grad_enabled() && args[2] != Py_None) {
+      if (grad_enabled()) set_base(view.ptr(), args[0]);
+      if (grad_enabled() && args[2] != Py_None && wants_gradient(args[0])) {
         py::tuple ctx = py::make_tuple(a.shape, py::handle(args[1]));
         PyObject* out = view.ptr();
         if (!record(&out, 1, args[2], args, 1, ctx.ptr(), false)) return nullptr;
@@ -170,7 +171,11 @@ void bind_index(py::module_& m) {
         nogil());
   m.def("gather", &ops::gather, nogil());
   m.def("scatter_", [](Array x, int64_t dim, const Array& i, const Array& y, bool add) {
-    ops::scatter_(x, dim, i, y, add);
+    ops::scatter_(x, dim, i, y, add ? ScatterOp::add : ScatterOp::put);
+  }, nogil());
+  m.def("scatter_join_", [](Array x, int64_t dim, const Array& i, const Array& y, const std::string& how) {
+    const ScatterOp op = how == "sum" ? ScatterOp::add : how == "prod" ? ScatterOp::prod : how == "amax" ? ScatterOp::max : ScatterOp::min;
+    ops::scatter_(x, dim, i, y, op);
   }, nogil());
   m.def("nonzero", &ops::nonzero, nogil());
   m.def("triangle", &ops::triangle, nogil());

@@ -9,24 +9,27 @@ PyTypeObject* NodeType = nullptr;
 
 static thread_local bool recording = true;
 static bool anomaly = false;            // keep the line that made each node
+static bool check_nan = false;          // and look for NaN in gradients
+static thread_local PyObject* watching = nullptr;  // list that new nodes are put into, or null
+static PyObject* leaf_node = nullptr;   // Tensor -> what stands for a leaf among next_functions, given by Python
 static PyObject* describe_line = nullptr;  // () -> str, given by Python
 static uint64_t next_sequence = 0;      // under the GIL
 
 bool grad_enabled() { return recording; }
 void set_grad_enabled(bool on) { recording = on; }
+bool nan_is_error() { return anomaly && check_nan; }
 
 // ---- making ----------------------------------------------------------------------------------------------------------
 static bool needs_gradient(PyObject* const* inputs, int n) {
   for (int i = 0; i < n; ++i)
-    if (is_tensor(inputs[i]) && as_tensor(inputs[i])->requires_grad) return true;
+    if (wants_gradient(inputs[i])) return true;
   return false;
 }
 
 static void set_edge(Edge& e, PyObject* input) {
   new (&e) Edge();
-  if (!is_tensor(input)) return;
+  if (!wants_gradient(input)) return;
   TensorObject* t = as_tensor(input);
-  if (!t->requires_grad) return;
   e.target = Py_NewRef(t->node ? t->node : input);
   e.output = t->output;
   e.dtype = t->array.dtype;
@@ -69,6 +72,7 @@ static PyObject* new_node(PyObject* rule, PyObject* const* inputs, int n_inputs,
     if (!node->where) PyErr_Clear();
   }
   PyObject_GC_Track(node);
+  if (watching && PyList_Append(watching, reinterpret_cast<PyObject*>(node)) < 0) PyErr_Clear();
   return reinterpret_cast<PyObject*>(node);
 }
 
@@ -78,21 +82,86 @@ static void attach(TensorObject* t, PyObject* node, int output, bool keep) {
   Py_XSETREF(t->node, node);
   t->output = output;
   t->requires_grad = true;
-  if (t->is_view) t->array.storage->recorded_view = true;
+  t->seen = t->array.storage->version;
 }
 
 bool record(PyObject* const* outputs, int n_outputs, PyObject* rule, PyObject* const* inputs, int n_inputs, PyObject* ctx,
             bool keep) {
-  if (!recording || !needs_gradient(inputs, n_inputs)) return true;
+  if (!recording) return true;
+  if (n_inputs && is_tensor(inputs[0]))
+    for (int i = 0; i < n_outputs; ++i) if (is_tensor(outputs[i])) set_base(outputs[i], inputs[0]);
+  if (!needs_gradient(inputs, n_inputs)) return true;
   PyObject* node = new_node(rule, inputs, n_inputs, ctx, n_outputs);
   if (!node) return false;
   for (int i = 0; i < n_outputs; ++i) {
     if (!is_tensor(outputs[i])) continue;
     TensorObject* t = as_tensor(outputs[i]);
-    if (is_floating(t->array.dtype)) attach(t, node, i, keep);
+    if (!is_floating(t->array.dtype)) continue;
+    if (t->is_view && !t->base) t->array.storage->recorded_view = true;
+    attach(t, node, i, keep);
   }
   Py_DECREF(node);
   return true;
+}
+
+// ---- views -----------------------------------------------------------------------------------------------------------
+static PyObject* view_rule = nullptr;   // of a view as a function of its base, given by Python
+static PyObject* write_rule = nullptr;  // of a base as a function of what it was and of a view that was written
+
+void set_base(PyObject* view, PyObject* of) {
+  TensorObject *v = as_tensor(view), *t = as_tensor(of);
+  if (v == t || !v->is_view || v->base || v->node || v->array.storage.get() != t->array.storage.get()) return;
+  v->base = Py_NewRef(t->base ? t->base : of);
+  v->seen = v->array.storage->version;
+}
+
+static PyObject* dims_tuple(const Dims& d) {
+  PyObject* t = PyTuple_New(d.n);
+  for (int i = 0; t && i < d.n; ++i) PyTuple_SET_ITEM(t, i, PyLong_FromLongLong(d[i]));
+  return t;
+}
+
+// (shape, strides, offset) of the base, then of the view: the ctx of both rules.
+static PyObject* geometry(const Array& base, const Array& view) {
+  return Py_BuildValue("(NNLNNL)", dims_tuple(base.shape), dims_tuple(base.strides), (long long)base.offset,
+                       dims_tuple(view.shape), dims_tuple(view.strides), (long long)view.offset);
+}
+
+void renew_history(TensorObject* v) {
+  TensorObject* base = as_tensor(v->base);
+  const bool own_leaf = v->requires_grad && !v->node;
+  if (base->requires_grad && is_floating(v->array.dtype) && !own_leaf) {
+    PyObject* ctx = geometry(base->array, v->array);
+    PyObject* node = ctx ? new_node(view_rule, &v->base, 1, ctx, 1) : nullptr;
+    Py_XDECREF(ctx);
+    if (!node) { PyErr_Clear(); return; }
+    attach(v, node, 0, false);
+    Py_DECREF(node);
+  }
+  v->seen = v->array.storage->version;
+}
+
+// x, a view, was written: its base is now what it was, with x in its place.
+static bool written_through(TensorObject* x) {
+  TensorObject* base = as_tensor(x->base);
+  PyObject* ctx = geometry(base->array, x->array);
+  PyObject* inputs[2] = {x->base, reinterpret_cast<PyObject*>(x)};
+  PyObject* node = ctx ? new_node(write_rule, inputs, 2, ctx, 1) : nullptr;
+  Py_XDECREF(ctx);
+  if (!node) return false;
+  attach(base, node, 0, false);
+  Py_DECREF(node);
+  return true;
+}
+
+static PyObject* py_set_view_rules(PyObject*, PyObject* args) {
+  PyObject *view, *write;
+  if (!PyArg_ParseTuple(args, "OO", &view, &write)) return nullptr;
+  Py_INCREF(view);
+  Py_INCREF(write);
+  Py_XSETREF(view_rule, view);
+  Py_XSETREF(write_rule, write);
+  Py_RETURN_NONE;
 }
 
 bool prepare_inplace(TensorObject* x, PyObject* const* inputs, int n_inputs) {
@@ -106,7 +175,12 @@ bool prepare_inplace(TensorObject* x, PyObject* const* inputs, int n_inputs) {
                     "[in-place] tensor must not be a leaf that requires gradient: write under no_grad(), or out of place");
     return false;
   }
-  if (x->is_view || x->array.storage->recorded_view) {
+  if (x->base && as_tensor(x->base)->requires_grad && !as_tensor(x->base)->node) {
+    PyErr_SetString(PyExc_RuntimeError, "[in-place] tensor must not be a view of a leaf that requires gradient: write under "
+                                        "no_grad(), or out of place");
+    return false;
+  }
+  if ((x->is_view && !x->base && x->node) || x->array.storage->recorded_view) {
     PyErr_SetString(PyExc_RuntimeError, "[in-place] tensor must not share its storage with a view while gradients are "
                                         "recorded: write out of place, or into a clone()");
     return false;
@@ -126,7 +200,7 @@ bool record_inplace(TensorObject* x, PyObject* rule, PyObject* const* inputs, in
   if (!node) return false;
   attach(x, node, 0, keep);
   Py_DECREF(node);
-  return true;
+  return !x->base || written_through(x);
 }
 
 // ---- the type --------------------------------------------------------------------------------------------------------
@@ -217,10 +291,13 @@ static PyObject* get_needs(PyObject* o, void*) {
   return t;
 }
 
-static PyObject* get_name(PyObject* o, void*) {
+static PyObject* name(PyObject* o, PyObject*) {  // that of the rule, without its "_vjp"
   NodeObject* n = as_node(o);
   if (!n->rule) return PyUnicode_FromString("freed");
-  return PyObject_GetAttrString(n->rule, "__name__");
+  PyObject* full = PyObject_GetAttrString(n->rule, "__name__");
+  PyObject* parts = full ? PyObject_CallMethod(full, "removesuffix", "s", "_vjp") : nullptr;
+  Py_XDECREF(full);
+  return parts;
 }
 
 static PyObject* get_where(PyObject* o, void*) { return Py_NewRef(as_node(o)->where ? as_node(o)->where : Py_None); }
@@ -228,26 +305,52 @@ static PyObject* get_where(PyObject* o, void*) { return Py_NewRef(as_node(o)->wh
 static PyObject* get_next(PyObject* o, void*) {
   NodeObject* n = as_node(o);
   PyObject* t = PyTuple_New(Py_SIZE(n));
-  for (Py_ssize_t i = 0; t && i < Py_SIZE(n); ++i)
-    PyTuple_SET_ITEM(t, i, Py_NewRef(n->edges[i].target ? n->edges[i].target : Py_None));
+  for (Py_ssize_t i = 0; t && i < Py_SIZE(n); ++i) {
+    PyObject* target = n->edges[i].target;
+    PyObject* to = !target ? Py_NewRef(Py_None) : is_node(target) ? Py_NewRef(target) : PyObject_CallOneArg(leaf_node, target);
+    PyObject* pair = to ? Py_BuildValue("(Ni)", to, int(n->edges[i].output)) : nullptr;
+    if (!pair) { Py_DECREF(t); return nullptr; }
+    PyTuple_SET_ITEM(t, i, pair);
+  }
   return t;
 }
 
 static PyObject* node_repr(PyObject* o) {
-  PyObject* name = get_name(o, nullptr);
-  PyObject* r = name ? PyUnicode_FromFormat("<%U>", name) : nullptr;
-  Py_XDECREF(name);
+  PyObject* text = name(o, nullptr);
+  PyObject* r = text ? PyUnicode_FromFormat("<%U>", text) : nullptr;
+  Py_XDECREF(text);
   return r;
 }
 
-static PyGetSetDef getset[] = {{"ctx", get_ctx, nullptr, "what the op put by for its rule", nullptr},
+static PyObject* get_rule(PyObject* o, void*);
+static PyGetSetDef getset[] = {{"rule", get_rule, nullptr, "rule(node, *dy) -> gradients of the inputs", nullptr},
+                               {"ctx", get_ctx, nullptr, "what the op put by for its rule", nullptr},
                                {"output", get_output, nullptr, "the op's output (a tuple if several), if kept", nullptr},
                                {"needs", get_needs, nullptr, "which inputs want a gradient", nullptr},
-                               {"name", get_name, nullptr, "name of the rule", nullptr},
                                {"where", get_where, nullptr, "the line that made it, in anomaly mode", nullptr},
-                               {"next", get_next, nullptr, "per input: the Node or leaf it leads to, or None", nullptr},
+                               {"next_functions", get_next, nullptr, "per input: (the Node it leads to or None, which output of it)", nullptr},
                                {nullptr, nullptr, nullptr, nullptr, nullptr}};
-static PyType_Slot slots[] = {{Py_tp_dealloc, (void*)node_dealloc}, {Py_tp_traverse, (void*)node_traverse},
+// Forgets what the op put by; `rule` will be asked instead of its own.
+static PyObject* strip(PyObject* o, PyObject* rule) {
+  NodeObject* n = as_node(o);
+  Py_INCREF(rule);
+  Py_XSETREF(n->rule, rule);
+  for (int i = 0; i < n->outputs; ++i) {
+    n->out(i).array = Array();
+    n->out(i).kept = false;
+  }
+  PyObject* empty = PyTuple_New(0);
+  if (!empty) return nullptr;
+  Py_XSETREF(n->ctx, empty);
+  Py_RETURN_NONE;
+}
+static PyObject* get_rule(PyObject* o, void*) { return Py_NewRef(as_node(o)->rule ? as_node(o)->rule : Py_None); }
+
+static PyMethodDef methods[] = {{"name", name, METH_NOARGS, "The op's name."},
+                                {"_strip", strip, METH_O, "Forget what was put by; this rule will bring it back."},
+                                {nullptr, nullptr, 0, nullptr}};
+static PyType_Slot slots[] = {{Py_tp_methods, methods},
+                              {Py_tp_dealloc, (void*)node_dealloc}, {Py_tp_traverse, (void*)node_traverse},
                               {Py_tp_clear, (void*)node_clear},     {Py_tp_getset, getset},
                               {Py_tp_repr, (void*)node_repr},       {0, nullptr}};
 static PyType_Spec spec = {"lamella._core.Node", offsetof(NodeObject, edges), sizeof(Edge),
@@ -315,10 +418,30 @@ static PyObject* py_set_grad_enabled(PyObject*, PyObject* on) {
   return PyBool_FromLong(before);
 }
 
-static PyObject* py_set_anomaly(PyObject*, PyObject* line) {
+static PyObject* py_set_anomaly(PyObject*, PyObject* args) {
+  PyObject* line;
+  int nan;
+  if (!PyArg_ParseTuple(args, "Op", &line, &nan)) return nullptr;
   anomaly = line != Py_None;
+  check_nan = nan;
   Py_INCREF(line);
   Py_XSETREF(describe_line, line);
+  Py_RETURN_NONE;
+}
+
+static PyObject* py_watch_nodes(PyObject*, PyObject* list) {
+  if (list != Py_None && !PyList_Check(list)) {
+    PyErr_SetString(PyExc_TypeError, "watch_nodes(list or None)");
+    return nullptr;
+  }
+  PyObject* before = watching ? watching : Py_NewRef(Py_None);
+  watching = list == Py_None ? nullptr : Py_NewRef(list);
+  return before;
+}
+
+static PyObject* py_set_leaf_node(PyObject*, PyObject* f) {
+  Py_INCREF(f);
+  Py_XSETREF(leaf_node, f);
   Py_RETURN_NONE;
 }
 
@@ -331,7 +454,11 @@ static PyMethodDef functions[] = {
      "prepare_inplace(x, *others): refuses an in-place write that would make a wrong gradient."},
     {"is_grad_enabled", py_is_grad_enabled, METH_NOARGS, "Whether ops are being recorded on this thread."},
     {"set_grad_enabled", py_set_grad_enabled, METH_O, "Switch recording on this thread; returns what it was."},
-    {"set_anomaly", py_set_anomaly, METH_O, "A callable that names the current line, or None for off."},
+    {"set_anomaly", py_set_anomaly, METH_VARARGS,
+     "set_anomaly(line, check_nan): a callable that names the current line, or None for off; whether NaN is an error."},
+    {"watch_nodes", py_watch_nodes, METH_O, "Put the nodes this thread makes into this list (None: no more); returns the last."},
+    {"set_view_rules", py_set_view_rules, METH_VARARGS, "Rules of a view of its base, and of a base that a view was written of."},
+    {"set_leaf_node", py_set_leaf_node, METH_O, "What stands for a leaf in Node.next_functions: a callable on the leaf."},
     {nullptr, nullptr, 0, nullptr}};
 
 bool init_node_type(PyObject* module) {

@@ -14,10 +14,13 @@ struct TensorObject {
   PyObject* grad;       // Tensor or null
   PyObject* node;       // the Node that made it, or null for a leaf
   PyObject* hooks;      // of a leaf: dict id -> callable, or null
+  PyObject* post_hooks;  // of a leaf: the same, called once .grad has been added to
+  PyObject* base;       // of a view: the Tensor, no view itself, whose elements it shows; or null
   PyObject* weakrefs;
   int32_t output;       // which output of `node` this is
   bool requires_grad;
   bool is_view;         // shares its storage with the tensor it was taken from
+  uint32_t seen;        // of a view: the storage's version when `node` was right
 };
 
 // One input of a recorded op: where its gradient goes, and the shape and dtype it must have there.
@@ -66,6 +69,17 @@ extern PyTypeObject* DTypeType;
 
 inline bool is_tensor(PyObject* o) { return Py_TYPE(o) == TensorClass || PyObject_TypeCheck(o, TensorBase); }
 inline TensorObject* as_tensor(PyObject* o) { return reinterpret_cast<TensorObject*>(o); }
+// A view whose storage was written since gets its history anew, from its base's.
+void renew_history(TensorObject* t);
+inline void refresh(TensorObject* t) {
+  if (__builtin_expect(t->base && t->seen != t->array.storage->version, 0)) renew_history(t);
+}
+inline bool wants_gradient(PyObject* o) {
+  if (!is_tensor(o)) return false;
+  refresh(as_tensor(o));
+  return as_tensor(o)->requires_grad;
+}
+void set_base(PyObject* view, PyObject* of);  // where they share memory
 inline bool is_node(PyObject* o) { return Py_TYPE(o) == NodeType; }
 inline NodeObject* as_node(PyObject* o) { return reinterpret_cast<NodeObject*>(o); }
 
@@ -78,6 +92,8 @@ void release_node(NodeObject* n);              // drops what its rule needs
 
 // ---- gradient mode and recording (node.cpp) ------------------------------------------------------------------------
 bool grad_enabled();
+bool nan_is_error();            // anomaly mode that looks for NaN in gradients
+extern int64_t post_hooked;     // tensors that have post_hooks
 void set_grad_enabled(bool on);
 
 // Makes the Node of an op and hangs it on its outputs. `inputs` may hold non-Tensors. Does nothing where no input needs

@@ -17,7 +17,15 @@ void bind_reduce(py::module_& m) {
     ops::VarMean r = ops::var(x, dim ? *dim : Dims(), correction, keepdim);
     return std::make_pair(r.var, r.mean);
   }, nogil());
-  m.def("cumsum", &ops::cumsum, py::arg("x"), py::arg("dim"), py::arg("dtype") = py::none(), nogil());
+#define S(name, op)                                                                                              \
+  m.def(name, [](const Array& x, int64_t dim, std::optional<DType> t) { return ops::scan(op, x, dim, t).values; }, \
+        py::arg("x"), py::arg("dim"), py::arg("dtype") = py::none(), nogil());
+  S("cumsum", ScanOp::sum) S("cumprod", ScanOp::prod) S("logcumsumexp", ScanOp::logsumexp)
+#undef S
+  m.def("cumextreme", [](const Array& x, int64_t dim, bool greatest) {
+    ops::Scanned y = ops::scan(greatest ? ScanOp::max : ScanOp::min, x, dim);
+    return std::make_pair(y.values, y.index);
+  }, nogil());
   m.def("sum_to", &ops::sum_to, nogil());
 }
 

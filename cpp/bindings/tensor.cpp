@@ -11,6 +11,7 @@ namespace lamella {
 
 PyTypeObject* TensorBase = nullptr;
 PyTypeObject* TensorClass = nullptr;
+int64_t post_hooked = 0;
 static PyObject* cpu_device = nullptr;  // lamella.device("cpu"), given by Python
 
 static PyObject* make(Array&& a, bool view) {
@@ -40,7 +41,9 @@ static int tensor_traverse(PyObject* o, visitproc visit, void* arg) {
   TensorObject* t = as_tensor(o);
   Py_VISIT(t->grad);
   Py_VISIT(t->node);
+  Py_VISIT(t->base);
   Py_VISIT(t->hooks);
+  Py_VISIT(t->post_hooks);
   Py_VISIT(Py_TYPE(o));
   return 0;
 }
@@ -49,7 +52,10 @@ static int tensor_clear(PyObject* o) {
   TensorObject* t = as_tensor(o);
   Py_CLEAR(t->grad);
   Py_CLEAR(t->node);
+  Py_CLEAR(t->base);
   Py_CLEAR(t->hooks);
+  if (t->post_hooks) --post_hooked;
+  Py_CLEAR(t->post_hooks);
   return 0;
 }
 
@@ -85,12 +91,25 @@ static PyObject* get_ndim(PyObject* o, void*) { return PyLong_FromLong(as_tensor
 static PyObject* get_dtype(PyObject* o, void*) { return Py_NewRef(dtype_object(as_tensor(o)->array.dtype)); }
 static PyObject* get_device(PyObject*, void*) { return own(cpu_device); }
 static PyObject* get_grad(PyObject* o, void*) { return own(as_tensor(o)->grad); }
-static PyObject* get_node(PyObject* o, void*) { return own(as_tensor(o)->node); }
-static PyObject* get_requires_grad(PyObject* o, void*) { return PyBool_FromLong(as_tensor(o)->requires_grad); }
-static PyObject* get_is_leaf(PyObject* o, void*) { return PyBool_FromLong(!as_tensor(o)->node); }
+static PyObject* get_node(PyObject* o, void*) {
+  refresh(as_tensor(o));
+  return own(as_tensor(o)->node);
+}
+static PyObject* get_requires_grad(PyObject* o, void*) { return PyBool_FromLong(wants_gradient(o)); }
+static PyObject* get_is_leaf(PyObject* o, void*) {
+  refresh(as_tensor(o));
+  return PyBool_FromLong(!as_tensor(o)->node);
+}
+static PyObject* get_base(PyObject* o, void*) { return own(as_tensor(o)->base); }
 static PyObject* get_is_view(PyObject* o, void*) { return PyBool_FromLong(as_tensor(o)->is_view); }
 static PyObject* get_version(PyObject* o, void*) {
   return PyLong_FromUnsignedLong(as_tensor(o)->array.storage->version);
+}
+static PyObject* get_retains_grad(PyObject* o, void*) {
+  TensorObject* t = as_tensor(o);
+  if (!t->node) Py_RETURN_FALSE;
+  PyObject* ref = as_node(t->node)->out(t->output).retained;
+  return PyBool_FromLong(ref && PyWeakref_GetObject(ref) == o);
 }
 static PyObject* get_output(PyObject* o, void*) { return PyLong_FromLong(as_tensor(o)->output); }
 
@@ -143,6 +162,8 @@ static PyGetSetDef tensor_getset[] = {
     {"output_nr", get_output, nullptr, "which output of grad_fn this is", nullptr},
     {"requires_grad", get_requires_grad, set_requires_grad, "whether ops on this tensor are recorded", nullptr},
     {"is_leaf", get_is_leaf, nullptr, "True where no recorded op made this tensor", nullptr},
+    {"retains_grad", get_retains_grad, nullptr, "whether retain_grad() was called on it", nullptr},
+    {"_base", get_base, nullptr, "of a view the Tensor whose elements it shows, or None", nullptr},
     {"_is_view", get_is_view, nullptr, "shares its storage with the tensor it was taken from", nullptr},
     {"_version", get_version, nullptr, "number of in-place writes to the storage", nullptr},
     {nullptr, nullptr, nullptr, nullptr, nullptr}};
@@ -178,6 +199,34 @@ static PyObject* hooks(PyObject* o, PyObject*) {
   return Py_NewRef(*slot);
 }
 
+static PyObject* post_hooks(PyObject* o, PyObject*) {
+  TensorObject* t = as_tensor(o);
+  if (!t->post_hooks) {
+    if (!(t->post_hooks = PyDict_New())) return nullptr;
+    ++post_hooked;
+  }
+  return Py_NewRef(t->post_hooks);
+}
+
+// Elements, node and flags of `other`: what an in-place change of the shape leaves behind.
+static PyObject* become(PyObject* o, PyObject* other) {
+  if (!is_tensor(other)) {
+    PyErr_SetString(PyExc_TypeError, "[_become] other must be a Tensor");
+    return nullptr;
+  }
+  TensorObject *t = as_tensor(o), *from = as_tensor(other);
+  t->array = Array(from->array);
+  Py_XINCREF(from->node);
+  Py_XSETREF(t->node, from->node);
+  t->output = from->output;
+  t->requires_grad = from->requires_grad;
+  t->is_view = from->is_view;
+  Py_XINCREF(from->base);
+  Py_XSETREF(t->base, from->base == o ? nullptr : from->base);
+  t->seen = from->seen;
+  return Py_NewRef(o);
+}
+
 static PyObject* retain_grad(PyObject* o, PyObject*) {
   TensorObject* t = as_tensor(o);
   if (!t->requires_grad) {
@@ -205,6 +254,8 @@ static PyMethodDef tensor_methods[] = {
     {"_set_array", set_array, METH_O, "Take over another tensor's elements."},
     {"_bump", bump, METH_NOARGS, "Count an in-place write."},
     {"_hooks", hooks, METH_NOARGS, "The dict of gradient hooks."},
+    {"_post_hooks", post_hooks, METH_NOARGS, "The dict of hooks called once .grad has been added to."},
+    {"_become", become, METH_O, "Take over another tensor's elements and history."},
     {nullptr, nullptr, 0, nullptr}};
 
 static PyMemberDef tensor_members[] = {

@@ -75,6 +75,14 @@ void bind_view(py::module_& m) {
     return ops::where(c, operand(a), operand(b));
   });
   m.def("promote", &promote);
+  m.def("result_type", [](py::object a, py::object b) {
+    auto operand = [](const py::object& o) -> ops::Operand {
+      if (is_tensor(o.ptr())) return ops::Operand(as_tensor(o.ptr())->array);
+      if (PyBool_Check(o.ptr())) return ops::Operand(true);
+      return PyLong_Check(o.ptr()) ? ops::Operand(int64_t(1)) : ops::Operand(1.0);
+    };
+    return ops::result_type(operand(a), operand(b));
+  });
 
   m.def("can_view", [](const Array& x, const Shape& s) { return x.can_view(with_inferred(x, s)); });
   m.def("reshape", [](const Array& x, const Shape& s) {  // a view where the strides allow it, else a copy
@@ -125,6 +133,22 @@ void bind_view(py::module_& m) {
     check<IndexError>(index >= -x.shape[d] && index < x.shape[d], "[select] index must be in [", -x.shape[d], ", ",
                       x.shape[d], "), got ", index);
     return as_view(x.select(d, index < 0 ? index + x.shape[d] : index));
+  });
+  m.def("as_strided", [](const Array& x, const Shape& shape, const Dims& strides, std::optional<int64_t> offset) {
+    check<ValueError>(shape.n == strides.n, "[as_strided] size and stride must have one length, got ", shape, " and ", strides);
+    Array y = x;
+    y.shape = shape;
+    y.strides = strides;
+    if (offset) y.offset = *offset;
+    int64_t low = y.offset, high = y.offset;
+    for (int i = 0; i < shape.n; ++i) {
+      check<ValueError>(shape[i] >= 0, "[as_strided] size must not be negative, got ", shape);
+      (strides[i] < 0 ? low : high) += (shape[i] - 1) * strides[i];
+    }
+    const int64_t room = int64_t(x.storage->bytes) / size_of(x.dtype);
+    check<ValueError>(y.numel() == 0 || (low >= 0 && high < room), "[as_strided] view must stay within a storage of ", room,
+                      " elements, got elements ", low, " to ", high);
+    return as_view(y);
   });
   m.def("diagonal", [](const Array& x, int64_t offset, int64_t dim1, int64_t dim2) {
     int a = normalize_dim("diagonal", dim1, x.ndim()), b = normalize_dim("diagonal", dim2, x.ndim());

@@ -3,6 +3,8 @@
 
 namespace lamella {
 
+DType default_dtype = DType::f32;
+
 static int category(DType t) { return t == DType::b8 ? 0 : is_floating(t) ? 2 : 1; }
 
 DType promote(DType a, DType b) {

@@ -68,6 +68,9 @@ template <> struct dtype_of<int8_t>   { static constexpr DType value = DType::i8
 template <> struct dtype_of<uint8_t>  { static constexpr DType value = DType::u8; };
 template <> struct dtype_of<bool>     { static constexpr DType value = DType::b8; };
 
+// What integers become where a function has no integer values, and Python floats among integers.
+extern DType default_dtype;
+
 // PyTorch's lattice: bool < uint8, int8 < int16 < int32 < int64 < float16, bfloat16 < float32 < float64;
 // uint8 with int8 gives int16, float16 with bfloat16 gives float32.
 DType promote(DType a, DType b);

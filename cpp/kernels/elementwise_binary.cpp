@@ -2,6 +2,7 @@
 // y = op(a, b): one loop for each op and arithmetic type.
 #include "activation.h"
 #include "elementwise.h"
+#include "special.h"
 
 namespace lamella {
 namespace LAMELLA_ISA {
@@ -53,6 +54,19 @@ template <bool kRemainder, class V> LAMELLA_INLINE V divided(V a, V b) {
   return a;
 }
 
+template <class V> LAMELLA_INLINE V truncated_mod(V a, V b) {  // C's fmod
+  using T = elem_t<V>;
+  if constexpr (kSingle<V>) {
+    auto hard = ~(vabs(a / b) < T(0x1p28f)) | (vabs(b) == Float<T>::infinity);
+    if (__builtin_expect(!vany(hard), 1))
+      return vcopysign(in_double([](vec<double> a, vec<double> b) __attribute__((always_inline)) {
+        return a - vtrunc(a / b) * b;
+      }, a, b), a);
+  }
+  for (int i = 0; i < kLanes<T>; ++i) a[i] = T(__builtin_fmod(double(a[i]), double(b[i])));
+  return a;
+}
+
 template <class T> LAMELLA_INLINE T integer_floor_div(T a, T b) {  // 0 where b is 0: the caller has refused it
   if (b == 0) return 0;
   if (b == -1) return T(0 - a);
@@ -70,6 +84,19 @@ template <class T> LAMELLA_INLINE T integer_pow(T a, T b) {  // wraps; 1 / a^-b,
   for (; b; b >>= 1, base *= base) if (b & 1) y *= base;
   return T(y);
 }
+template <class T> LAMELLA_INLINE T integer_fmod(T a, T b) { return b == 0 || b == -1 ? T(0) : T(a % b); }
+template <class T> LAMELLA_INLINE T integer_gcd(T a, T b) {
+  while (b != 0) { T t = b == -1 ? T(0) : T(a % b); a = b; b = t; }
+  return a < 0 ? T(0 - a) : a;
+}
+// Past the width: 0, and the sign.
+template <class T> LAMELLA_INLINE T shifted_left(T a, T b) {
+  return uint64_t(b) < sizeof(T) * 8 ? T(uint64_t(a) << b) : T(0);
+}
+template <class T> LAMELLA_INLINE T shifted_right(T a, T b) {
+  constexpr T last = sizeof(T) * 8 - 1;
+  return T(a >> (uint64_t(b) < uint64_t(last) ? b : last));
+}
 template <class T> LAMELLA_INLINE T wrapped(uint64_t x) { return T(x); }
 
 FLOATS(add, a + b)
@@ -82,6 +109,13 @@ FLOATS(pow, vpow(a, b))
 FLOATS(maximum, vmax_nan(a, b))
 FLOATS(minimum, vmin_nan(a, b))
 FLOATS(atan2, vatan2(a, b))
+FLOATS(fmod, truncated_mod(a, b))
+FLOATS(hypot, vhypot(a, b))
+FLOATS(copysign, vcopysign(a, b))
+FLOATS(logaddexp, vlogaddexp(a, b))
+FLOATS(xlogy, vxlogy(a, b))
+FLOATS(fmax, vfmax(a, b))
+FLOATS(fmin, vfmin(a, b))
 FLOATS(relu_bwd, select(a <= T(0), V{}, b))
 FLOATS(tanh_bwd, b * d_tanh(a))
 FLOATS(sigmoid_bwd, b * d_sigmoid(a))
@@ -115,6 +149,12 @@ SCALARS(OfInt, minimum, T, a < b ? a : b)
 SCALARS(OfInt, bitwise_and, T, a & b)
 SCALARS(OfInt, bitwise_or, T, a | b)
 SCALARS(OfInt, bitwise_xor, T, a ^ b)
+SCALARS(OfInt, bitwise_left_shift, T, shifted_left(a, b))
+SCALARS(OfInt, bitwise_right_shift, T, shifted_right(a, b))
+SCALARS(OfInt, gcd, T, integer_gcd(a, b))
+SCALARS(OfInt, fmod, T, integer_fmod(a, b))
+SCALARS(OfInt, fmax, T, a > b ? a : b)
+SCALARS(OfInt, fmin, T, a < b ? a : b)
 
 SCALARS(Compare, eq, bool, a == b)
 SCALARS(Compare, ne, bool, a != b)

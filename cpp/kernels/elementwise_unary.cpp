@@ -2,6 +2,7 @@
 // y = op(x): one loop for each op and arithmetic type.
 #include "activation.h"
 #include "elementwise.h"
+#include "special.h"
 
 namespace lamella {
 namespace LAMELLA_ISA {
@@ -43,6 +44,23 @@ FLOATS(sin, vsin(x))
 FLOATS(cos, vcos(x))
 FLOATS(tanh, vtanh(x))
 FLOATS(erf, verf(x))
+FLOATS(tan, vtan(x))
+FLOATS(asin, vasin(x))
+FLOATS(acos, vacos(x))
+FLOATS(atan, vatan(x))
+FLOATS(sinh, vsinh(x))
+FLOATS(cosh, vcosh(x))
+FLOATS(asinh, vasinh(x))
+FLOATS(acosh, vacosh(x))
+FLOATS(atanh, vatanh(x))
+FLOATS(sinc, vsinc(x))
+FLOATS(exp2, vexp2(x))
+FLOATS(log2, vlog2(x))
+FLOATS(log10, vlog10(x))
+FLOATS(erfc, verfc(x))
+FLOATS(erfinv, verfinv(x))
+FLOATS(lgamma, vlgamma(x))
+FLOATS(digamma, vdigamma(x))
 FLOATS(floor, vfloor(x))
 FLOATS(ceil, vceil(x))
 FLOATS(round, vround(x))
@@ -79,6 +97,7 @@ INTEGERS(clamp, x < p0 ? p0 : x > p1 ? p1 : x)
 PREDICATE(isnan, x != x)
 PREDICATE(isinf, __builtin_fabs(x) == __builtin_inf())
 PREDICATE(isfinite, __builtin_fabs(x) < __builtin_inf())
+PREDICATE(signbit, __builtin_signbit(x) != 0)
 
 template <class T> static T integer_bound(double p) {  // a constant of clamp, infinity meaning none
   constexpr T low = T(1) << (sizeof(T) * 8 - 1), high = ~low;

@@ -257,7 +257,14 @@ void gather_along(const GatherAlong& a) {
   }
 }
 
-template <class T, bool kAdd> static void scatter_along_of(const ScatterAlong& a) {
+template <ScatterOp op, class A> LAMELLA_INLINE A joined(A a, A b) {
+  if constexpr (op == ScatterOp::add) return A(a + b);
+  else if constexpr (op == ScatterOp::prod) return A(a * b);
+  else if constexpr (op == ScatterOp::max) return a > b || a != a ? a : b;
+  else return a < b || a != a ? a : b;
+}
+
+template <class T, ScatterOp op> static void scatter_along_of(const ScatterAlong& a) {
   auto* y = static_cast<const T*>(a.y);
   auto* x = static_cast<T*>(a.x);
   int64_t cols = a.inner < 2 * kColumns ? a.inner : kColumns, blocks = (a.inner + cols - 1) / cols;
@@ -266,8 +273,8 @@ template <class T, bool kAdd> static void scatter_along_of(const ScatterAlong& a
       int64_t o = t / blocks, c = t % blocks * cols, end = c + cols < a.inner ? c + cols : a.inner;
       T* block = x + o * a.n * a.inner;
       auto write = [](T& to, T v) __attribute__((always_inline)) {
-        if constexpr (kAdd) to = down<T>(acc_t<T>(up(to) + up(v)));
-        else to = v;
+        if constexpr (op == ScatterOp::put) to = v;
+        else to = down<T>(joined<op>(acc_t<T>(up(to)), acc_t<T>(up(v))));
       };
       if (a.inner == 1) {
         for (int64_t j = o * a.m; j < (o + 1) * a.m; ++j) write(block[a.index[j]], y[j]);
@@ -282,24 +289,37 @@ template <class T, bool kAdd> static void scatter_along_of(const ScatterAlong& a
   });
 }
 
+// Sums and products of integers are unsigned: overflow wraps.
+template <ScatterOp op> static void scatter_along_as(const ScatterAlong& a) {
+  constexpr bool ordered = op == ScatterOp::max || op == ScatterOp::min;
+  switch (a.dtype) {
+    case DType::f64: return scatter_along_of<double, op>(a);
+    case DType::f32: return scatter_along_of<float, op>(a);
+    case DType::f16: return scatter_along_of<f16, op>(a);
+    case DType::bf16: return scatter_along_of<bf16, op>(a);
+    case DType::i64: if constexpr (ordered) return scatter_along_of<int64_t, op>(a); else return scatter_along_of<uint64_t, op>(a);
+    case DType::i32: if constexpr (ordered) return scatter_along_of<int32_t, op>(a); else return scatter_along_of<uint32_t, op>(a);
+    case DType::i16: if constexpr (ordered) return scatter_along_of<int16_t, op>(a); else return scatter_along_of<uint16_t, op>(a);
+    case DType::i8: if constexpr (ordered) return scatter_along_of<int8_t, op>(a); [[fallthrough]];
+    case DType::u8: return scatter_along_of<uint8_t, op>(a);
+    case DType::b8: return scatter_along_of<bool, op>(a);
+  }
+}
+
 void scatter_along(const ScatterAlong& a) {
   if (a.m == 0 || a.inner == 0) return;
-  if (!a.add) switch (size_of(a.dtype)) {
-    case 1: return scatter_along_of<uint8_t, false>(a);
-    case 2: return scatter_along_of<uint16_t, false>(a);
-    case 4: return scatter_along_of<uint32_t, false>(a);
-    default: return scatter_along_of<uint64_t, false>(a);
-  }
-  switch (a.dtype) {
-    case DType::f64: return scatter_along_of<double, true>(a);
-    case DType::f32: return scatter_along_of<float, true>(a);
-    case DType::f16: return scatter_along_of<f16, true>(a);
-    case DType::bf16: return scatter_along_of<bf16, true>(a);
-    case DType::i64: return scatter_along_of<uint64_t, true>(a);
-    case DType::i32: return scatter_along_of<uint32_t, true>(a);
-    case DType::i16: return scatter_along_of<uint16_t, true>(a);
-    case DType::i8: case DType::u8: return scatter_along_of<uint8_t, true>(a);
-    case DType::b8: return scatter_along_of<bool, true>(a);
+  switch (a.op) {
+    case ScatterOp::put:
+      switch (size_of(a.dtype)) {
+        case 1: return scatter_along_of<uint8_t, ScatterOp::put>(a);
+        case 2: return scatter_along_of<uint16_t, ScatterOp::put>(a);
+        case 4: return scatter_along_of<uint32_t, ScatterOp::put>(a);
+        default: return scatter_along_of<uint64_t, ScatterOp::put>(a);
+      }
+    case ScatterOp::add: return scatter_along_as<ScatterOp::add>(a);
+    case ScatterOp::prod: return scatter_along_as<ScatterOp::prod>(a);
+    case ScatterOp::max: return scatter_along_as<ScatterOp::max>(a);
+    case ScatterOp::min: return scatter_along_as<ScatterOp::min>(a);
   }
 }
 

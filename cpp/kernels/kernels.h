@@ -26,16 +26,19 @@ template <int N> struct Loop {
 // Any dtype: neg, abs, sign, square, relu, clamp. Predicates (isnan ..) write bool. All others are floating only.
 #define LAMELLA_UNARY_OPS(U)                                                                                     \
   U(neg) U(abs) U(sign) U(square) U(exp) U(expm1) U(log) U(log1p) U(sqrt) U(rsqrt) U(reciprocal) U(sin) U(cos)   \
-  U(tanh) U(erf) U(floor) U(ceil) U(round) U(trunc) U(sigmoid) U(logsigmoid) U(softplus) U(relu) U(silu) U(gelu) \
+  U(tanh) U(erf) U(tan) U(asin) U(acos) U(atan) U(sinh) U(cosh) U(asinh) U(acosh) U(atanh) U(sinc) U(exp2)       \
+  U(log2) U(log10) U(erfc) U(erfinv) U(lgamma) U(digamma)                                                        \
+  U(floor) U(ceil) U(round) U(trunc) U(sigmoid) U(logsigmoid) U(softplus) U(relu) U(silu) U(gelu)                \
   U(gelu_tanh) U(leaky_relu) U(elu) U(celu) U(selu) U(mish) U(hardtanh) U(hardsigmoid) U(hardswish) U(softsign)  \
   U(tanhshrink) U(softshrink) U(hardshrink) U(threshold) U(clamp)                                                \
-  U(isnan) U(isinf) U(isfinite) U(logical_not)
+  U(isnan) U(isinf) U(isfinite) U(signbit) U(logical_not)
 // Comparisons and logic write bool. x_bwd(s, dy) is dy times the derivative of x, where s is the input of x, or its
 // output for relu, tanh, sigmoid (as each says in ops/elementwise.py); shrink_bwd is that of both shrinks.
 #define LAMELLA_BINARY_OPS(B)                                                                                       \
   B(add) B(sub) B(mul) B(div) B(floor_divide) B(remainder) B(pow) B(maximum) B(minimum) B(atan2)                    \
+  B(fmod) B(hypot) B(copysign) B(logaddexp) B(xlogy) B(fmax) B(fmin)                                                \
   B(eq) B(ne) B(lt) B(le) B(gt) B(ge) B(logical_and) B(logical_or) B(logical_xor)                                   \
-  B(bitwise_and) B(bitwise_or) B(bitwise_xor)                                                                       \
+  B(bitwise_and) B(bitwise_or) B(bitwise_xor) B(bitwise_left_shift) B(bitwise_right_shift) B(gcd)               \
   B(relu_bwd) B(tanh_bwd) B(sigmoid_bwd) B(logsigmoid_bwd) B(softplus_bwd) B(silu_bwd) B(gelu_bwd) B(gelu_tanh_bwd) \
   B(leaky_relu_bwd) B(elu_bwd) B(celu_bwd) B(selu_bwd) B(mish_bwd) B(hardtanh_bwd) B(hardsigmoid_bwd)               \
   B(hardswish_bwd) B(softsign_bwd) B(tanhshrink_bwd) B(shrink_bwd) B(threshold_bwd) B(clamp_bwd)
@@ -77,8 +80,11 @@ struct Reduce { ReduceOp op; DType from, to; const void* x; void* y; Loop<2> kep
 // mean and m2 (sum of squared deviations from the mean, two passes per block, merged in fixed order), both contiguous
 // over `kept`, float32 (float64 for float64); either may be null. `over` is not empty.
 struct Moments { DType dtype; const void* x; void *mean, *m2; Loop<2> kept, over; };
-// y = running sum along the middle of x (outer, n, inner), contiguous.
-struct Cumsum { DType dtype; const void* x; void* y; int64_t outer, n, inner; };
+// y = the running sum, product, maximum, minimum or log of the sum of exponentials along the middle of x (outer, n, inner),
+// contiguous. logsumexp is for floats. index, of maximum and minimum alone: where the extreme stands (of equal ones the
+// last; the first NaN stays). Float sums and products run in float64.
+enum class ScanOp : int { sum, prod, max, min, logsumexp };
+struct Scan { ScanOp op; DType dtype; const void* x; void* y; int64_t* index; int64_t outer, n, inner; };
 
 // ---- gemm ----------------------------------------------------------------------------------------------------------
 enum class Act : int { none, relu, gelu, gelu_tanh, silu, sigmoid, tanh };
@@ -293,8 +299,10 @@ struct ScatterAddRows {
 };
 // y (outer, m, inner) = x (outer, n, inner) at index (outer, m, inner) along the middle. size: bytes of an element.
 struct GatherAlong { int size; int64_t outer, n, m, inner; const int64_t* index; const void* x; void* y; };
-// x (outer, n, inner) at index (outer, m, inner) along the middle gets y, or y is added to it (`add`), in order of m.
-struct ScatterAlong { DType dtype; bool add; int64_t outer, n, m, inner; const int64_t* index; const void* y; void* x; };
+// x (outer, n, inner) at index (outer, m, inner) along the middle gets y, or is joined with it by `op`, in order of m. NaN
+// passes through max and min.
+enum class ScatterOp : int { put, add, prod, max, min };
+struct ScatterAlong { DType dtype; ScatterOp op; int64_t outer, n, m, inner; const int64_t* index; const void* y; void* x; };
 // Positions of the true elements of mask (n), in order; how many in *found. index may be null (count only).
 struct NonZero { int64_t n; const bool* mask; int64_t* index; int64_t* found; };
 // Of bag b, the t in [start[b], start[b + 1]), and rows of x (.., width):
@@ -391,7 +399,7 @@ struct MeasureTriad { int64_t n; float* a; const float *b, *c; float s; };
 #define LAMELLA_KERNELS(K)                                                                                          \
   K(unary, Unary) K(binary, Binary) K(where, Where) K(cast, Cast) K(fill, Fill)                                     \
   K(gate_fwd, GateFwd) K(gate_bwd, GateBwd)                                                                         \
-  K(reduce, Reduce) K(moments, Moments) K(cumsum, Cumsum)                                                           \
+  K(reduce, Reduce) K(moments, Moments) K(scan, Scan)                                                                 \
   K(gemm, Gemm) K(gemm_int8, GemmInt8)                                                                              \
   K(conv_fwd, ConvFwd) K(conv_bwd_input, ConvBwdInput) K(conv_bwd_weight, ConvBwdWeight)                            \
   K(max_pool_fwd, MaxPoolFwd) K(max_pool_bwd, MaxPoolBwd) K(avg_pool_fwd, AvgPoolFwd) K(avg_pool_bwd, AvgPoolBwd)   \

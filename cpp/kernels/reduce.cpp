@@ -420,39 +420,5 @@ template <class A> static void write_moments(const Moments& a) {
 
 void moments(const Moments& a) { a.dtype == DType::f64 ? write_moments<double>(a) : write_moments<float>(a); }
 
-// ---- cumsum ---------------------------------------------------------------------------------------------------------
-// Running sums in S, columns of `inner` side by side.
-template <class A, class S> static void scan(const Cumsum& c) {
-  const Port x = port(c.dtype, c.x), y = port(c.dtype, c.y);
-  const int64_t strips = (c.inner + kCols - 1) / kCols;
-  parallel_blocks(c.outer * strips, kGrain / (c.n * (c.inner < kCols ? c.inner : kCols) + 16) + 1,
-                  [&](int64_t t, int64_t end) {
-    A buffer[kCols];
-    S sums[kCols];
-    for (; t < end; ++t) {
-      const int64_t o = t / strips, begin = t % strips * kCols;
-      const int64_t cols = c.inner - begin < kCols ? c.inner - begin : kCols;
-      for (int64_t i = 0; i < cols; ++i) sums[i] = 0;
-      const int64_t base = o * c.n * c.inner + begin, step = c.inner == 1 ? kCols : 1;
-      for (int64_t j = 0; j < c.n; j += step) {  // a stretch of a single column, or one row of many
-        const int64_t n = c.inner == 1 ? (c.n - j < kCols ? c.n - j : kCols) : cols, at = base + j * c.inner;
-        x.gather(x.data + at * x.size, 1, buffer, n);
-        if (c.inner == 1) for (int64_t i = 0; i < n; ++i) buffer[i] = A(sums[0] += S(buffer[i]));
-        else for (int64_t i = 0; i < n; ++i) buffer[i] = A(sums[i] += S(buffer[i]));
-        y.scatter(buffer, y.data + at * y.size, 1, n);
-      }
-    }
-  });
-}
-
-void cumsum(const Cumsum& c) {
-  switch (wide_of(c.dtype)) {
-    case wide_f32: return scan<float, double>(c);
-    case wide_f64: return scan<double, double>(c);
-    case wide_i32: return scan<int32_t, int64_t>(c);
-    default: return scan<int64_t, int64_t>(c);
-  }
-}
-
 }  // namespace LAMELLA_ISA
 }  // namespace lamella

@@ -29,7 +29,7 @@ BinaryOp binary_op(const std::string& name) {
 static bool is_weak(const Operand& a) { return !a.is_array() || a.array->shape.n == 0; }
 static DType dtype_of_operand(const Operand& a) {
   return a.kind == Operand::array_kind ? a.array->dtype
-         : a.kind == Operand::float_kind ? DType::f32
+         : a.kind == Operand::float_kind ? default_dtype
          : a.kind == Operand::int_kind   ? DType::i64
                                          : DType::b8;
 }
@@ -56,22 +56,24 @@ static bool is_rounding(UnaryOp op) { return op >= UnaryOp::floor && op <= Unary
 // The dtype that the op is computed in.
 static DType compute_type(BinaryOp op, const Operand& a, const Operand& b) {
   DType t = result_type(a, b);
-  if ((op == BinaryOp::div || op == BinaryOp::atan2) && !is_floating(t)) return DType::f32;
-  if (op >= BinaryOp::bitwise_and && op <= BinaryOp::bitwise_xor)
+  if ((op == BinaryOp::div || op == BinaryOp::atan2 || (op >= BinaryOp::hypot && op <= BinaryOp::xlogy)) && !is_floating(t))
+    return default_dtype;
+  if (op >= BinaryOp::bitwise_and && op <= BinaryOp::gcd)
     check<TypeError>(!is_floating(t), "[", name_of(op), "] operands must be integers or bool, got ", name_of(t));
   if (op >= BinaryOp::relu_bwd)
     check<TypeError>(is_floating(t), "[", name_of(op), "] operands must be floating, got ", name_of(t));
   if (t == DType::b8) {
     check<TypeError>(op != BinaryOp::sub,
                      "[sub] operands must not both be bool, got bool and bool; use logical_xor or the ^ operator");
-    check<TypeError>(op != BinaryOp::floor_divide && op != BinaryOp::remainder && op != BinaryOp::pow, "[", name_of(op),
+    check<TypeError>(op != BinaryOp::floor_divide && op != BinaryOp::remainder && op != BinaryOp::pow && op != BinaryOp::fmod &&
+                         op < BinaryOp::bitwise_left_shift, "[", name_of(op),
                      "] operands must be numbers, got bool and bool");
   }
   return t;
 }
 
 static void check_divisor(BinaryOp op, DType t, const Operand& b) {
-  if ((op != BinaryOp::floor_divide && op != BinaryOp::remainder) || is_floating(t)) return;
+  if ((op != BinaryOp::floor_divide && op != BinaryOp::remainder && op != BinaryOp::fmod) || is_floating(t)) return;
   bool zero = b.is_array() ? scalar_bool(reduce(ReduceOp::any, binary(BinaryOp::eq, b, 0), {}, false)) : b.i == 0;
   check(!zero, "[", name_of(op), "] divisor must not be zero for integers");
 }
@@ -180,15 +182,16 @@ static void run_unary(UnaryOp op, const Array& x, Array& y, double p0, double p1
 Array unary(UnaryOp op, const Array& x, double p0, double p1) {
   const bool integer = !is_floating(x.dtype);
   if (integer && !is_predicate(op)) {
-    if (!takes_integers(op) && !is_rounding(op)) return unary(op, cast(x, DType::f32), p0, p1);
+    if (!takes_integers(op) && !is_rounding(op)) return unary(op, cast(x, default_dtype), p0, p1);
     check_unary(op, x.dtype);
     if (is_rounding(op)) return copy(x);
   }
-  if (integer && is_predicate(op) && op != UnaryOp::logical_not) {  // integers are finite
+  if (integer && is_predicate(op) && op < UnaryOp::signbit) {  // integers are finite
     Array y = empty(x.shape, DType::b8);
     fill_(y, int64_t(op == UnaryOp::isfinite));
     return y;
   }
+  if (integer && op == UnaryOp::signbit) return binary(BinaryOp::lt, x, 0);
   Array y = empty_in_layout(x.shape, is_predicate(op) ? DType::b8 : x.dtype, &x, nullptr);
   run_unary(op, x, y, p0, p1);
   return y;

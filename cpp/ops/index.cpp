@@ -163,8 +163,8 @@ Array gather(const Array& x, int64_t dim, const Array& index) {
   return y;
 }
 
-void scatter_(Array& x, int64_t dim, const Array& index, const Array& y, bool add) {
-  const char* op = add ? "scatter_add" : "scatter";
+void scatter_(Array& x, int64_t dim, const Array& index, const Array& y, ScatterOp how) {
+  const char* op = how == ScatterOp::put ? "scatter" : how == ScatterOp::add ? "scatter_add" : "scatter_reduce";
   int d = normalize_dim(op, dim, x.ndim());
   check_along(op, "input", index.shape, x.shape, d);
   check_along(op, "src", index.shape, y.shape, -1);
@@ -176,7 +176,7 @@ void scatter_(Array& x, int64_t dim, const Array& index, const Array& y, bool ad
   Split s(part.shape, d);
   on_contiguous(part, [&](Array& to) {
     kernels().scatter_along(
-        {x.dtype, add, s.outer, s.n, index.shape[d], s.inner, i.data<int64_t>(), from.data(), to.data()});
+        {x.dtype, how, s.outer, s.n, index.shape[d], s.inner, i.data<int64_t>(), from.data(), to.data()});
   });
 }
 

@@ -71,25 +71,33 @@ Array multinomial(const Array& weights, int64_t count, bool replacement, Generat
                     " without replacement, got ", count);
   Array y = empty(w.ndim() == 2 ? Shape{rows, count} : Shape{count}, DType::i64);
   Uniforms u(g);
-  std::vector<double> left(static_cast<size_t>(n)), sums(static_cast<size_t>(n));
+  std::vector<double> sums(static_cast<size_t>(n));
+  std::vector<std::pair<double, int64_t>> arrivals;
   for (int64_t r = 0; r < rows; ++r) {
     const double* row = w.data<double>() + r * n;
     for (int64_t i = 0; i < n; ++i) {
       check<ValueError>(row[i] >= 0 && std::isfinite(row[i]), "[multinomial] weights must be finite and not negative, got ",
                         row[i], " at position ", i);
-      left[size_t(i)] = row[i];
     }
-    for (int64_t k = 0; k < count; ++k) {
-      if (k == 0 || !replacement) {
-        double total = 0;
-        for (int64_t i = 0; i < n; ++i) sums[size_t(i)] = total += left[size_t(i)];
-        check<ValueError>(total > 0, "[multinomial] weights must leave at least ", count, " indices to draw, got ", k);
+    int64_t* out = y.data<int64_t>() + r * count;
+    if (!replacement) {  // exponential arrivals at these rates come in the order of draws without replacement
+      arrivals.clear();
+      for (int64_t i = 0; i < n; ++i) {
+        const double e = -std::log1p(-u.next());
+        if (row[i] > 0) arrivals.emplace_back(e / row[i], i);
       }
-      double x = u.next() * sums.back();
-      auto it = std::upper_bound(sums.begin(), sums.end(), x);
-      int64_t i = std::min<int64_t>(it - sums.begin(), n - 1);
-      y.data<int64_t>()[r * count + k] = i;
-      if (!replacement) left[size_t(i)] = 0;
+      check<ValueError>(int64_t(arrivals.size()) >= count, "[multinomial] weights must leave at least ", count,
+                        " indices to draw, got ", arrivals.size());
+      std::partial_sort(arrivals.begin(), arrivals.begin() + count, arrivals.end());
+      for (int64_t k = 0; k < count; ++k) out[k] = arrivals[size_t(k)].second;
+      continue;
+    }
+    double total = 0;
+    for (int64_t i = 0; i < n; ++i) sums[size_t(i)] = total += row[i];
+    check<ValueError>(total > 0, "[multinomial] weights must leave at least 1 index to draw, got 0");
+    for (int64_t k = 0; k < count; ++k) {
+      const auto it = std::upper_bound(sums.begin(), sums.end(), u.next() * total);
+      out[k] = std::min<int64_t>(it - sums.begin(), n - 1);
     }
   }
   return y;

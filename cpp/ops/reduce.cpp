@@ -114,15 +114,20 @@ VarMean var(const Array& x, const Dims& axes, double correction, bool keepdim) {
   return {cast(r.var, x.dtype), cast(r.mean, x.dtype)};
 }
 
-Array cumsum(const Array& input, int64_t dim, std::optional<DType> dtype) {
-  const DType t = dtype ? *dtype : is_floating(input.dtype) ? input.dtype : DType::i64;
+Scanned scan(ScanOp op, const Array& input, int64_t dim, std::optional<DType> dtype) {
+  static const char* const names[] = {"cumsum", "cumprod", "cummax", "cummin", "logcumsumexp"};
+  const char* name = names[int(op)];
+  const bool extreme = op == ScanOp::max || op == ScanOp::min, integer = !is_floating(input.dtype);
+  check<TypeError>(op != ScanOp::logsumexp || !integer, "[", name, "] input must be floating, got ", name_of(input.dtype));
+  const DType t = dtype ? *dtype : integer && !extreme ? DType::i64 : input.dtype;
   const Array x = contiguous(cast(input, t));
-  const int d = normalize_dim("cumsum", dim, x.shape.n ? x.shape.n : 1);
-  Array y = empty(x.shape, t);
+  const int d = normalize_dim(name, dim, x.shape.n ? x.shape.n : 1);
+  Scanned y{empty(x.shape, t), extreme ? empty(x.shape, DType::i64) : Array()};
   int64_t outer = 1, inner = 1;
   for (int i = 0; i < x.shape.n; ++i) if (i < d) outer *= x.shape.v[i]; else if (i > d) inner *= x.shape.v[i];
   const int64_t n = x.shape.n ? x.shape.v[d] : 1;
-  if (x.numel() > 0) kernels().cumsum({t, x.bytes(), y.bytes(), outer, n, inner});
+  int64_t* index = extreme ? y.index.data<int64_t>() : nullptr;
+  if (x.numel() > 0) kernels().scan({op, t, x.bytes(), y.values.bytes(), index, outer, n, inner});
   return y;
 }
 

@@ -16,7 +16,10 @@ struct VarMean { Array var, mean; };
 // The sum of squared deviations over (count - correction), NaN where that is not positive.
 VarMean var(const Array& x, const Dims& axes, double correction, bool keepdim);
 
-Array cumsum(const Array& x, int64_t dim, std::optional<DType> dtype = {});
+// Running sum, product, extreme or log of the sum of exponentials along dim; sums and products of integers give int64.
+// index: of extremes alone.
+struct Scanned { Array values, index; };
+Scanned scan(ScanOp op, const Array& x, int64_t dim, std::optional<DType> dtype = {});
 Array sum_to(const Array& x, const Shape& shape);  // sums over what was broadcast from `shape` to x's
 bool scalar_bool(const Array& x);                   // the value of a one-element bool array
 

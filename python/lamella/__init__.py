@@ -6,6 +6,8 @@
 >>> (x * x).sum().backward()
 """
 
+import builtins
+
 from . import _core, autograd, ops
 from ._core import (
     bfloat16,
@@ -25,11 +27,16 @@ from .autograd import (
     enable_grad,
     grad,
     inference_mode,
+    is_anomaly_enabled,
     is_grad_enabled,
+    is_inference_mode_enabled,
     no_grad,
     set_grad_enabled,
 )
-from .tensor import Parameter, Tensor, device
+from .dtypes import can_cast, finfo, iinfo, promote_types, result_type
+from .printing import set_printoptions
+from .device import device
+from .tensor import Parameter, Tensor
 from .ops import *  # noqa: I001  after the module tensor: lamella.tensor is the function
 
 double, float, half, long, int, short = float64, float32, float16, int64, int32, int16
@@ -50,12 +57,62 @@ def kernels():
     return _core.kernel_names()
 
 
+def numel(input):
+    """How many elements there are."""
+    return input.numel()
+
+
+def is_floating_point(input):
+    """Whether the dtype is floating."""
+    return input.dtype.is_floating_point
+
+
+def is_complex(input):
+    """False: there are no complex dtypes."""
+    return False
+
+
+def is_signed(input):
+    """Whether the dtype holds negative numbers."""
+    return input.dtype.is_signed
+
+
+def is_nonzero(input):
+    """Whether the only element is not zero."""
+    return builtins.bool(input)
+
+
+def is_same_size(input, other):
+    """Whether both have the same shape."""
+    return input.shape == other.shape
+
+
+def get_default_device():
+    """Where new Tensors lie."""
+    return device("cpu")
+
+
+def set_default_device(device):
+    """Where new Tensors lie: the CPU in this build. RuntimeError for another device."""
+    if device is not None and str(device) not in ("cpu", "cpu:0"):
+        raise RuntimeError(f"[set_default_device] device must be available in this build (cpu), got {device}")
+
+
+def use_deterministic_algorithms(mode, *, warn_only=False):
+    """Changes nothing: results are deterministic always."""
+
+
+def are_deterministic_algorithms_enabled():
+    """True."""
+    return True
+
+
 def is_tensor(x):
     """Whether x is a Tensor."""
     return isinstance(x, Tensor)
 
 
-_LAZY = ("cli", "data", "models", "nn", "optim", "serialize", "testing", "train")
+_LAZY = ("cli", "data", "linalg", "models", "nn", "optim", "random", "serialize", "testing", "train", "utils")
 
 
 def __getattr__(name):

@@ -8,6 +8,7 @@ functions of lamella.ops under the same name, attached at the end of this file.
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -15,35 +16,12 @@ import numpy as np
 
 from . import _core, ops
 from .autograd import backward
+from .device import device
+from .methods import attach_methods
+from .numpy_protocol import array_function, array_ufunc
+from .printing import text_of
 
 __all__ = ["Parameter", "Tensor", "device"]
-
-
-class device:
-    """Where tensors lie: `device("cpu")`; `device("cuda", 0)` or `device("cuda:0")` name a GPU."""
-
-    __slots__ = ("index", "type")
-
-    def __init__(self, type: Any, index: int | None = None) -> None:
-        if isinstance(type, device):
-            type, index = type.type, type.index
-        name, _, number = str(type).partition(":")
-        if name not in ("cpu", "cuda") or (number and not number.isdigit()):
-            raise RuntimeError(f"[device] type must be 'cpu' or 'cuda', with ':index' or not, got {type!r}")
-        self.type = name
-        self.index = int(number) if number else index
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, device) and (self.type, self.index or 0) == (other.type, other.index or 0)
-
-    def __hash__(self) -> int:
-        return hash((self.type, self.index or 0))
-
-    def __str__(self) -> str:
-        return self.type if self.index is None else f"{self.type}:{self.index}"
-
-    def __repr__(self) -> str:
-        return f"device(type={self.type!r})" if self.index is None else f"device(type={self.type!r}, index={self.index})"
 
 
 class RemovableHandle:
@@ -64,12 +42,14 @@ class Tensor(_core.TensorBase):
 
     __slots__ = ()
     __array_priority__ = 1000
-    __array_ufunc__ = None  # so that ndarray * tensor is ours
+    __array_ufunc__ = array_ufunc
+    __array_function__ = array_function
 
     # ---- gradients -----------------------------------------------------------------------------------------------
-    def backward(self, gradient=None, retain_graph=None, create_graph=False):
-        """Adds the gradient of this tensor (weighted by `gradient`; 1 for a scalar) to `.grad` of every leaf."""
-        backward((self,), (gradient,), retain_graph, create_graph)
+    def backward(self, gradient=None, retain_graph=None, create_graph=False, inputs=None):
+        """Adds the gradient of this tensor (weighted by `gradient`; 1 for a scalar) to `.grad` of every leaf, or of
+        `inputs` alone."""
+        backward((self,), (gradient,), retain_graph, create_graph, inputs=inputs)
 
     def requires_grad_(self, requires_grad=True):
         """Sets `requires_grad` in place."""
@@ -81,6 +61,17 @@ class Tensor(_core.TensorBase):
         if not self.requires_grad:
             raise RuntimeError("[register_hook] tensor must require gradient, got one that does not")
         return RemovableHandle(self._hooks(), hook)
+
+    def register_post_accumulate_grad_hook(self, hook: Callable[[Any], None]) -> RemovableHandle:
+        """Calls `hook(tensor)` once backward has added the whole gradient to `.grad` of this leaf: a place to step an
+        optimiser and free the gradient at once."""
+        if not self.requires_grad or not self.is_leaf:
+            raise RuntimeError("[register_post_accumulate_grad_hook] tensor must be a leaf that requires gradient")
+        return RemovableHandle(self._post_hooks(), hook)
+
+    def detach_(self):
+        """Leaves the graph, in place."""
+        return self._become(self.detach())
 
     @property
     def data(self):
@@ -126,9 +117,69 @@ class Tensor(_core.TensorBase):
     def is_cuda(self):
         return self.device.type == "cuda"
 
+    mH, H = mT, T
+
+    is_cpu = property(lambda self: True)
+    is_sparse = is_quantized = is_meta = is_nested = is_mps = is_xpu = is_mkldnn = property(lambda self: False)
+    layout = property(lambda self: "strided")
+    names = property(lambda self: (None,) * self.ndim)
+    name = property(lambda self: None)
+
+    @property
+    def itemsize(self):
+        """Bytes per element."""
+        return self.dtype.itemsize
+
+    def get_device(self):
+        """The number of the GPU, -1 on the CPU."""
+        return -1
+
     def is_floating_point(self):
         """Whether the dtype is floating."""
         return self.dtype.is_floating_point
+
+    def is_complex(self):
+        """False: there are no complex dtypes."""
+        return False
+
+    def is_signed(self):
+        """Whether the dtype holds negative numbers."""
+        return self.dtype.is_signed
+
+    def is_inference(self):
+        """False: Tensors made in inference_mode are like others."""
+        return False
+
+    def is_nonzero(self):
+        """Whether the only element is not zero."""
+        return bool(self)
+
+    def is_same_size(self, other):
+        """Whether both have the same shape."""
+        return self.shape == other.shape
+
+    def is_set_to(self, other):
+        """Whether both are the same view of the same memory."""
+        return self.data_ptr() == other.data_ptr() and self.shape == other.shape and self.stride() == other.stride()
+
+    def is_pinned(self, device=None):
+        """False: there is no pinned memory on a CPU."""
+        return False
+
+    def pin_memory(self, device=None):
+        """This tensor: nothing is to be done on a CPU."""
+        return self
+
+    def share_memory_(self):
+        """This tensor: forked processes see its memory as it was."""
+        return self
+
+    is_shared = is_pinned
+
+    def dim_order(self):
+        """The dimensions by falling strides."""
+        strides = self.stride()
+        return tuple(sorted(range(self.ndim), key=lambda d: -strides[d]))
 
     # ---- conversion ----------------------------------------------------------------------------------------------
     def item(self):
@@ -146,6 +197,8 @@ class Tensor(_core.TensorBase):
         return _core.to_numpy(self)
 
     def __array__(self, dtype=None, copy=None):
+        if self.requires_grad:
+            raise RuntimeError("[numpy] tensor must not require gradient, got one that does: use detach().numpy()")
         x = self.detach()
         array = _core.to_numpy(ops.cast(x, _core.float32) if x.dtype is _core.bfloat16 else x)
         if dtype is not None and array.dtype != dtype:
@@ -229,20 +282,20 @@ class Tensor(_core.TensorBase):
     def bool(self):
         return self.to(_core.bool)
 
-    def new_tensor(self, data, dtype=None, requires_grad=False):
+    def new_tensor(self, data, dtype=None, device=None, requires_grad=False):
         return ops.tensor(data, dtype=dtype or self.dtype, requires_grad=requires_grad)
 
-    def new_empty(self, *size, dtype=None):
-        return ops.empty(*size, dtype=dtype or self.dtype)
+    def new_empty(self, *size, dtype=None, device=None, requires_grad=False):
+        return ops.empty(*size, dtype=dtype or self.dtype, requires_grad=requires_grad)
 
-    def new_zeros(self, *size, dtype=None):
-        return ops.zeros(*size, dtype=dtype or self.dtype)
+    def new_zeros(self, *size, dtype=None, device=None, requires_grad=False):
+        return ops.zeros(*size, dtype=dtype or self.dtype, requires_grad=requires_grad)
 
-    def new_ones(self, *size, dtype=None):
-        return ops.ones(*size, dtype=dtype or self.dtype)
+    def new_ones(self, *size, dtype=None, device=None, requires_grad=False):
+        return ops.ones(*size, dtype=dtype or self.dtype, requires_grad=requires_grad)
 
-    def new_full(self, size, fill_value, dtype=None):
-        return ops.full(size, fill_value, dtype=dtype or self.dtype)
+    def new_full(self, size, fill_value, dtype=None, device=None, requires_grad=False):
+        return ops.full(size, fill_value, dtype=dtype or self.dtype, requires_grad=requires_grad)
 
     # ---- Python's own protocols ----------------------------------------------------------------------------------
     def __bool__(self):
@@ -284,6 +337,48 @@ class Tensor(_core.TensorBase):
             return ops.logical_not(self)
         return self ^ -1
 
+    def __pos__(self):
+        return ops.positive(self)
+
+    def __reversed__(self):
+        return ops.flip(self, 0) if self.ndim else self
+
+    def __lshift__(self, other):
+        return _core.bitwise_left_shift(self, other)
+
+    def __rlshift__(self, other):
+        return _core.bitwise_left_shift(other, self)
+
+    def __rshift__(self, other):
+        return _core.bitwise_right_shift(self, other)
+
+    def __rrshift__(self, other):
+        return _core.bitwise_right_shift(other, self)
+
+    def __ifloordiv__(self, other):
+        return _core.floor_divide.inplace(self, other)
+
+    def __imod__(self, other):
+        return _core.remainder.inplace(self, other)
+
+    def __ipow__(self, other):
+        return _core.pow.inplace(self, other)
+
+    def __ilshift__(self, other):
+        return _core.bitwise_left_shift.inplace(self, other)
+
+    def __irshift__(self, other):
+        return _core.bitwise_right_shift.inplace(self, other)
+
+    def __iand__(self, other):
+        return (_core.logical_and if self.dtype is _core.bool else _core.bitwise_and).inplace(self, other)
+
+    def __ior__(self, other):
+        return (_core.logical_or if self.dtype is _core.bool else _core.bitwise_or).inplace(self, other)
+
+    def __ixor__(self, other):
+        return (_core.logical_xor if self.dtype is _core.bool else _core.bitwise_xor).inplace(self, other)
+
     __getitem__ = ops.getitem
     __setitem__ = ops.setitem
 
@@ -303,18 +398,7 @@ class Tensor(_core.TensorBase):
         return _rebuild, (type(self), bits, self.dtype, self.requires_grad)
 
     def __repr__(self):
-        array = np.asarray(self.detach())
-        body = np.array2string(array, separator=", ", prefix=" " * 7, precision=4, suppress_small=True)
-        notes = []
-        if self.dtype not in (ops.get_default_dtype(), _core.int64, _core.bool):
-            notes.append(f"dtype={self.dtype!r}")
-        if self.numel() == 0:
-            notes.append(f"size={self.shape}")
-        if self.grad_fn is not None:
-            notes.append(f"grad_fn={self.grad_fn!r}")
-        elif self.requires_grad:
-            notes.append("requires_grad=True")
-        return f"tensor({', '.join([body, *notes])})"
+        return text_of(self)
 
     def __format__(self, spec):
         return format(self.item(), spec) if self.ndim == 0 else object.__format__(self, spec)
@@ -328,18 +412,70 @@ class Tensor(_core.TensorBase):
         """self -= alpha * other."""
         return _core.sub.inplace(self, other if alpha == 1 else other * alpha)
 
-    def masked_fill_(self, mask, value):
-        """Writes `value` where `mask` is True."""
-        return _assign(self, ops.masked_fill(self.clone(), mask, value))
+    def div_(self, other, *, rounding_mode=None):
+        """self /= other, rounded towards zero ("trunc") or minus infinity ("floor") where wanted."""
+        if rounding_mode is None:
+            return _core.div.inplace(self, other)
+        return ops.copy_(self, ops.div(ops.clone(self), other, rounding_mode=rounding_mode))
 
     def clamp_(self, min=None, max=None):
-        """Limits every element to [min, max]."""
-        return _assign(self, ops.clamp(self.clone(), min, max))
+        """Limits every element to [min, max], in place."""
+        limits = (min, max)
+        if limits == (None, None) or not self.dtype.is_floating_point or any(isinstance(v, Tensor) for v in limits):
+            return ops.copy_(self, ops.clamp(ops.clone(self), min, max))
+        return _core.clamp.inplace(self, -math.inf if min is None else min, math.inf if max is None else max)
 
+    clip_ = clamp_
 
-def _assign(x, value):
-    """x becomes `value` (computed from a copy of x), history included."""
-    return ops.copy_(x, value)
+    def round_(self, *, decimals=0):
+        """`round`, written into this Tensor."""
+        return ops.copy_(self, ops.round(ops.clone(self), decimals=decimals)) if decimals else _core.round.inplace(self)
+
+    def fill_diagonal_(self, fill_value, wrap=False):
+        """Writes `fill_value` on the diagonal of a matrix (of equal sizes for more dimensions); `wrap`: of a tall matrix
+        again and again."""
+        if self.ndim < 2 or (self.ndim > 2 and len(set(self.shape)) > 1):
+            raise ValueError(f"[fill_diagonal_] tensor must be a matrix, or of equal sizes, got {tuple(self.shape)}")
+        step = self.shape[1] + 1 if self.ndim == 2 else sum(math.prod(self.shape[d + 1 :]) for d in range(self.ndim))
+        end = self.numel() if wrap or self.ndim > 2 else min(self.numel(), self.shape[1] ** 2)
+        mask = np.zeros(self.numel(), bool)
+        mask[:end:step] = True
+        return self.masked_fill_(_core.from_numpy(mask).reshape(self.shape), fill_value)
+
+    def apply_(self, callable):
+        """Replaces every element x by callable(x), one Python call each: slow. Not recorded."""
+        if self.requires_grad:
+            raise RuntimeError("[apply_] tensor must not require gradient, got one that does")
+        return ops.copy_(self, ops.tensor([callable(v) for v in self.reshape(-1).tolist()], dtype=self.dtype).reshape(self.shape))
+
+    def map_(self, tensor, callable):
+        """Replaces every element x by callable(x, y), y being that of `tensor`, one Python call each: slow. Not recorded."""
+        if self.requires_grad:
+            raise RuntimeError("[map_] tensor must not require gradient, got one that does")
+        x, y = ops.broadcast_tensors(self, tensor)
+        values = [callable(a, b) for a, b in zip(x.reshape(-1).tolist(), y.reshape(-1).tolist(), strict=True)]
+        return ops.copy_(self, ops.tensor(values, dtype=self.dtype).reshape(self.shape))
+
+    def resize_(self, *sizes):
+        """This shape, in place: the elements in memory order, new ones uninitialised. Not recorded."""
+        if self.requires_grad:
+            raise RuntimeError("[resize_] tensor must not require gradient, got one that does")
+        sizes = sizes[0] if len(sizes) == 1 and not isinstance(sizes[0], int) else sizes
+        n, have = math.prod(sizes), self.numel()
+        if n <= have and self._is_row_major():
+            return self._become(_core.reshape(_core.slice(_core.reshape(self.detach(), (-1,)), 0, 0, n, 1), sizes))
+        y = ops.empty(n, dtype=self.dtype)
+        _core.copy_(_core.slice(y, 0, 0, min(n, have), 1), _core.slice(_core.reshape(self.detach(), (-1,)), 0, 0, min(n, have), 1))
+        return self._become(_core.reshape(y, sizes))
+
+    def resize_as_(self, tensor):
+        """The shape of `tensor`, in place: see `resize_`."""
+        return self.resize_(tensor.shape)
+
+    def set_(self, source):
+        """Becomes the same elements as `source`, in place."""
+        self._set_array(source)
+        return self
 
 
 def _rebuild(cls, bits, dtype, requires_grad):
@@ -369,44 +505,4 @@ _core.set_tensor_class(Tensor, device("cpu"))
 _core.set_to_tensor(ops.as_tensor)
 _core.set_backward_ops(ops.sum_to_size, ops.cast)
 
-# ---- ops as methods ------------------------------------------------------------------------------------------------
-_METHODS = """
-abs neg sign square exp expm1 log log1p sqrt rsqrt reciprocal sin cos tanh erf floor ceil round trunc sigmoid relu
-isnan isinf isfinite logical_not add sub mul div floor_divide remainder pow maximum minimum atan2 eq ne lt le gt ge
-logical_and logical_or logical_xor bitwise_and bitwise_or bitwise_xor clamp lerp where masked_fill softmax log_softmax
-sum mean prod max min amax amin argmax argmin any all var std norm logsumexp cumsum
-matmul mm bmm mv dot addmm outer
-reshape view view_as reshape_as flatten ravel unflatten transpose swapaxes t permute movedim moveaxis expand expand_as
-broadcast_to sum_to_size unsqueeze squeeze diagonal clone contiguous is_contiguous copy_ fill_
-zero_
-gather scatter scatter_ scatter_add scatter_add_ index_select index_add index_add_ index_put index_put_
-take_along_dim masked_select nonzero sort argsort msort topk kthvalue median nanmedian unique unique_consecutive tril triu flip roll repeat_interleave
-split chunk unbind narrow repeat tile
-uniform_ normal_ bernoulli_ allclose
-""".split()
-_INPLACE = """
-mul div pow floor_divide remainder neg abs sign square exp log sqrt rsqrt reciprocal tanh sigmoid relu floor ceil round
-trunc logical_not logical_and logical_or logical_xor
-""".split()
-
-
-def _attach() -> None:
-    for name in _METHODS:
-        if hasattr(ops, name):
-            setattr(Tensor, name, getattr(ops, name))
-    for name in _INPLACE:
-        setattr(Tensor, name + "_", _inplace_method(name))
-
-
-def _inplace_method(name: str) -> Callable[..., Any]:
-    write = getattr(_core, name).inplace
-
-    def method(self, *args):
-        return write(self, *args)
-
-    method.__name__ = name + "_"
-    method.__doc__ = f"`{name}`, written into this tensor."
-    return method
-
-
-_attach()
+attach_methods(Tensor)

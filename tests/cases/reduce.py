@@ -106,7 +106,4 @@ CASES = [
          kernels=("moments",), dtypes=ALL_FLOATS, tol={"float32": 1e-5}),
     reduction("logsumexp", logsumexp, [S(A((3, 5)), 1), S(A((2, 3, 41)), (0, 2), True), S(A((9,), 500, 900, grad=False), 0)]),
     *(reduction(f"norm-{p}", norm(p), [s for s in SMALL[1:]], lambda x, *a, p=p, **k: lamella.norm(x, p, *a, **k)) for p in (1, 2, 3, math.inf)),
-    Case("cumsum", lamella.cumsum, lambda x, d: np.cumsum(x, d), [S(A((1,)), 0), S(A((17,)), 0), S(A((3, 1031)), 1),
-         S(A((40, 7)), 0), S(A((2, 5, 3)), -2), S(A((0,)), 0), S(A((3, 4, 700)), 1)], kernels=("cumsum",), dtypes=ALL_FLOATS,
-         tol=LONG, bad=[Bad(lambda: lamella.ones(3).cumsum(1), IndexError, "[cumsum]")]),
 ]

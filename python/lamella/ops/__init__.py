@@ -8,14 +8,21 @@ from .activation import *
 from .creation import *
 from .elementwise import *
 from .gate import *
+from .special import *
 from .gemm import *
 from .index import *
 from .index_bag import *
 from .join import *
 from .reduce import *
+from .scan import *
 from .view import *
 from .view import cast
 from .sort import *
+from .write import *
+from .shape import *
+from .products import *
+from .statistics import *
+from . import alias as _alias
 from .random import *
 from .recurrent import *
 from .conv import *

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import builtins
 import math
 from typing import Any
 
@@ -14,19 +15,27 @@ __all__ = [
     "arange",
     "as_tensor",
     "asarray",
+    "bartlett_window",
+    "blackman_window",
     "empty",
     "empty_like",
+    "empty_strided",
     "eye",
     "from_dlpack",
     "from_numpy",
+    "frombuffer",
     "full",
     "full_like",
     "get_default_dtype",
+    "hamming_window",
+    "hann_window",
     "linspace",
     "logspace",
     "meshgrid",
     "ones",
     "ones_like",
+    "range",
+    "scalar_tensor",
     "set_default_dtype",
     "tensor",
     "zeros",
@@ -47,6 +56,7 @@ def set_default_dtype(dtype: _core.dtype) -> None:
     if not isinstance(dtype, _core.dtype) or not dtype.is_floating_point:
         raise TypeError(f"[set_default_dtype] dtype must be a floating lamella dtype, got {dtype!r}")
     _default = dtype
+    _core.set_default_dtype(dtype)
 
 
 def _check_device(op: str, device: Any) -> None:
@@ -229,8 +239,11 @@ def linspace(start, end, steps, dtype=None, device=None, requires_grad=False):
     _check_device("linspace", device)
     if steps < 0:
         raise ValueError(f"[linspace] steps must not be negative, got {steps}")
-    values = np.linspace(start, end, steps)
-    return _finish(_core.cast(_core.from_numpy(values), dtype or _default), requires_grad)
+    start, end = float(start), float(end)
+    x = _core.arange(start, (end - start) / (steps - 1) if steps > 1 else 0.0, steps, _core.float64)
+    if steps > 1:
+        _core.fill_(_core.slice(x, 0, steps - 1, steps, 1), end)
+    return _finish(_core.cast(x, dtype or _default), requires_grad)
 
 
 def logspace(start, end, steps, base=10.0, dtype=None, device=None, requires_grad=False):
@@ -254,10 +267,74 @@ def meshgrid(*tensors, indexing="ij"):
     if indexing not in ("ij", "xy"):
         raise ValueError(f"[meshgrid] indexing must be 'ij' or 'xy', got {indexing!r}")
     n = len(tensors)
-    order = [1, 0, *range(2, n)] if indexing == "xy" and n > 1 else list(range(n))
+    order = [1, 0, *builtins.range(2, n)] if indexing == "xy" and n > 1 else list(builtins.range(n))
     shape = tuple(tensors[k].numel() for k in order)
     views = []
     for k, x in enumerate(tensors):
         place = order.index(k)
-        views.append(x.reshape([-1 if d == place else 1 for d in range(n)]).expand(shape))
+        views.append(x.reshape([-1 if d == place else 1 for d in builtins.range(n)]).expand(shape))
     return tuple(views)
+
+
+def scalar_tensor(s, dtype=None, device=None, requires_grad=False):
+    """A 0-d Tensor of a number, of the default dtype unless `dtype` is given."""
+    return full((), s, dtype or _default, device, requires_grad)
+
+
+def frombuffer(buffer, *, dtype, count=-1, offset=0, requires_grad=False):
+    """A vector of `count` elements (-1: all) on the memory of an object with the buffer protocol, `offset` bytes into it."""
+    name = "uint16" if dtype is _core.bfloat16 else dtype.name
+    x = _core.from_numpy(np.frombuffer(buffer, name, count, offset))
+    return _finish(x if x.dtype is dtype else _core.bitcast(x, dtype), requires_grad)
+
+
+def empty_strided(size, stride, dtype=None, device=None, requires_grad=False):
+    """An uninitialised tensor of this size and these strides."""
+    _check_device("empty_strided", device)
+    room = 1 + sum((n - 1) * s for n, s in zip(size, stride, strict=True)) if all(size) else 0
+    return _finish(_core.as_strided(_core.empty((room,), dtype or _default), tuple(size), tuple(stride), None), requires_grad)
+
+
+def range(start=0, end=None, step=1, dtype=None, device=None, requires_grad=False):
+    """start, start + step, ... up to `end`, which is included, of the default dtype: `arange` is what you want."""
+    _check_device("range", device)
+    if end is None:
+        start, end = 0, start
+    if step == 0 or (end - start) / step < 0:
+        raise ValueError(f"[range] step must lead from start to end, got {start}, {end}, {step}")
+    return _finish(_core.arange(float(start), float(step), int((end - start) / step) + 1, dtype or _default), requires_grad)
+
+
+# ---- windows: cosine sums over n points; periodic ones are one point longer, without the last --------------------------
+def _window(coefficients, n, periodic, dtype, requires_grad):
+    if n <= 1:
+        return ones(n, dtype=dtype, requires_grad=requires_grad)
+    t = 2 * math.pi * np.arange(n) / (n if periodic else n - 1)
+    w = np.zeros(n)
+    for k, a in enumerate(coefficients):
+        w = w + (-1) ** k * a * np.cos(k * t)
+    return _finish(_core.cast(_core.from_numpy(w), dtype or _default), requires_grad)
+
+
+def hann_window(window_length, periodic=True, *, dtype=None, device=None, requires_grad=False):
+    """(1 - cos(2 pi n / N)) / 2."""
+    return _window((0.5, 0.5), window_length, periodic, dtype, requires_grad)
+
+
+def hamming_window(window_length, periodic=True, alpha=0.54, beta=0.46, *, dtype=None, device=None, requires_grad=False):
+    """alpha - beta cos(2 pi n / N)."""
+    return _window((alpha, beta), window_length, periodic, dtype, requires_grad)
+
+
+def blackman_window(window_length, periodic=True, *, dtype=None, device=None, requires_grad=False):
+    """0.42 - 0.5 cos(2 pi n / N) + 0.08 cos(4 pi n / N)."""
+    return _window((0.42, 0.5, 0.08), window_length, periodic, dtype, requires_grad)
+
+
+def bartlett_window(window_length, periodic=True, *, dtype=None, device=None, requires_grad=False):
+    """1 - |2 n / N - 1|."""
+    if window_length <= 1:
+        return ones(window_length, dtype=dtype, requires_grad=requires_grad)
+    n = window_length if periodic else window_length - 1
+    w = 1 - np.abs(2 * np.arange(window_length) / n - 1)
+    return _finish(_core.cast(_core.from_numpy(w), dtype or _default), requires_grad)

@@ -257,6 +257,8 @@ def where_vjp(node, dy):
 
 def masked_fill(input, mask, value):
     """input, with `value` (a number or 0-d tensor) where mask is True."""
+    if isinstance(value, _core.TensorBase) and value.ndim:
+        raise ValueError(f"[masked_fill] value must be a number or 0-d, got shape {tuple(value.shape)}")
     dtype = input.dtype
     y = where(mask, value, input)
     return y if y.dtype is dtype else y.to(dtype)
@@ -271,13 +273,36 @@ def _clamp(node, dy):
 
 
 def clamp(input, min=None, max=None):
-    """input limited to [min, max]; numbers, Tensors or None (no limit). ValueError if both are None."""
+    """input limited to [min, max]; numbers, Tensors or None (no limit). ValueError if both are None.
+
+    Of limits that cross, max counts. The gradient goes to input where it lies within, else to the limit taken.
+    """
     if min is None and max is None:
         raise ValueError("[clamp] min and max must not both be None, got None and None")
     if isinstance(min, _core.TensorBase) or isinstance(max, _core.TensorBase):
-        y = input if min is None else maximum(input, min)
-        return y if max is None else minimum(y, max)
+        y = input.detach()
+        y = y if min is None else maximum(y, _plain(min))
+        y = y if max is None else minimum(y, _plain(max))
+        return record(y, clamp_vjp, (input, min, max), (input, min, max))
+    if not input.dtype.is_floating_point and (isinstance(min, float) or isinstance(max, float)):
+        input = input + 0.0
     return _clamp(input, -math.inf if min is None else min, math.inf if max is None else max)
+
+
+def _plain(x):
+    return x.detach() if isinstance(x, _core.TensorBase) else x
+
+
+def clamp_vjp(node, dy):
+    x, low, high = node.ctx
+    need_x, need_low, need_high = node.needs
+    low = -math.inf if low is None else low
+    high = math.inf if high is None else high
+    return (
+        where((x >= low) & (x <= high), dy, 0.0) if need_x else None,
+        where((x < low) & (low < high), dy, 0.0) if need_low else None,
+        where((x > high) | (high < low), dy, 0.0) if need_high else None,
+    )
 
 
 def lerp(input, end, weight):

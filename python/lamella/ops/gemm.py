@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import functools
 from typing import Any
 
 from .. import _core
@@ -86,7 +86,9 @@ def mv(input, vec):
 def dot(input, other):
     """Sum of the products of two vectors. ValueError for other shapes."""
     _want_dims("dot", input=(input, 1), other=(other, 1))
-    return matmul(input, other)
+    if input.shape[0] < 4096 or input.shape != other.shape or input.dtype is not other.dtype:
+        return matmul(input, other)
+    return (input * other).sum(dtype=input.dtype)  # a product of one row by one column uses no more than one core
 
 
 def outer(input, vec2):
@@ -180,11 +182,13 @@ def einsum(equation, *operands):
 
     Without "->" the output has the letters that occur once, in alphabetical order, after those of "...", which stands
     for broadcast leading dimensions. Pairs are contracted greedily, cheapest first. ValueError for a malformed equation
-    or sizes that differ.
+    or sizes that differ. Also as operands with lists of numbers for letters: einsum(a, [0, 1], b, [1, 2], [0, 2]).
     """
+    if not isinstance(equation, str):
+        equation, operands = _from_sublists((equation, *operands))
     if len(operands) == 1 and isinstance(operands[0], (list, tuple)):
         operands = tuple(operands[0])
-    terms, output, sizes = _parse(equation, operands)
+    terms, output, sizes = _parse(equation, tuple(tuple(x.shape) for x in operands))
     items = [_lone(*_diagonal(x, term)) for x, term in zip(operands, terms, strict=True)]
     while len(items) > 1:
         best = None
@@ -204,24 +208,33 @@ def einsum(equation, *operands):
     return y
 
 
-def _parse(equation: str, operands: Sequence[Any]) -> tuple[list[list[str]], list[str], dict[str, int]]:
+def _from_sublists(args):
+    """The equation of (operand, list, operand, list, ..., the output's list)."""
+    letters = lambda names: "".join("..." if n is ... else chr(ord("A") + n + 6 * (n > 25)) for n in names)  # noqa: E731
+    pairs = len(args) // 2
+    equation = ",".join(letters(args[2 * i + 1]) for i in range(pairs))
+    return (f"{equation}->{letters(args[-1])}" if len(args) % 2 else equation), args[0 : 2 * pairs : 2]
+
+
+@functools.lru_cache(maxsize=256)
+def _parse(equation: str, shapes: tuple[tuple[int, ...], ...]) -> tuple[list[list[str]], list[str], dict[str, int]]:
     """Letters of each operand and of the output ("..." as numbers from the right), and their sizes."""
     left, arrow, right = equation.replace(" ", "").partition("->")
     inputs = left.split(",")
-    if len(inputs) != len(operands):
-        raise ValueError(f"[einsum] equation must name {len(operands)} operands, got {equation!r}")
+    if len(inputs) != len(shapes):
+        raise ValueError(f"[einsum] equation must name {len(shapes)} operands, got {equation!r}")
     letters = equation.replace(" ", "").replace("->", "").replace(",", "").replace("...", "")
     if not all(c.isalpha() for c in letters):
         raise ValueError(f"[einsum] equation must hold letters, commas, '...' and '->', got {equation!r}")
     wide, terms, sizes = 0, [], {}
-    for x, text in zip(operands, inputs, strict=True):
+    for shape, text in zip(shapes, inputs, strict=True):
         before, dots, after = text.partition("...")
-        extra = x.ndim - len(before) - len(after)
+        extra = len(shape) - len(before) - len(after)
         if extra < 0 or (extra and not dots) or "..." in after:
-            raise ValueError(f"[einsum] term {text!r} must have one letter per dimension, got shape {tuple(x.shape)}")
+            raise ValueError(f"[einsum] term {text!r} must have one letter per dimension, got shape {shape}")
         wide = max(wide, extra)
         term = [*before, *(str(extra - i) for i in range(extra)), *after]
-        for c, n in zip(term, x.shape, strict=True):
+        for c, n in zip(term, shape, strict=True):
             if sizes.setdefault(c, n) == 1 and c.isdigit():
                 sizes[c] = n
             if n != sizes[c] and not (n == 1 and c.isdigit()):

@@ -288,13 +288,22 @@ def _any_negative(indices, n):
     return indices.numel() > 0 and -n <= int(indices.min()) < 0
 
 
-def scatter(input, dim, index, src):
-    """A copy of `input` with y[index[i][j]][j] = src[i][j] for dim 0, and so on; src may be a number. The last wins."""
-    return scatter_(_copy_for(input, src), dim, index, src)
+def scatter(input, dim, index, src=None, *, value=None, reduce=None):
+    """A copy of `input` with y[index[i][j]][j] = src[i][j] for dim 0, and so on; src may be a number (also: value). The last
+    wins; with reduce "add" or "multiply" src is joined with what is there instead."""
+    return scatter_(_copy_for(input, src), dim, index, src, value=value, reduce=reduce)
 
 
-def scatter_(input, dim, index, src):
+def scatter_(input, dim, index, src=None, *, value=None, reduce=None):
     """`scatter` in place."""
+    src = value if src is None else src
+    if reduce is not None:
+        from .write import scatter_reduce_
+
+        if reduce not in ("add", "multiply"):
+            raise ValueError(f"[scatter] reduce must be 'add' or 'multiply', got {reduce!r}")
+        src = _core.expand(_as(src, input), index.shape) if isinstance(src, (bool, int, float)) else src
+        return scatter_reduce_(input, dim, index, src, "sum" if reduce == "add" else "prod")
     if isinstance(src, (bool, int, float)):
         src = _core.expand(_as(src, input), index.shape)
     prepare_inplace(input, src)

@@ -32,8 +32,9 @@ def _along(dim, start, stop):
 
 
 # ---- joining --------------------------------------------------------------------------------------------------------
-def cat(tensors, dim=0):
+def cat(tensors, dim=0, *, axis=None):
     """The tensors one after the other along `dim`; their other sizes agree. Of the promoted dtype."""
+    dim = dim if axis is None else axis
     tensors = tuple(tensors)
     if any(t.ndim > 1 for t in tensors):
         tensors = tuple(t for t in tensors if t.shape != (0,))  # as in PyTorch: an empty vector joins anything
@@ -54,8 +55,9 @@ def cat_vjp(node, dy):
     return tuple(parts)
 
 
-def stack(tensors, dim=0):
+def stack(tensors, dim=0, *, axis=None):
     """The tensors, all of one shape, along a new dimension."""
+    dim = dim if axis is None else axis
     tensors = tuple(tensors)
     for i, t in enumerate(tensors):
         if t.shape != tensors[0].shape:
@@ -169,8 +171,13 @@ def tile(input, *dims):
     return repeat(input, (1,) * (input.ndim - len(dims)) + tuple(dims))
 
 
-def repeat_interleave(input, repeats, dim=None):
-    """Every element `repeats` times in a row along `dim` (without it, of the flattened input)."""
+def repeat_interleave(input, repeats=None, dim=None, *, output_size=None):
+    """Every element `repeats` times in a row along `dim` (without it, of the flattened input). Of one argument alone: 0, 1,
+    ..., each as often as it says."""
+    if repeats is None:
+        from .creation import arange
+
+        return repeat_interleave(arange(input.shape[0]), input, 0)
     if dim is None:
         input, dim = reshape(input, (-1,)), 0
     dim = _dim("repeat_interleave", dim, input.ndim)

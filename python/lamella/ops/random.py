@@ -7,7 +7,11 @@ a function of (seed, stream, i) alone.
 
 from __future__ import annotations
 
+import contextlib
+import math
 import os
+
+import numpy as np
 
 from .. import _core
 from ..autograd import prepare_inplace, record
@@ -18,24 +22,31 @@ __all__ = [
     "alpha_dropout",
     "bernoulli",
     "bernoulli_",
+    "cauchy_",
     "default_generator",
     "dropout",
     "dropout1d",
     "dropout2d",
     "dropout3d",
+    "exponential_",
     "feature_alpha_dropout",
+    "fork_rng",
+    "geometric_",
     "get_rng_state",
     "initial_seed",
+    "log_normal_",
     "manual_seed",
     "multinomial",
     "normal",
     "normal_",
+    "poisson",
     "rand",
     "rand_like",
     "randint",
     "randint_like",
     "randn",
     "randn_like",
+    "random_",
     "randperm",
     "seed",
     "set_rng_state",
@@ -45,7 +56,25 @@ __all__ = [
 
 
 class Generator(_core.Generator):
-    """A stream of random numbers of its own: `Generator().manual_seed(0)`, then `rand(3, generator=g)`."""
+    """A stream of random numbers of its own.
+
+    >>> g = lamella.Generator().manual_seed(0)
+    >>> a = lamella.rand(3, generator=g)
+    >>> g = g.manual_seed(0)
+    >>> lamella.equal(a, lamella.rand(3, generator=g))
+    True
+    """
+
+    def __init__(self, device="cpu"):
+        super().__init__()
+        if str(device) != "cpu":
+            raise RuntimeError(f"[Generator] device must be available in this build (cpu), got {device}")
+
+    @property
+    def device(self):
+        from ..tensor import device
+
+        return device("cpu")
 
     def manual_seed(self, seed: int) -> Generator:
         """Starts again from `seed` (64 bits)."""
@@ -61,15 +90,46 @@ class Generator(_core.Generator):
         self.manual_seed(int.from_bytes(os.urandom(8), "little"))
         return self._seed
 
-    def get_state(self) -> tuple[int, int]:
-        """(seed, next stream): all there is."""
-        return self._seed, self._stream
+    def get_state(self):
+        """All there is, seed and next stream, as a Tensor of 16 bytes (uint8)."""
+        return _packed(self)
 
-    def set_state(self, state: tuple[int, int]) -> None:
+    def set_state(self, new_state):
         """Takes over what `get_state()` gave."""
-        self._seed, self._stream = int(state[0]), int(state[1])
+        _unpack(self, new_state)
+        return self
+
+    def clone_state(self) -> Generator:
+        """A generator that goes on like this one."""
+        other = Generator()
+        other._seed, other._stream = self._seed, self._stream
+        return other
+
+    def __reduce__(self):
+        return _generator, (self._seed, self._stream)
 
 
+def _generator(seed, stream):
+    g = Generator()
+    g._seed, g._stream = seed, stream
+    return g
+
+
+def _packed(generator):
+    return _core.copy(_core.from_numpy(np.array([generator._seed, generator._stream], np.uint64).view(np.uint8)))
+
+
+def _unpack(generator, state):
+    if isinstance(state, _core.TensorBase):
+        state = _core.to_numpy(_core.contiguous(state))
+        if state.dtype != np.uint8 or state.size != 16:
+            raise TypeError(f"[set_state] new_state must be the 16 bytes of get_state(), got {state.dtype} {state.shape}")
+        state = state.view(np.uint64)
+    generator._seed, generator._stream = int(state[0]), int(state[1])
+
+
+for _name in ("manual_seed", "initial_seed", "seed", "get_state", "set_state", "clone_state", "device", "__reduce__"):
+    setattr(_core.Generator, _name, getattr(Generator, _name))  # the default one is made in the extension
 default_generator = _core.default_generator()
 
 
@@ -90,14 +150,25 @@ def seed() -> int:
     return default_generator._seed
 
 
-def get_rng_state() -> tuple[int, int]:
-    """(seed, next stream) of the default generator."""
-    return default_generator._seed, default_generator._stream
+def get_rng_state():
+    """The state of the default generator: a Tensor of 16 bytes (uint8)."""
+    return _packed(default_generator)
 
 
-def set_rng_state(state: tuple[int, int]) -> None:
+def set_rng_state(new_state) -> None:
     """Takes over what `get_rng_state()` gave."""
-    default_generator._seed, default_generator._stream = int(state[0]), int(state[1])
+    _unpack(default_generator, new_state)
+
+
+@contextlib.contextmanager
+def fork_rng(devices=None, enabled=True):
+    """Inside, the default generator starts where it was; afterwards it is there again, whatever was drawn."""
+    before = default_generator._seed, default_generator._stream
+    try:
+        yield
+    finally:
+        if enabled:
+            default_generator._seed, default_generator._stream = before
 
 
 def _new(fill, size, dtype, requires_grad, generator, p0, p1):
@@ -184,6 +255,65 @@ def bernoulli_(input, p=0.5, *, generator=None):
     prepare_inplace(input)
     _core.bernoulli_(input, p, generator or default_generator)
     return input
+
+
+def random_(input, low=0, high=None, *, generator=None):
+    """Fills with integers in [low, high), in place: random_(high) from 0; without bounds all the dtype holds exactly."""
+    if high is None and low:
+        low, high = 0, low
+    if high is None:
+        name = input.dtype.name
+        exact = {"float64": 2**53 + 1, "float32": 2**24 + 1, "float16": 2**11 + 1, "bfloat16": 2**8 + 1, "bool": 2}
+        high = exact[name] if name in exact else 2 ** (8 * input.dtype.itemsize - input.dtype.is_signed)
+    prepare_inplace(input)
+    _core.randint_(input, float(low), float(high), generator or default_generator)
+    return input
+
+
+def _open_uniform(input, generator):
+    """Uniform on (0, 1] of input's shape, float64 for float64."""
+    wide = _core.float64 if input.dtype is _core.float64 else _core.float32
+    return 1 - rand(input.shape, dtype=wide, generator=generator)
+
+
+def _fill(input, values):
+    prepare_inplace(input)
+    _core.copy_(input, values)
+    input._bump()
+    return input
+
+
+def exponential_(input, lambd=1, *, generator=None):
+    """Fills with exponential numbers of rate lambd, in place: -log(u) / lambd."""
+    return _fill(input, -_core.log(_open_uniform(input, generator)) / lambd)
+
+
+def geometric_(input, p, *, generator=None):
+    """Fills with the number of trials of chance p up to the first success, in place: ceil(log(u) / log(1 - p))."""
+    if not 0 < p < 1:
+        raise ValueError(f"[geometric_] p must be in (0, 1), got {p}")
+    return _fill(input, _core.maximum(_core.ceil(_core.log(_open_uniform(input, generator)) / math.log1p(-p)), 1.0))
+
+
+def cauchy_(input, median=0, sigma=1, *, generator=None):
+    """Fills with Cauchy numbers, in place: median + sigma tan(pi (u - 1/2))."""
+    return _fill(input, _core.tan((_open_uniform(input, generator) - 0.5) * math.pi) * sigma + median)
+
+
+def log_normal_(input, mean=1, std=2, *, generator=None):
+    """Fills with e to the power of normal numbers, in place."""
+    return _fill(input, _core.exp(randn(input.shape, dtype=_core.promote(input.dtype, _core.float32), generator=generator) * std + mean))
+
+
+def poisson(input, generator=None):
+    """A Poisson number of each element's rate, of its dtype. No gradient. ValueError for negative rates."""
+    rate = input.detach().to(_core.float64)
+    if not bool((rate >= 0).all()):
+        raise ValueError("[poisson] input must not be negative")
+    g = generator or default_generator
+    rng = np.random.Generator(np.random.Philox(key=g._seed, counter=[0, 0, g._stream, 0]))
+    g._stream += 1
+    return _core.from_numpy(np.asarray(rng.poisson(rate.numpy()), np.float64)).to(input.dtype)
 
 
 # ---- dropout -----------------------------------------------------------------------------------------------------------

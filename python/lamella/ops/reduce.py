@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Reductions: dim is an int, a tuple of ints, or None for all dimensions; keepdim keeps reduced sizes as 1.
+"""Reductions: dim (NumPy's name: axis) is an int, a tuple of ints, or None for all dimensions; keepdim keeps reduced sizes
+as 1.
 
 Sums are pairwise over fixed blocks, so the error grows with the logarithm of the count and the bits do not depend on the
 number of threads; float16 and bfloat16 accumulate in float32. NaN passes. IndexError for a dim out of range, ValueError
@@ -23,7 +24,6 @@ __all__ = [
     "argmax",
     "argmin",
     "count_nonzero",
-    "cumsum",
     "logsumexp",
     "max",
     "mean",
@@ -69,8 +69,9 @@ class _Like:
         self.ndim, self.shape = x.ndim, x.shape
 
 
-def sum(input, dim=None, keepdim=False, dtype=None):
+def sum(input, dim=None, keepdim=False, dtype=None, *, axis=None):
     """The sum; integers and bool give int64. `dtype`: converted before summing."""
+    dim = dim if axis is None else axis
     return record(_core.reduce_sum(input, dim, keepdim, dtype), sum_vjp, (input,), (_Like(input), dim))
 
 
@@ -79,8 +80,9 @@ def sum_vjp(node, dy):
     return (_spread(dy, like, dim),)
 
 
-def mean(input, dim=None, keepdim=False, dtype=None):
+def mean(input, dim=None, keepdim=False, dtype=None, *, axis=None):
     """The arithmetic mean, NaN of nothing. TypeError for integers, unless dtype is given."""
+    dim = dim if axis is None else axis
     return record(_core.reduce_mean(input, dim, keepdim, dtype), mean_vjp, (input,), (_Like(input), dim))
 
 
@@ -89,8 +91,9 @@ def mean_vjp(node, dy):
     return (_spread(dy * (1 / (_count(like, dim) or 1)), like, dim),)
 
 
-def prod(input, dim=None, keepdim=False, dtype=None):
+def prod(input, dim=None, keepdim=False, dtype=None, *, axis=None):
     """The product; integers and bool give int64. The gradient is right at zeros, too."""
+    dim = dim if axis is None else axis
     return record(_core.reduce_prod(input, dim, keepdim, dtype), prod_vjp, (input,), (input, dim))
 
 
@@ -125,13 +128,15 @@ MaxResult = namedtuple("max", ("values", "indices"))
 MinResult = namedtuple("min", ("values", "indices"))
 
 
-def amax(input, dim=None, keepdim=False):
+def amax(input, dim=None, keepdim=False, *, axis=None):
     """The greatest element. Equal ones share the gradient."""
+    dim = dim if axis is None else axis
     return record(_core.reduce_max(input, dim, keepdim), extreme_vjp, (input,), (input, dim), True)
 
 
-def amin(input, dim=None, keepdim=False):
+def amin(input, dim=None, keepdim=False, *, axis=None):
     """The least element. Equal ones share the gradient."""
+    dim = dim if axis is None else axis
     return record(_core.reduce_min(input, dim, keepdim), extreme_vjp, (input,), (input, dim), True)
 
 
@@ -142,18 +147,21 @@ def extreme_vjp(node, dy):
     return (where(hit, share, 0.0),)
 
 
-def argmax(input, dim=None, keepdim=False):
+def argmax(input, dim=None, keepdim=False, *, axis=None):
     """The first position of the greatest element along dim, or in the flattened input; NaN counts as greatest."""
+    dim = dim if axis is None else axis
     return _core.reduce_argmax(input, dim, keepdim)
 
 
-def argmin(input, dim=None, keepdim=False):
+def argmin(input, dim=None, keepdim=False, *, axis=None):
     """The first position of the least element along dim, or in the flattened input; NaN counts as least."""
+    dim = dim if axis is None else axis
     return _core.reduce_argmin(input, dim, keepdim)
 
 
-def max(input, dim=None, keepdim=False):
+def max(input, dim=None, keepdim=False, *, axis=None):
     """max(input): the greatest element. max(input, dim): (values, indices) along dim. max(input, other): maximum."""
+    dim = dim if axis is None else axis
     if dim is None:
         return amax(input)
     if isinstance(dim, _core.TensorBase):
@@ -161,8 +169,9 @@ def max(input, dim=None, keepdim=False):
     return MaxResult(*_along(input, dim, keepdim, _core.reduce_max, _core.reduce_argmax))
 
 
-def min(input, dim=None, keepdim=False):
+def min(input, dim=None, keepdim=False, *, axis=None):
     """min(input): the least element. min(input, dim): (values, indices) along dim. min(input, other): minimum."""
+    dim = dim if axis is None else axis
     if dim is None:
         return amin(input)
     if isinstance(dim, _core.TensorBase):
@@ -184,18 +193,21 @@ def along_vjp(node, dy):
     return (where(positions == indices.reshape(_kept_shape(like, dim)), _spread(dy, like, dim), 0.0),)
 
 
-def any(input, dim=None, keepdim=False):
+def any(input, dim=None, keepdim=False, *, axis=None):
     """Whether some element is not 0."""
+    dim = dim if axis is None else axis
     return _core.reduce_any(input, dim, keepdim)
 
 
-def all(input, dim=None, keepdim=False):
+def all(input, dim=None, keepdim=False, *, axis=None):
     """Whether no element is 0."""
+    dim = dim if axis is None else axis
     return _core.reduce_all(input, dim, keepdim)
 
 
-def count_nonzero(input, dim=None):
+def count_nonzero(input, dim=None, *, axis=None):
     """How many elements are not 0."""
+    dim = dim if axis is None else axis
     return _core.reduce_sum(input != 0, dim, False, None)
 
 
@@ -204,8 +216,9 @@ def _correction(unbiased, correction):
     return correction if correction is not None else 0 if unbiased is False else 1
 
 
-def var(input, dim=None, unbiased=None, keepdim=False, *, correction=None):
+def var(input, dim=None, unbiased=None, keepdim=False, *, correction=None, axis=None):
     """The sum of squared deviations from the mean over (count - correction); correction is 1 (0 with unbiased=False)."""
+    dim = dim if axis is None else axis
     c = _correction(unbiased, correction)
     return record(_core.var_mean(input, dim, c, keepdim)[0], var_vjp, (input,), (input, dim, c))
 
@@ -221,8 +234,9 @@ def _deviation(x, dim, c):
     return (x - mean(x, dim, keepdim=True)) * (1 / n if n > 0 else math.nan)
 
 
-def std(input, dim=None, unbiased=None, keepdim=False, *, correction=None):
+def std(input, dim=None, unbiased=None, keepdim=False, *, correction=None, axis=None):
     """The square root of var; its derivative is 0 where it is 0."""
+    dim = dim if axis is None else axis
     c = _correction(unbiased, correction)
     return record(sqrt(_core.var_mean(input, dim, c, keepdim)[0]), std_vjp, (input,), (input, dim, c), True)
 
@@ -234,8 +248,9 @@ def std_vjp(node, dy):
     return (_deviation(x, dim, c) * _spread(slope, x, dim),)
 
 
-def var_mean(input, dim=None, unbiased=None, keepdim=False, *, correction=None):
+def var_mean(input, dim=None, unbiased=None, keepdim=False, *, correction=None, axis=None):
     """(var, mean) in one pass over memory."""
+    dim = dim if axis is None else axis
     c = _correction(unbiased, correction)
     return record(_core.var_mean(input, dim, c, keepdim), var_mean_vjp, (input,), (input, dim, c))
 
@@ -251,14 +266,16 @@ def var_mean_vjp(node, dvar, dmean):
     return (dx,)
 
 
-def std_mean(input, dim=None, unbiased=None, keepdim=False, *, correction=None):
+def std_mean(input, dim=None, unbiased=None, keepdim=False, *, correction=None, axis=None):
     """(std, mean)."""
+    dim = dim if axis is None else axis
     return std(input, dim, unbiased, keepdim, correction=correction), mean(input, dim, keepdim)
 
 
 # ---- norms and sums of exponentials ----------------------------------------------------------------------------------
-def norm(input, p="fro", dim=None, keepdim=False, dtype=None):
+def norm(input, p="fro", dim=None, keepdim=False, dtype=None, *, axis=None):
     """(sum of |input|^p)^(1/p): p is a number, inf or -inf, or "fro" for 2. Its gradient is 0 where the norm is 0."""
+    dim = dim if axis is None else axis
     if dtype is not None:
         input = input.to(dtype)
     if p in ("fro", 2, None):
@@ -287,8 +304,9 @@ def norm1_vjp(node, dy):
     return (sign(x) * _spread(dy, x, dim),)
 
 
-def logsumexp(input, dim=None, keepdim=False):
+def logsumexp(input, dim=None, keepdim=False, *, axis=None):
     """log(sum(e^input)), without overflow; -inf where all elements are -inf."""
+    dim = dim if axis is None else axis
     top = _core.reduce_max(input, dim, True)
     top = where(isinf(top), 0.0, top)
     x = input.detach()
@@ -302,24 +320,3 @@ def logsumexp_vjp(node, dy):
     x, dim = node.ctx
     y = node.output
     return (exp(x - _spread(where(isinf(y), 0.0, y), x, dim)) * _spread(dy, x, dim),)
-
-
-def cumsum(input, dim, dtype=None):
-    """y[i] = input[0] + ... + input[i] along dim; integers and bool give int64."""
-    return record(_core.cumsum(input, dim, dtype), cumsum_vjp, (input,), (dim,))
-
-
-def cumsum_vjp(node, dy):
-    (dim,) = node.ctx
-    if dy.ndim == 0:
-        return (dy,)
-    return (_reversed(cumsum(_reversed(dy, dim), dim), dim),)
-
-
-def _reversed(x, dim):
-    n = x.shape[dim]
-    return x if n == 0 else record(_core.slice(x, dim % x.ndim, n - 1, -1, -1), reversed_vjp, (x,), (dim,))
-
-
-def reversed_vjp(node, dy):
-    return (_reversed(dy, node.ctx[0]),)

@@ -15,7 +15,8 @@ from .creation import arange, zeros
 from .elementwise import ne
 from .index import gather_vjp, index_select, nonzero, scatter_
 from .join import cat
-from .reduce import any, cumsum, extreme_vjp
+from .reduce import any, extreme_vjp
+from .scan import cumsum
 
 __all__ = [
     "argsort",

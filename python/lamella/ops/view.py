@@ -326,7 +326,11 @@ def copy_vjp(node, dy):
 
 
 def fill_(input, value):
-    """Writes `value` everywhere."""
+    """Writes `value`, a number or a 0-d Tensor, everywhere."""
+    if isinstance(value, _core.TensorBase):
+        if value.ndim:
+            raise ValueError(f"[fill_] value must be a number or 0-d, got shape {tuple(value.shape)}")
+        return copy_(input, value)
     prepare_inplace(input)
     _core.fill_(input, float(value))
     return record_inplace(input, fill_vjp, (input,))

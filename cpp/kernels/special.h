@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: MIT
+// The rarer functions of <math.h>, and those of the gamma and error functions, made of the ones in vecmath.h. Largest error
+// a few ulp of the result, unless said otherwise. float runs in double precision where that is simplest.
+#pragma once
+#include "vecmath.h"
+
+namespace lamella {
+namespace LAMELLA_ISA {
+
+constexpr double kLn2 = 0.69314718055994530942, kLog10e = 0.43429448190325182765;
+
+// f(double) of every lane, for what has no vector form.
+template <class V, class F> LAMELLA_INLINE V by_lane(V x, const F& f) {
+  for (int i = 0; i < kLanes<elem_t<V>>; ++i) x[i] = elem_t<V>(f(double(x[i])));
+  return x;
+}
+
+// ---- powers and logarithms to other bases ----------------------------------------------------------------------------
+template <class V> LAMELLA_INLINE V vexp2(V x) {
+  using F = Float<elem_t<V>>;
+  constexpr double low = kSingle<V> ? -152 : -1080;
+  V y = vmin(constant<V>(F::bias + 2), vmax(constant<V>(low), x)), n = vround(y);
+  y = scale2(expm1_reduced((y - n) * elem_t<V>(kLn2)) + elem_t<V>(1), n);
+  return select(x != x, x, y);
+}
+
+template <class V> LAMELLA_INLINE V vlog2(V x) {  // exact for powers of two
+  V y = vlog(x) * elem_t<V>(kLog2e), n = vround(y);
+  return select(vexp2(n) == x, n, y);
+}
+
+template <class V> LAMELLA_INLINE V vlog10(V x) {
+  if constexpr (kSingle<V>)
+    return in_double([](vec<double> a) __attribute__((always_inline)) { return vlog(a) * kLog10e; }, x);
+  else
+    return vlog(x) * kLog10e;
+}
+
+// ---- circular and hyperbolic functions and their inverses --------------------------------------------------------------
+template <class V> LAMELLA_INLINE V vtan(V x) { return vsin(x) / vcos(x); }
+template <class V> LAMELLA_INLINE V vatan(V x) { return vatan2(x, constant<V>(1)); }
+template <class V> LAMELLA_INLINE V one_minus_square(V x) {
+  using T = elem_t<V>;
+  return (T(1) - x) * (T(1) + x);
+}
+template <class V> LAMELLA_INLINE V vasin(V x) { return vatan2(x, vsqrt(one_minus_square(x))); }
+template <class V> LAMELLA_INLINE V vacos(V x) { return vatan2(vsqrt(one_minus_square(x)), x); }
+
+// e^a / 2 for large a, without overflow before the result does.
+template <class V> LAMELLA_INLINE V half_exp(V a) {
+  V h = vexp(elem_t<V>(0.5) * a);
+  return elem_t<V>(0.5) * h * h;
+}
+template <class V> constexpr double kLargeExp = kSingle<V> ? 80 : 700;
+
+template <class V> LAMELLA_INLINE V vsinh(V x) {
+  using T = elem_t<V>;
+  V a = vabs(x), e = vexpm1(a), y = T(0.5) * (e + e / (e + T(1)));
+  return with_sign(select(a > T(kLargeExp<V>), half_exp(a), y), sign_bit(x));
+}
+template <class V> LAMELLA_INLINE V vcosh(V x) {
+  using T = elem_t<V>;
+  V a = vabs(x), e = vexp(a), y = T(0.5) * e + T(0.5) / e;
+  return select(a > T(kLargeExp<V>), half_exp(a), y);
+}
+template <class V> LAMELLA_INLINE V vasinh(V x) {
+  using T = elem_t<V>;
+  V a = vabs(x), s = a * a, y = vlog1p(a + s / (T(1) + vsqrt(s + T(1))));
+  return with_sign(select(a > T(0x1p28), vlog(a) + T(kLn2), y), sign_bit(x));
+}
+template <class V> LAMELLA_INLINE V vacosh(V x) {
+  using T = elem_t<V>;
+  V t = x - T(1), y = vlog1p(t + vsqrt(t * (t + T(2))));
+  return select(x > T(0x1p28), vlog(x) + T(kLn2), select(x < T(1), constant<V>(Float<T>::nan), y));
+}
+template <class V> LAMELLA_INLINE V vatanh(V x) {
+  using T = elem_t<V>;
+  V a = vabs(x);
+  return with_sign(T(0.5) * vlog1p((a + a) / (T(1) - a)), sign_bit(x));
+}
+
+template <class V> LAMELLA_INLINE V vsinc(V x) {  // sin(pi x) / (pi x)
+  using T = elem_t<V>;
+  V y = T(kPi) * x;
+  return select(x == T(0), constant<V>(1), vsin(y) / y);
+}
+
+// ---- the error function's complement and inverse -----------------------------------------------------------------------
+template <class V> LAMELLA_INLINE V verfc(V x) {
+  if constexpr (kSingle<V>)
+    return in_double([](vec<double> a) __attribute__((always_inline)) {
+      vec<double> y = vexp(-minus_log_erfc(vabs(a)));
+      return select(a < 0.0, 2.0 - y, y);
+    }, x);
+  else
+    return by_lane(x, [](double a) __attribute__((always_inline)) { return __builtin_erfc(a); });
+}
+
+// Giles, "Approximating the erfinv function" (GPU Computing Gems 2011), tables 3 and 5: polynomials in w = -log(1 - x^2).
+template <class V> LAMELLA_INLINE V erfinv_estimate(V x) {
+  using T = elem_t<V>;
+  V w = -vlog(one_minus_square(x)), s = w - T(2.5), l = vsqrt(w) - T(3);
+  V near = polynomial(s, 1.50140941, 0.246640727, -4.17768164e-3, -1.25372503e-3, 2.18580870e-4, -4.39150654e-6,
+                      -3.52338770e-6, 3.43273939e-7, 2.81022636e-8);
+  V far = polynomial(l, 2.83297682, 1.00167406, 9.43887047e-3, -7.62246130e-3, 5.73950773e-3, -3.67342844e-3,
+                     1.34934322e-3, 1.00950558e-4, -2.00214257e-4);
+  return x * select(w < T(5), near, far);
+}
+template <class V> LAMELLA_INLINE V verfinv(V x) {
+  using T = elem_t<V>;
+  V y = erfinv_estimate(x);
+  if constexpr (!kSingle<V>) {  // two steps of Newton's method on erf, near 1 on erfc
+    for (int i = 0; i < kLanes<T>; ++i) {
+      double a = __builtin_fabs(x[i]), r = __builtin_fabs(y[i]);
+      if (!(a < 1)) continue;
+      for (int k = 0; k < 2; ++k) {
+        const double error = a < 0.5 ? __builtin_erf(r) - a : (1 - a) - __builtin_erfc(r);
+        r -= error * (0.88622692545275801365 * __builtin_exp(r * r));
+      }
+      y[i] = __builtin_copysign(r, x[i]);
+    }
+  }
+  const V a = vabs(x);
+  y = select(a == T(1), with_sign(constant<V>(Float<T>::infinity), sign_bit(x)), y);
+  return select(a > T(1), constant<V>(Float<T>::nan), y);
+}
+
+// ---- the gamma function's logarithm and its derivative: Stirling's series from 8 on, recurrence below, reflection below 1/2
+LAMELLA_INLINE vec<double> sine_of_pi(vec<double> x) { return vsin(kPi * (x - 2.0 * vround(0.5 * x))); }
+
+LAMELLA_INLINE vec<double> lgamma_of(vec<double> x) {
+  const auto reflected = x < 0.5;
+  vec<double> z = select(reflected, 1.0 - x, x), p = constant<vec<double>>(1);
+  const auto low = z < 8.0;
+  for (int i = 0; i < 8; ++i) p *= z + double(i);
+  p = select(low, p, constant<vec<double>>(1));
+  const vec<double> w = select(low, z + 8.0, z), r = 1.0 / w, t = r * r;
+  vec<double> y = (w - 0.5) * vlog(w) - w + 0.91893853320467274178 +
+                  r * polynomial(t, 1.0 / 12, -1.0 / 360, 1.0 / 1260, -1.0 / 1680, 1.0 / 1188);
+  y -= vlog(p);
+  y = select(reflected, vlog(kPi / vabs(sine_of_pi(x))) - y, y);
+  const auto pole = (x <= 0.0) & (x == vfloor(x));
+  return select(pole | (vabs(x) == Float<double>::infinity), constant<vec<double>>(Float<double>::infinity), y);
+}
+template <class V> LAMELLA_INLINE V vlgamma(V x) {
+  if constexpr (kSingle<V>)
+    return in_double([](vec<double> a) __attribute__((always_inline)) { return lgamma_of(a); }, x);
+  else
+    return by_lane(x, [](double a) __attribute__((always_inline)) {
+      int sign;
+      return __builtin_lgamma_r(a, &sign);
+    });
+}
+
+LAMELLA_INLINE vec<double> digamma_of(vec<double> x) {
+  const auto reflected = x < 0.5;
+  vec<double> z = select(reflected, 1.0 - x, x), sum = {};
+  const auto low = z < 8.0;
+  for (int i = 0; i < 8; ++i) sum += 1.0 / (z + double(i));
+  const vec<double> w = select(low, z + 8.0, z), t = 1.0 / (w * w);
+  vec<double> y = vlog(w) - 0.5 / w - t * polynomial(t, 1.0 / 12, -1.0 / 120, 1.0 / 252, -1.0 / 240, 1.0 / 132,
+                                                     -691.0 / 32760, 1.0 / 12);
+  y = select(low, y - sum, y);
+  y = select(reflected, y - kPi * sine_of_pi(x + 0.5) / sine_of_pi(x), y);
+  y = select((x < 0.0) & (x == vfloor(x)), constant<vec<double>>(Float<double>::nan), y);
+  return select(x == 0.0, with_sign(constant<vec<double>>(-Float<double>::infinity), sign_bit(x)), y);
+}
+template <class V> LAMELLA_INLINE V vdigamma(V x) {
+  if constexpr (kSingle<V>)
+    return in_double([](vec<double> a) __attribute__((always_inline)) { return digamma_of(a); }, x);
+  else
+    return digamma_of(x);
+}
+
+// ---- of two arguments ---------------------------------------------------------------------------------------------------
+template <class V> LAMELLA_INLINE V vhypot(V a, V b) {
+  using T = elem_t<V>;
+  using F = Float<T>;
+  V y;
+  if constexpr (kSingle<V>) {
+    y = in_double([](vec<double> a, vec<double> b) __attribute__((always_inline)) { return vsqrt(a * a + b * b); }, a, b);
+  } else {
+    V high = vmax(vabs(a), vabs(b)), low = vmin(vabs(a), vabs(b)), q = low / high;
+    y = select(high == 0.0, V{}, high * vsqrt(q * q + 1.0));
+    y = select((a != a) | (b != b), a + b, y);
+  }
+  return select((vabs(a) == F::infinity) | (vabs(b) == F::infinity), constant<V>(F::infinity), y);
+}
+template <class V> LAMELLA_INLINE V vcopysign(V a, V b) { return with_sign(vabs(a), sign_bit(b)); }
+template <class V> LAMELLA_INLINE V vlogaddexp(V a, V b) {
+  V y = vmax_nan(a, b) + vlog1p(vexp(-vabs(a - b)));
+  return select(a == b, a + elem_t<V>(kLn2), y);
+}
+template <class V> LAMELLA_INLINE V vxlogy(V a, V b) {
+  return select((a == elem_t<V>(0)) & (b == b), V{}, a * vlog(b));
+}
+template <class V> LAMELLA_INLINE V vfmax(V a, V b) { return select(a != a, b, select(b != b, a, vmax(a, b))); }
+template <class V> LAMELLA_INLINE V vfmin(V a, V b) { return select(a != a, b, select(b != b, a, vmin(a, b))); }
+
+}  // namespace LAMELLA_ISA
+}  // namespace lamella
