@@ -80,7 +80,11 @@ CHANNELS_LAST = [
     S(A((3, 8, 30, 31)), A((8, 8, 3, 3)), A((8,)), padding=1),  # positions of the weight gradient in parts
     S(A((2, 16, 5, 5)), A((8, 16, 1, 1)), None, stride=2),  # positions that no tap reaches
     S(A((2, 3, 9, 8)), A((10, 3, 3, 3)), A((10,)), padding=1),  # the rest: through the other layout
-    S(A((2, 12, 7, 6)), A((12, 1, 3, 3)), A((12,)), padding=1, groups=12),
+    S(A((2, 12, 7, 6)), A((12, 1, 3, 3)), A((12,)), padding=1, groups=12),  # depthwise
+    S(A((1, 35, 5, 17)), A((35, 1, 3, 6)), None, stride=(1, 2), padding=(2, 3), dilation=(2, 1), groups=35),
+    S(A((1, 5, 2, 2)), A((5, 1, 7, 7)), A((5,)), padding=3, groups=5),  # no position sees all taps
+    S(A((2, 20, 7, 6)), A((36, 10, 3, 3)), A((36,)), padding=1, groups=2),  # groups of many
+    S(A((2, 1024, 3, 2)), A((8, 1024, 1, 1)), None),  # rows a multiple of 4 KiB apart
 ]
 
 CASES = [
