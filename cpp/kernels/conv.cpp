@@ -4,7 +4,8 @@
 #include "conv_columns.h"
 #include "conv_depthwise.h"
 #include "conv_direct.h"
-#include "conv_pixels.h"
+#include "conv_pixels_product.h"
+#include "conv_pixels_weight.h"
 #include "conv_weight.h"
 
 namespace lamella {
@@ -33,7 +34,7 @@ template <class T> static void forward(const ConvFwd& a) {
   ImageWindow w = forward_window(g);
   ImageOut<T> out{static_cast<T*>(a.y), nullptr, a.act, {g.out[0], g.out[1], g.out[2]}, {}};
   for (int d = 0; d < 5; ++d) out.stride[d] = g.y_stride[d];
-  if (pixels_apt(g)) return pixels_forward<T>(a, w, PixelsOut<T>(out, static_cast<const T*>(a.bias)));
+  const bool last = pixels_dense(g);
   if (depthwise_apt(g)) {
     const T* filters = static_cast<const T*>(a.w);
     const auto weight = [&](int64_t c, int64_t t) { return up(filters[c * depth + t]); };
@@ -41,12 +42,13 @@ template <class T> static void forward(const ConvFwd& a) {
   }
   const int64_t columns = g.n * volume(g.out);
   const T *x = static_cast<const T*>(a.x), *weights = static_cast<const T*>(a.w);
-  const DirectShape direct{g.n, g.groups, channels, rows};
-  if (direct_apt(w, direct)) {
+  const ConvShape shape{g.n, g.groups, channels, rows};
+  if (!last && direct_apt(w, shape)) {
     out.bias = static_cast<const T*>(a.bias);
     const auto weight = [&](int64_t group, int64_t r, int64_t k) { return up(weights[(group * rows + r) * depth + k]); };
-    return direct_product(w, x, direct, weight, out);
+    return direct_product(w, x, shape, weight, out);
   }
+  if (pixels_apt(w, shape, last)) return pixels_forward<T>(a, w, shape, PixelsOut<T>(out, static_cast<const T*>(a.bias)));
   w.flatten();
   for (int64_t group = 0; group < g.groups; ++group) {
     StridedOperand<T, kTileRows<A>> left{weights + group * rows * depth, depth, 1};
@@ -110,18 +112,19 @@ template <class T> static void backward_input_phase(const ConvBwdInput& a, const
   for (int d = 0; d < 5; ++d) w.stride[d] = g.y_stride[d];
   const int64_t depth = filters * w.tap_count(), columns = g.n * w.volume();
   if (depth == 0) return zero_positions(out, g.n, g.c);
-  if (pixels_apt(g)) return pixels_backward_input<T>(a, w, left, PixelsOut<T>(out, nullptr));
+  const bool last = pixels_dense(g);
   if (depthwise_apt(g)) {
     const auto weight = [&](int64_t c, int64_t t) { return up(static_cast<const T*>(a.w)[c * volume(g.kernel) + left.tap(t)]); };
     return depthwise_product(w, static_cast<const T*>(a.dy), g.n, g.c, weight, PixelsOut<T>(out, nullptr));
   }
   const T *dy = static_cast<const T*>(a.dy), *weights = static_cast<const T*>(a.w);
   const int64_t group_size = filters * channels * volume(g.kernel);
-  const DirectShape direct{g.n, g.groups, filters, channels};
-  if (direct_apt(w, direct)) {
+  const ConvShape shape{g.n, g.groups, filters, channels};
+  if (!last && direct_apt(w, shape)) {
     const auto weight = [&](int64_t group, int64_t r, int64_t k) { return up(*(left.source(r, k) + group * group_size)); };
-    return direct_product(w, dy, direct, weight, out);
+    return direct_product(w, dy, shape, weight, out);
   }
+  if (pixels_apt(w, shape, last)) return pixels_backward_input<T>(a, w, shape, left, PixelsOut<T>(out, nullptr));
   w.flatten();
   for (int64_t group = 0; group < g.groups; ++group) {
     left.w = weights + group * group_size;
@@ -199,19 +202,19 @@ template <class T> static void bias_gradient(const ConvBwdWeight& a) {
 
 template <class T> static void backward_weight(const ConvBwdWeight& a) {
   const ImageWindow w = forward_window(a.g);
-  if (pixels_apt(a.g)) return pixels_weight<T>(a, w);
+  const ConvShape shape{a.g.n, a.g.groups, a.g.c / a.g.groups, a.g.k / a.g.groups};
   if (depthwise_apt(a.g)) return depthwise_weight<T>(a, w);
-  const DirectShape direct{a.g.n, a.g.groups, a.g.c / a.g.groups, a.g.k / a.g.groups};
-  if (direct_apt_weight(w, direct))
-    return direct_weight_product(w, static_cast<const T*>(a.x), static_cast<const T*>(a.dy), a.g.y_stride, direct,
+  if (pixels_dense(a.g) && pixels_apt(w, shape, true)) return pixels_weight<T>(a, w);
+  if (direct_apt_weight(w, shape))
+    return direct_weight_product(w, static_cast<const T*>(a.x), static_cast<const T*>(a.dy), a.g.y_stride, shape,
                                  static_cast<T*>(a.dw));
-  const int64_t size = direct.rows * direct.channels * w.tap_count();
+  const int64_t size = shape.rows * shape.channels * w.tap_count();
   for (int64_t group = 0; group < a.g.groups; ++group) {
-    const T* x = static_cast<const T*>(a.x) + group * direct.channels * a.g.x_stride[1];
-    const T* dy = static_cast<const T*>(a.dy) + group * direct.rows * a.g.y_stride[1];
+    const T* x = static_cast<const T*>(a.x) + group * shape.channels * a.g.x_stride[1];
+    const T* dy = static_cast<const T*>(a.dy) + group * shape.rows * a.g.y_stride[1];
     T* dw = static_cast<T*>(a.dw) + group * size;
-    if (w.tap_count() > 1 && w.grid[2] >= 13) planes_weight_product(w, x, dy, a.g.y_stride, direct, dw);
-    else image_weight_product(w, x, dy, a.g.y_stride, direct, dw);
+    if (w.tap_count() > 1 && w.grid[2] >= 13) planes_weight_product(w, x, dy, a.g.y_stride, shape, dw);
+    else image_weight_product(w, x, dy, a.g.y_stride, shape, dw);
   }
 }
 
@@ -229,7 +232,7 @@ void conv_bwd_weight(const ConvBwdWeight& a) {
   const ConvGeometry& g = a.g;
   by_float(g.dtype, [&](auto t) {
     using T = decltype(t);
-    if (a.db && g.n * volume(g.out) > 0 && g.k > 1 && pixels_dense(g.y_stride, g.k, g.out)) pixels_bias_gradient<T>(a);
+    if (a.db && g.n * volume(g.out) > 0 && pixels_dense(g.y_stride, g.k, g.out)) pixels_bias_gradient<T>(a);
     else if (a.db) bias_gradient<T>(a);
     if (g.n * volume(g.out) > 0) backward_weight<T>(a);
     else __builtin_memset(a.dw, 0, size_t(g.k * (g.c / g.groups) * volume(g.kernel)) * sizeof(T));

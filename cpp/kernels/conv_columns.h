@@ -27,6 +27,9 @@ struct ImageWindow {
   }
 };
 
+// Images (n, groups * channels) under a window, and results (n, groups * rows).
+struct ConvShape { int64_t images, groups, channels, rows; };
+
 // The taps of one channel in order; the product's row (channel, tap) is taps.count() * channel + tap.
 struct Tap {
   int64_t u[3];

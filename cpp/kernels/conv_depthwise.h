@@ -68,7 +68,7 @@ static void depthwise_tile(const ImageWindow& w, const T* x, const GridRow& row,
       }
 #pragma GCC unroll 8
     for (int i = 0; i < U; ++i)
-      store(to + i * out.stride[3] + c, out.act == Act::none ? acc[i] : apply_act(out.act, acc[i]));
+      store(to + i * out.stride[4] + c, out.act == Act::none ? acc[i] : apply_act(out.act, acc[i]));
   };
   int64_t c = 0;
   for (; c + L <= channels; c += L)
@@ -91,14 +91,14 @@ static void depthwise_product(const ImageWindow& w, const T* x, int64_t images, 
   parallel_blocks(rows, 1 + 100000 / (w.grid[2] * channels * taps), [&](int64_t first, int64_t last) {
     for (int64_t r = first; r < last; ++r) {
       const GridRow row(w, r);
-      T* const to = out.y + row.image * out.stride[0] + row.g0 * out.stride[1] + row.g1 * out.stride[2];
+      T* const to = out.y + row.image * out.stride[0] + row.g0 * out.stride[2] + row.g1 * out.stride[3];
       for (int64_t i = 0; i < w.grid[2];) {
         const TapRange across(w, 2, i);
         if (i >= begin && i + U <= end) {
-          depthwise_tile<T, U>(w, x, row, across, channels, laid, out, to + i * out.stride[3]);
+          depthwise_tile<T, U>(w, x, row, across, channels, laid, out, to + i * out.stride[4]);
           i += U;
         } else {
-          depthwise_tile<T, 1>(w, x, row, across, channels, laid, out, to + i * out.stride[3]);
+          depthwise_tile<T, 1>(w, x, row, across, channels, laid, out, to + i * out.stride[4]);
           ++i;
         }
       }
