@@ -11,10 +11,10 @@ namespace LAMELLA_ISA {
 template <class A> struct PixelEnds { const A* bias; bool add, relu; };
 
 // Row i of c (R rows, of which `count` are stored, by cols <= V vectors) = or += sum over segments s of rows[s][i] (`run`
-// elements) . b.
+// elements) . b. `ahead`, which is multiplied next, comes into L2 meanwhile.
 template <class A, int R, int V>
 static void pixel_tile(const A* const* rows, int64_t segments, int64_t run, const A* b, A* const* c, int count, int cols,
-                       PixelEnds<A> ends) {
+                       PixelEnds<A> ends, const A* ahead) {
   constexpr int L = kLanes<A>;
   const int last = cols - (V - 1) * L;
   vec<A> acc[R][V];
@@ -36,6 +36,8 @@ static void pixel_tile(const A* const* rows, int64_t segments, int64_t run, cons
 #pragma GCC unroll 4
       for (int j = 0; j < V; ++j) __builtin_prefetch(b + (12 * kTileVecs + j) * L);  // panels stream from L2
       b += kTileCols<A>;
+      __builtin_prefetch(ahead, 0, 2);
+      ahead += kTileRows<A> / 2;
 #pragma GCC unroll 16
       for (int i = 0; i < R; ++i) {
         vec<A> x = splat(a[i][q]);
@@ -86,7 +88,7 @@ struct PixelChunks {
   int64_t n[4];                          // chunks along each of them
   int64_t panels, panel_tasks;           // per task
   PixelChunks(const ImageWindow& w, const ConvShape& d, int64_t all_panels, int64_t bytes, int64_t tile_work) {
-    const int64_t room = least(192 * 1024 / (d.channels * bytes), 1024);  // pixels
+    const int64_t room = least(320 * 1024 / (d.channels * bytes), 1024);  // pixels
     const int64_t source = w.size[0] * w.size[1] * w.size[2], halo = (w.taps[1] - 1) * w.next[1];
     images = 1, depth = 1, rows = w.grid[1], columns = w.grid[2];
     if (source <= room) {
@@ -104,15 +106,17 @@ struct PixelChunks {
     panels = all_panels;
     const auto worth = [&](int64_t positions, int64_t p) { return positions / 12 * p * tile_work > 400000; };
     const auto tasks = [&] { count(w, d); return n[0] * n[1] * n[2] * n[3] * d.groups * ceil_div(all_panels, panels); };
-    while (tasks() < 32) {
-      if (images > 1 && worth(images * w.volume() / 2, panels)) images = (images + 1) / 2;
-      else if (images == 1 && rows > 1 && worth(depth * rows * columns / 2, panels)) rows = (rows + 1) / 2;
+    while (tasks() < 32) {  // a cut of positions reads weights again, one of panels pixels
+      const int64_t positions = images * depth * rows * columns;
+      const bool fewer = (images > 1 || rows > 1) && worth(positions / 2, panels), narrower = panels > 1 && worth(positions, panels / 2);
+      if (narrower && (!fewer || panels * kTileCols<float> * w.tap_count() > positions)) panels = (panels + 1) / 2;
+      else if (fewer) (images > 1 ? images : rows) = ((images > 1 ? images : rows) + 1) / 2;
       else break;
     }
-    while (tasks() < 16 && panels > 1 && worth(images * depth * rows * columns, panels / 2)) panels = (panels + 1) / 2;
     // Even parts.
     images = ceil_div(d.images, n[0]), rows = ceil_div(w.grid[1], n[2]), columns = ceil_div(w.grid[2], n[3]);
     count(w, d);
+    if (count() == 1) panels = 1;  // which are packed where they are used
     panel_tasks = ceil_div(all_panels, panels);
   }
   int64_t count() const { return n[0] * n[1] * n[2] * n[3]; }
@@ -138,22 +142,17 @@ struct PixelChunks {
   }
 };
 
-// Packed weights of every group, in panels of whole depth, and zeros in place of a pixel outside; `place`: a table's room.
-template <class A> struct PixelWeights {
-  A *packed, *zeros;
-  int32_t* place;
-  PixelWeights(const ConvShape& d, int64_t taps, int64_t table) {
-    const size_t size = size_t(d.groups * ceil_div(d.rows, kTileCols<A>) * d.channels * taps * kTileCols<A>);
-    packed = static_cast<A*>(scratch(size * sizeof(A), kPixelSlot));
-    zeros = static_cast<A*>(scratch(size_t(d.channels) * sizeof(A) + size_t(table) * sizeof(int32_t), kPixelSlot + 1));
-    __builtin_memset(zeros, 0, size_t(d.channels) * sizeof(A));
-    place = reinterpret_cast<int32_t*>(zeros + d.channels);
-  }
-};
+// Zeros in place of a pixel outside, and room for a table of n numbers.
+template <class A> static const A* zeros_and_table(int64_t channels, int64_t n, int32_t*& table) {
+  A* const zeros = static_cast<A*>(scratch(size_t(channels) * sizeof(A) + size_t(n) * sizeof(int32_t), kPixelSlot + 1));
+  __builtin_memset(zeros, 0, size_t(channels) * sizeof(A));
+  table = reinterpret_cast<int32_t*>(zeros + channels);
+  return zeros;
+}
 
-// For each group: out = image under the window . packed weights.
-template <class T>
-static void pixels_product(const ImageWindow& w, const T* x, const ConvShape& d, const PixelWeights<acc_t<T>>& weights,
+// For each group: out = image under the window . weights; pack(panel, group, h) packs panel h of the group's weights.
+template <class T, class Pack>
+static void pixels_product(const ImageWindow& w, const T* x, const ConvShape& d, const acc_t<T>* zeros, const Pack& pack,
                            const PixelsOut<T>& out) {
   using A = acc_t<T>;
   constexpr int TR = kTileRows<A>, TC = kTileCols<A>;
@@ -164,31 +163,37 @@ static void pixels_product(const ImageWindow& w, const T* x, const ConvShape& d,
   const bool planar = w.stride[1] != 1, in_place = __is_same(T, A) && out.stride[1] == 1;
   const bool in_registers = in_place && (out.act == Act::none || out.act == Act::relu);
   const bool worth = d.images * w.volume() * d.rows * depth * d.groups > 1000000;
+  const bool shared = chunks.count() > 1;  // packed weights are
+  const int64_t panel_size = depth * TC;
+  A* const packed = static_cast<A*>(scratch(size_t(shared ? d.groups * panels * panel_size : 0) * sizeof(A), kPixelSlot));
+  if (shared)
+    parallel_if(worth, d.groups * panels, [&](int64_t i) { pack(packed + i * panel_size, i / panels, i % panels); });
   parallel_if(worth, chunks.count() * d.groups * chunks.panel_tasks, [&](int64_t task) {
     const Division at(task, d.groups * chunks.panel_tasks), which(at.rest, chunks.panel_tasks);
     const int64_t group = which.quotient, h0 = which.rest * chunks.panels, h1 = least(h0 + chunks.panels, panels);
-    PixelRows<T> rows{w, x + group * run * w.stride[1], run, weights.zeros, nullptr};
+    PixelRows<T> rows{w, x + group * run * w.stride[1], run, zeros, nullptr};
     PixelsOut<T> to = out;
     int64_t image;
     const int64_t images = chunks.cut(at.quotient, d, rows.w, to, image);
     rows.x += image * w.stride[0];
     const int64_t positions = images * rows.w.volume(), tiles = ceil_div(positions, TR);
 
-    // Scratch: per tile, its rows' segments of a block, and its results; sums that cannot be kept in the result; pixels.
+    // Scratch: per tile, its rows' segments of a block, and its results; sums that cannot be kept in the result; pixels; weights.
     const PixelBuffer<A> buffer(rows.w, run);
     const bool copied = !planar && rows.copied();
     const int64_t pitch = copied ? block * run + kLanes<A> : 0;
-    const size_t pointers = size_t(tiles * TR * (block + 1)) * sizeof(void*) + size_t(taps) * sizeof(Segment);
+    const size_t pointers = (size_t(tiles * TR * (block + 1)) * sizeof(void*) + size_t(taps) * sizeof(Segment) + 63) / 64 * 64;
     const int64_t sums = in_place ? 0 : blocks == 1 ? TR * TC : tiles * (h1 - h0) * TR * TC;
-    const int64_t pixels = planar ? images * buffer.image() : tiles * TR * pitch;
-    char* const memory = static_cast<char*>(scratch(pointers + size_t(sums + pixels) * sizeof(A), kPixelSlot + 2));
+    const int64_t pixels = ceil_div(planar ? images * buffer.image() : tiles * TR * pitch, 16) * 16;
+    char* const memory = static_cast<char*>(scratch(pointers + size_t(sums + pixels + (shared ? 0 : panel_size)) * sizeof(A), kPixelSlot + 2));
     const A** const sources = reinterpret_cast<const A**>(memory);
     T** const results = reinterpret_cast<T**>(memory) + tiles * TR * block;
     Segment* const segments = reinterpret_cast<Segment*>(results + tiles * TR);
-    A *const kept = reinterpret_cast<A*>(memory + pointers), *const room = kept + sums;
+    A *const kept = reinterpret_cast<A*>(memory + pointers), *const room = kept + sums, *const panel_room = room + pixels;
 
+    if (!shared) pack(panel_room, group, h0);
     rows.segments = segments;
-    PixelRows<A> loaded{rows.w, nullptr, run, weights.zeros, segments};
+    PixelRows<A> loaded{rows.w, nullptr, run, zeros, segments};
     if (planar) loaded.x = buffer.load(loaded.w, rows.x, images, run, room);
     segments_of(loaded.w, segments);
     const auto rows_of = [&](int64_t t) { return int(least(TR, positions - t * TR)); };
@@ -202,7 +207,8 @@ static void pixels_product(const ImageWindow& w, const T* x, const ConvShape& d,
         else rows.find(t * TR, rows_of(t), s, used, own, room + t * TR * pitch, pitch);
       }
       for (int64_t h = h0; h < h1; ++h) {
-        const A* const panel = weights.packed + ((group * panels + h) * depth + s * run) * TC;
+        const A* const panel = (shared ? packed + (group * panels + h) * panel_size : panel_room) + s * run * TC;
+        const A* const next = h + 1 < h1 ? panel + panel_size : panel + used * run * TC;
         const int cols = int(least(TC, d.rows - h * TC));
         const int64_t column = group * d.rows + h * TC;
         for (int64_t t = 0; t < tiles; ++t) {
@@ -216,7 +222,8 @@ static void pixels_product(const ImageWindow& w, const T* x, const ConvShape& d,
           }
           if (!in_place)
             for (int i = 0; i < count; ++i) c[i] = kept + ((blocks == 1 ? 0 : t * (h1 - h0) + h - h0) * TR + i) * TC;
-          pixel_tile_of<A>(count, cols, sources + t * TR * block, used, run, panel, c, count, cols, ends);
+          pixel_tile_of<A>(count, cols, sources + t * TR * block, used, run, panel, c, count, cols, ends,
+                          next + t * (used * run * TC / tiles));
           if (last && !in_registers) to.finish(results + t * TR, count, column, cols, c);
         }
       }
@@ -227,19 +234,16 @@ static void pixels_product(const ImageWindow& w, const T* x, const ConvShape& d,
 template <class T> static void pixels_forward(const ConvFwd& a, const ImageWindow& w, const ConvShape& d, const PixelsOut<T>& out) {
   using A = acc_t<T>;
   constexpr int TC = kTileCols<A>;
-  const int64_t taps = w.tap_count(), depth = taps * d.channels, panels = ceil_div(d.rows, TC);
-  const PixelWeights<A> weights(d, taps, depth);
+  const int64_t taps = w.tap_count(), depth = taps * d.channels;
+  int32_t* place;
+  const A* const zeros = zeros_and_table<A>(d.channels, depth, place);
   for (int64_t c = 0; c < d.channels; ++c)
-    for (int64_t t = 0; t < taps; ++t) weights.place[c * taps + t] = int32_t(t * d.channels + c);
-  parallel_blocks(d.groups * panels, 1 + 20000 / (depth * TC), [&](int64_t begin, int64_t end) {
-    for (int64_t h = begin; h < end; ++h) {
-      const int64_t j = h % panels * TC;
-      const T* from = static_cast<const T*>(a.w) + (h / panels * d.rows + j) * depth;
-      pack_placed<T>(weights.packed + h * depth * TC, [&](int i) { return from + i * depth; }, int(least(TC, d.rows - j)), depth,
-                     weights.place);
-    }
-  });
-  pixels_product<T>(w, static_cast<const T*>(a.x), d, weights, out);
+    for (int64_t t = 0; t < taps; ++t) place[c * taps + t] = int32_t(t * d.channels + c);
+  const auto pack = [&](A* panel, int64_t group, int64_t h) {
+    const T* from = static_cast<const T*>(a.w) + (group * d.rows + h * TC) * depth;
+    pack_placed<T>(panel, [&](int i) { return from + i * depth; }, int(least(TC, d.rows - h * TC)), depth, place);
+  };
+  pixels_product<T>(w, static_cast<const T*>(a.x), d, zeros, pack, out);
 }
 
 // One phase of the input gradient, as conv_columns.h has it.
@@ -248,21 +252,18 @@ static void pixels_backward_input(const ConvBwdInput& a, const ImageWindow& w, c
                                   const PixelsOut<T>& out) {
   using A = acc_t<T>;
   constexpr int TC = kTileCols<A>;
-  const int64_t depth = w.tap_count() * d.channels, panels = ceil_div(d.rows, TC);
   const int64_t volume = phase.kernel[0] * phase.kernel[1] * phase.kernel[2];
-  const PixelWeights<A> weights(d, w.tap_count(), volume);
-  for (int64_t t = 0; t < volume; ++t) weights.place[t] = -1;
-  for (int64_t t = 0; t < w.tap_count(); ++t) weights.place[phase.tap(t)] = int32_t(t * d.channels);
-  const int64_t grain = 1 + 20000 / (volume * TC), blocks = ceil_div(d.channels, grain);
-  parallel(d.groups * panels * blocks, [&](int64_t task) {
-    const int64_t h = task / blocks, j = h % panels * TC;
-    for (int64_t k = task % blocks * grain, end = least(k + grain, d.channels); k < end; ++k) {
-      const T* from = static_cast<const T*>(a.w) + ((h / panels * d.channels + k) * d.rows + j) * volume;
-      pack_placed<T>(weights.packed + (h * depth + k) * TC, [&](int i) { return from + i * volume; }, int(least(TC, d.rows - j)),
-                     volume, weights.place);
+  int32_t* place;
+  const A* const zeros = zeros_and_table<A>(d.channels, volume, place);
+  for (int64_t t = 0; t < volume; ++t) place[t] = -1;
+  for (int64_t t = 0; t < w.tap_count(); ++t) place[phase.tap(t)] = int32_t(t * d.channels);
+  const auto pack = [&](A* panel, int64_t group, int64_t h) {
+    for (int64_t k = 0; k < d.channels; ++k) {
+      const T* from = static_cast<const T*>(a.w) + ((group * d.channels + k) * d.rows + h * TC) * volume;
+      pack_placed<T>(panel + k * TC, [&](int i) { return from + i * volume; }, int(least(TC, d.rows - h * TC)), volume, place);
     }
-  });
-  pixels_product<T>(w, static_cast<const T*>(a.dy), d, weights, out);
+  };
+  pixels_product<T>(w, static_cast<const T*>(a.dy), d, zeros, pack, out);
 }
 
 }  // namespace LAMELLA_ISA

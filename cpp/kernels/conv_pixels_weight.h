@@ -40,23 +40,30 @@ template <class T> struct PixelTaps {
   }
 };
 
-// dw: sums over positions, in parts where the result alone makes too few tasks.
+// dw: sums over positions, in parts, added in order, where the result alone makes too few tasks.
 template <class T> static void pixels_weight(const ConvBwdWeight& a, ImageWindow w) {
   using A = acc_t<T>;
   const ConvGeometry& g = a.g;
   const int64_t channels = g.c / g.groups, rows = g.k / g.groups, taps = w.tap_count(), columns = taps * channels;
   const int64_t size = rows * columns, positions = g.n * w.volume();
-  const int64_t part = least(positions, size < 32768 ? 2048 : size < 524288 ? ceil_div(positions, 4) : positions);
+  const int64_t cheap = (1 << 20) / size, most = cheap < 4 ? 4 : least(cheap, 32);  // parts whose sums are cheap to add
+  const int64_t blocks = ceil_div(positions, kBlockDepth);
+  const int64_t part = size < 524288 ? ceil_div(blocks, least(blocks, most)) * kBlockDepth : positions;
   const int64_t parts = ceil_div(positions, part);
+  const int64_t step = size < 524288 ? kBlockDepth : positions;  // positions at once: they stay in L2
   A* const sums = static_cast<A*>(scratch(size_t(g.groups * parts * size) * sizeof(A), kPixelSlot));
   const bool flat = w.flatten();
   parallel(g.groups * parts, [&](int64_t t) {
-    const int64_t group = t / parts, begin = t % parts * part, count = least(part, positions - begin);
+    const int64_t group = t / parts, first = t % parts * part, last = least(first + part, positions);
     const T* x = static_cast<const T*>(a.x) + group * channels;
-    const StridedOperand<T, kTileRows<A>> left{static_cast<const T*>(a.dy) + begin * g.k + group * rows, 1, g.k};
-    const MatrixOut<A> out{sums + t * size, columns, false, {}};
-    if (flat) gemm_blocked<A>(rows, columns, count, left, StridedOperand<T, kTileCols<A>>{x + begin * g.c, 1, g.c}, out);
-    else gemm_blocked<A>(rows, columns, count, left, PixelTaps<T>{w, x, channels, begin}, out);
+    const T* dy = static_cast<const T*>(a.dy) + group * rows;
+    for (int64_t begin = first; begin < last; begin += step) {
+      const int64_t count = least(step, last - begin);
+      const StridedOperand<T, kTileRows<A>> left{dy + begin * g.k, 1, g.k};
+      const MatrixOut<A> out{sums + t * size, columns, begin > first, {}};
+      if (flat) gemm_blocked<A>(rows, columns, count, left, StridedOperand<T, kTileCols<A>>{x + begin * g.c, 1, g.c}, out);
+      else gemm_blocked<A>(rows, columns, count, left, PixelTaps<T>{w, x, channels, begin}, out);
+    }
   });
   T* dw = static_cast<T*>(a.dw);
   parallel_blocks(g.k, 1 + 16384 / (columns * parts), [&](int64_t begin, int64_t end) {
