@@ -204,10 +204,11 @@ template <class T> static void backward_weight(const ConvBwdWeight& a) {
   const ImageWindow w = forward_window(a.g);
   const ConvShape shape{a.g.n, a.g.groups, a.g.c / a.g.groups, a.g.k / a.g.groups};
   if (depthwise_apt(a.g)) return depthwise_weight<T>(a, w);
-  if (pixels_dense(a.g) && pixels_apt(w, shape, true)) return pixels_weight<T>(a, w);
-  if (direct_apt_weight(w, shape))
+  const bool last = pixels_dense(a.g);
+  if (!last && direct_apt_weight(w, shape))
     return direct_weight_product(w, static_cast<const T*>(a.x), static_cast<const T*>(a.dy), a.g.y_stride, shape,
                                  static_cast<T*>(a.dw));
+  if (pixels_apt(w, shape, last)) return pixels_weight<T>(a, w, shape);
   const int64_t size = shape.rows * shape.channels * w.tap_count();
   for (int64_t group = 0; group < a.g.groups; ++group) {
     const T* x = static_cast<const T*>(a.x) + group * shape.channels * a.g.x_stride[1];

@@ -44,61 +44,41 @@ static void segments_of(const ImageWindow& w, Segment* to) {
   } while (tap.next(w));
 }
 
-template <class T> struct PixelRows {
-  using A = acc_t<T>;
+template <class A> struct PixelRows {
   ImageWindow w;
-  const T* x;
-  int64_t channels;
-  const A* zeros;            // `channels` of them
+  const A *x, *zeros;  // zeros: as many as a segment has elements
   const Segment* segments;
-  // Elements narrower than A are widened; rows that many bytes apart share the sets of L1 and would not stay there.
-  bool copied() const { return !__is_same(T, A) || w.step[2] * w.stride[4] * int64_t(sizeof(A)) % 4096 == 0; }
 
-  // `used` segments of rows [first, first + count), from segment s0 on: at to[(segment - s0) * kTileRows + row]. Copies lie in `room`,
-  // row by row `pitch` apart.
-  void find(int64_t first, int count, int64_t s0, int64_t used, const A** to, A* room, int64_t pitch) const {
+  // `used` segments of rows [first, first + count), from segment s0 on: at to[(segment - s0) * apart + row].
+  void find(int64_t first, int count, int64_t s0, int64_t used, const A** to, int64_t apart) const {
     constexpr int R = kTileRows<A>;
     Run runs[R];
     const int n = runs_of(w, first, count, runs);
-    const bool copy = copied();
     const Segment* const some = segments + s0;
-    int64_t low[3], high[3];  // of position 0's source, where all taps see inside
-    for (int d = 0; d < 3; ++d) low[d] = 0, high[d] = w.size[d] - (w.taps[d] - 1) * w.next[d];
+    int64_t high[3];  // where the source under tap 0 lies if that under every tap is inside; next > 0
+    for (int d = 0; d < 3; ++d) high[d] = w.size[d] - (w.taps[d] - 1) * w.next[d];
     int i = 0;
     for (int r = 0; r < n; ++r) {
       const int64_t at0 = runs[r].g0 * w.step[0] + w.first[0], at1 = runs[r].g1 * w.step[1] + w.first[1];
       int64_t at2 = runs[r].g2 * w.step[2] + w.first[2];
-      const T* from = x + runs[r].base + at0 * w.stride[2] + at1 * w.stride[3] + at2 * w.stride[4];
-      const bool rows_inside = at0 >= low[0] && at0 < high[0] && at1 >= low[1] && at1 < high[1];
+      const A* from = x + runs[r].base + at0 * w.stride[2] + at1 * w.stride[3] + at2 * w.stride[4];
+      const bool rows_inside = at0 >= 0 && at0 < high[0] && at1 >= 0 && at1 < high[1];
       for (int l = 0; l < runs[r].length; ++l, ++i, at2 += w.step[2], from += w.step[2] * w.stride[4]) {
         const A** out = to + i;
-        const bool inside = rows_inside && at2 >= low[2] && at2 < high[2];
-        if constexpr (__is_same(T, A))
-          if (inside && !copy) {
-            for (int64_t s = 0; s < used; ++s, out += R) *out = from + some[s].shift;
-            continue;
+        if (rows_inside && at2 >= 0 && at2 < high[2]) {
+          for (int64_t s = 0; s < used; ++s, out += apart) *out = from + some[s].shift;
+        } else {
+          for (int64_t s = 0; s < used; ++s, out += apart) {
+            const int64_t* reach = some[s].reach;
+            const bool inside = uint64_t(at0 + reach[0]) < uint64_t(w.size[0]) && uint64_t(at1 + reach[1]) < uint64_t(w.size[1]) &&
+                                uint64_t(at2 + reach[2]) < uint64_t(w.size[2]);
+            *out = inside ? from + some[s].shift : zeros;
           }
-        for (int64_t s = 0; s < used; ++s, out += R) {
-          const int64_t* reach = some[s].reach;
-          if (!inside && !(uint64_t(at0 + reach[0]) < uint64_t(w.size[0]) && uint64_t(at1 + reach[1]) < uint64_t(w.size[1]) &&
-                           uint64_t(at2 + reach[2]) < uint64_t(w.size[2])))
-            *out = zeros;
-          else if (copy) *out = widened(from + some[s].shift, room + i * pitch + s * channels);
-          else if constexpr (__is_same(T, A)) *out = from + some[s].shift;
         }
       }
     }
     for (; i < R; ++i)
-      for (int64_t s = 0; s < used; ++s) to[s * R + i] = zeros;
-  }
-
- private:
-  const A* widened(const T* from, A* to) const {
-    constexpr int L = kLanes<A>;
-    int64_t c = 0;
-    for (; c + L <= channels; c += L) vstore(to + c, vload(from + c));
-    if (c < channels) vstore(to + c, vload(from + c, channels - c), channels - c);
-    return to;
+      for (int64_t s = 0; s < used; ++s) to[s * apart + i] = zeros;
   }
 };
 
@@ -126,10 +106,14 @@ static void transpose_pixels(const T* x, int64_t channel, int64_t n, int64_t cha
   }
 }
 
-// The part of `images` images that a window sees, transposed: w then addresses it from x on.
-template <class A> struct PixelBuffer {
-  int64_t low[3], count[3], pitch;  // the part; from pixel to pixel
-  PixelBuffer(const ImageWindow& w, int64_t channels) : pitch(channels) {
+// The part of some images that a window sees, as rows of A's channels: where it lies, or a copy.
+template <class T> struct PixelSource {
+  using A = acc_t<T>;
+  bool in_place;                    // else: planes, narrow elements, pixels that far apart that they share the sets of L1
+  int64_t low[3], count[3], pitch;  // of the copy: the part of each dim; from pixel to pixel
+  int64_t size;                     // of one image's copy
+  PixelSource(const ImageWindow& w, int64_t channels)
+      : in_place(__is_same(T, A) && w.stride[1] == 1 && w.step[2] * w.stride[4] * int64_t(sizeof(A)) % 4096 != 0), pitch(channels) {
     if (pitch * w.step[2] * int64_t(sizeof(A)) % 2048 == 0) pitch += kLanes<A>;
     for (int d = 0; d < 3; ++d) {
       const int64_t from = w.first[d], to = from + (w.grid[d] - 1) * w.step[d] + (w.taps[d] - 1) * w.next[d] + 1;
@@ -137,23 +121,37 @@ template <class A> struct PixelBuffer {
       count[d] = least(to, w.size[d]) - low[d];
       if (count[d] < 0) count[d] = 0;
     }
+    size = in_place ? 0 : count[0] * count[1] * count[2] * pitch;
   }
-  int64_t image() const { return count[0] * count[1] * count[2] * pitch; }
-  template <class T> const A* load(ImageWindow& w, const T* x, int64_t images, int64_t channels, A* to) const {
-    const bool joined = count[2] == w.size[2] && w.stride[3] == w.size[2] && w.stride[4] == 1;
+  // x: the first image; w then addresses what is returned.
+  const A* open(ImageWindow& w, const T* x, int64_t images, int64_t channels, A* room) const {
+    if constexpr (__is_same(T, A))
+      if (in_place) return x;
+    const bool joined = w.stride[1] != 1 && count[2] == w.size[2] && w.stride[3] == w.size[2] && w.stride[4] == 1;
     const int64_t rows = joined ? 1 : count[1], columns = joined ? count[1] * count[2] : count[2];
-    A* out = to;
+    A* to = room;
     for (int64_t i = 0; i < images; ++i)
       for (int64_t d = 0; d < count[0]; ++d)
-        for (int64_t h = 0; h < rows; ++h, out += columns * pitch) {
+        for (int64_t h = 0; h < rows; ++h, to += columns * pitch) {
           const T* from = x + i * w.stride[0] + (low[0] + d) * w.stride[2] + (low[1] + h) * w.stride[3] + low[2] * w.stride[4];
-          if (w.stride[4] == 1) { transpose_pixels(from, w.stride[1], columns, channels, out, pitch); continue; }
-          for (int64_t p = 0; p < columns; ++p)
-            for (int64_t c = 0; c < channels; ++c) out[p * pitch + c] = up(from[c * w.stride[1] + p * w.stride[4]]);
+          if (w.stride[4] == 1) transpose_pixels(from, w.stride[1], columns, channels, to, pitch);
+          else
+            for (int64_t p = 0; p < columns; ++p) copy_run(from + p * w.stride[4], w.stride[1], channels, to + p * pitch);
         }
     w.stride[4] = pitch, w.stride[3] = count[2] * pitch, w.stride[2] = count[1] * w.stride[3], w.stride[1] = 1;
-    w.stride[0] = image();
-    return to - low[0] * w.stride[2] - low[1] * w.stride[3] - low[2] * pitch;
+    w.stride[0] = size;
+    return room - low[0] * w.stride[2] - low[1] * w.stride[3] - low[2] * pitch;
+  }
+
+ private:
+  static void copy_run(const T* from, int64_t jump, int64_t n, A* to) {
+    constexpr int L = kLanes<A>;
+    for (int64_t i = 0; i < n; i += L) {
+      const int64_t m = least(L, n - i);
+      if (jump != 1) vstore(to + i, vload_masked(from + i * jump, lanes_between(0, m), jump), m);
+      else if (m == L) vstore(to + i, vload(from + i));
+      else vstore(to + i, vload(from + i, m), m);
+    }
   }
 };
 

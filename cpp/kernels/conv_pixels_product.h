@@ -87,8 +87,8 @@ struct PixelChunks {
   int64_t images, depth, rows, columns;  // of a chunk
   int64_t n[4];                          // chunks along each of them
   int64_t panels, panel_tasks;           // per task
-  PixelChunks(const ImageWindow& w, const ConvShape& d, int64_t all_panels, int64_t bytes, int64_t tile_work) {
-    const int64_t room = least(320 * 1024 / (d.channels * bytes), 1024);  // pixels
+  // room: pixels of the source that a chunk may have; tile_work: multiply-adds of a tile.
+  PixelChunks(const ImageWindow& w, const ConvShape& d, int64_t all_panels, int64_t room, int64_t tile_work) {
     const int64_t source = w.size[0] * w.size[1] * w.size[2], halo = (w.taps[1] - 1) * w.next[1];
     images = 1, depth = 1, rows = w.grid[1], columns = w.grid[2];
     if (source <= room) {
@@ -121,17 +121,15 @@ struct PixelChunks {
   }
   int64_t count() const { return n[0] * n[1] * n[2] * n[3]; }
 
-  // Of chunk i: window and result cut to it; its first image and how many.
-  template <class T> int64_t cut(int64_t i, const ConvShape& d, ImageWindow& w, PixelsOut<T>& out, int64_t& image) const {
-    const int64_t start[3] = {i / (n[2] * n[3]) % n[1] * depth, i / n[3] % n[2] * rows, i % n[3] * columns};
+  // Of chunk i: the window cut to it, where its grid begins, its first image; returns how many.
+  int64_t cut(int64_t i, const ConvShape& d, ImageWindow& w, int64_t* start, int64_t& image) const {
+    start[0] = i / (n[2] * n[3]) % n[1] * depth, start[1] = i / n[3] % n[2] * rows, start[2] = i % n[3] * columns;
     const int64_t length[3] = {depth, rows, columns};
-    image = i / (n[1] * n[2] * n[3]) * images;
-    out.y += image * out.stride[0];
     for (int k = 0; k < 3; ++k) {
-      w.grid[k] = out.grid[k] = least(length[k], w.grid[k] - start[k]);
+      w.grid[k] = least(length[k], w.grid[k] - start[k]);
       w.first[k] += start[k] * w.step[k];
-      out.y += start[k] * out.stride[2 + k];
     }
+    image = i / (n[1] * n[2] * n[3]) * images;
     return least(images, d.images - image);
   }
 
@@ -159,8 +157,8 @@ static void pixels_product(const ImageWindow& w, const T* x, const ConvShape& d,
   const int64_t taps = w.tap_count(), run = d.channels, depth = taps * run, panels = ceil_div(d.rows, TC);
   const int64_t at_once = least(taps, run >= 2 * kBlockDepth ? 1 : 2 * kBlockDepth / run);
   const int64_t blocks = ceil_div(taps, at_once), block = ceil_div(taps, blocks);  // of k: segments
-  const PixelChunks chunks(w, d, panels, sizeof(A), depth * TR * TC);
-  const bool planar = w.stride[1] != 1, in_place = __is_same(T, A) && out.stride[1] == 1;
+  const PixelChunks chunks(w, d, panels, least(320 * 1024 / (run * int64_t(sizeof(A))), 1024), depth * TR * TC);
+  const bool in_place = __is_same(T, A) && out.stride[1] == 1;
   const bool in_registers = in_place && (out.act == Act::none || out.act == Act::relu);
   const bool worth = d.images * w.volume() * d.rows * depth * d.groups > 1000000;
   const bool shared = chunks.count() > 1;  // packed weights are
@@ -171,20 +169,19 @@ static void pixels_product(const ImageWindow& w, const T* x, const ConvShape& d,
   parallel_if(worth, chunks.count() * d.groups * chunks.panel_tasks, [&](int64_t task) {
     const Division at(task, d.groups * chunks.panel_tasks), which(at.rest, chunks.panel_tasks);
     const int64_t group = which.quotient, h0 = which.rest * chunks.panels, h1 = least(h0 + chunks.panels, panels);
-    PixelRows<T> rows{w, x + group * run * w.stride[1], run, zeros, nullptr};
+    PixelRows<A> rows{w, nullptr, zeros, nullptr};
+    int64_t image, start[3];
+    const int64_t images = chunks.cut(at.quotient, d, rows.w, start, image);
     PixelsOut<T> to = out;
-    int64_t image;
-    const int64_t images = chunks.cut(at.quotient, d, rows.w, to, image);
-    rows.x += image * w.stride[0];
+    to.y += image * out.stride[0];
+    for (int k = 0; k < 3; ++k) to.y += start[k] * out.stride[2 + k], to.grid[k] = rows.w.grid[k];
     const int64_t positions = images * rows.w.volume(), tiles = ceil_div(positions, TR);
 
     // Scratch: per tile, its rows' segments of a block, and its results; sums that cannot be kept in the result; pixels; weights.
-    const PixelBuffer<A> buffer(rows.w, run);
-    const bool copied = !planar && rows.copied();
-    const int64_t pitch = copied ? block * run + kLanes<A> : 0;
+    const PixelSource<T> source(rows.w, run);
     const size_t pointers = (size_t(tiles * TR * (block + 1)) * sizeof(void*) + size_t(taps) * sizeof(Segment) + 63) / 64 * 64;
     const int64_t sums = in_place ? 0 : blocks == 1 ? TR * TC : tiles * (h1 - h0) * TR * TC;
-    const int64_t pixels = ceil_div(planar ? images * buffer.image() : tiles * TR * pitch, 16) * 16;
+    const int64_t pixels = ceil_div(images * source.size, 16) * 16;
     char* const memory = static_cast<char*>(scratch(pointers + size_t(sums + pixels + (shared ? 0 : panel_size)) * sizeof(A), kPixelSlot + 2));
     const A** const sources = reinterpret_cast<const A**>(memory);
     T** const results = reinterpret_cast<T**>(memory) + tiles * TR * block;
@@ -192,20 +189,15 @@ static void pixels_product(const ImageWindow& w, const T* x, const ConvShape& d,
     A *const kept = reinterpret_cast<A*>(memory + pointers), *const room = kept + sums, *const panel_room = room + pixels;
 
     if (!shared) pack(panel_room, group, h0);
+    rows.x = source.open(rows.w, x + image * w.stride[0] + group * run * w.stride[1], images, run, room);
     rows.segments = segments;
-    PixelRows<A> loaded{rows.w, nullptr, run, zeros, segments};
-    if (planar) loaded.x = buffer.load(loaded.w, rows.x, images, run, room);
-    segments_of(loaded.w, segments);
+    segments_of(rows.w, segments);
     const auto rows_of = [&](int64_t t) { return int(least(TR, positions - t * TR)); };
     for (int64_t t = 0; t < tiles; ++t) to.find(t * TR, rows_of(t), results + t * TR);
     for (int64_t s = 0; s < taps; s += block) {
       const int64_t used = least(block, taps - s);
       const bool first = s == 0, last = s + used == taps;
-      for (int64_t t = 0; t < tiles; ++t) {
-        const A** const own = sources + t * TR * block;
-        if (planar) loaded.find(t * TR, rows_of(t), s, used, own, nullptr, 0);
-        else rows.find(t * TR, rows_of(t), s, used, own, room + t * TR * pitch, pitch);
-      }
+      for (int64_t t = 0; t < tiles; ++t) rows.find(t * TR, rows_of(t), s, used, sources + t * TR * block, TR);
       for (int64_t h = h0; h < h1; ++h) {
         const A* const panel = (shared ? packed + (group * panels + h) * panel_size : panel_room) + s * run * TC;
         const A* const next = h + 1 < h1 ? panel + panel_size : panel + used * run * TC;
