@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Convolution as products whose image operand packs itself (conv_columns.h). Images are folded into one long column axis,
-// so that small images fill the tiles too. Few filters, depthwise ones among them, go the direct way (conv_direct.h).
+// Convolution as products whose rows are positions, read where they lie (conv_pixels.h); where channels are few, or one tap
+// is all, as products whose image operand packs itself (conv_columns.h), images folded into one long column axis. Few
+// filters go the direct way (conv_direct.h), channels-last depthwise ones their own (conv_depthwise.h).
 #include "conv_columns.h"
 #include "conv_depthwise.h"
 #include "conv_direct.h"
@@ -48,7 +49,8 @@ template <class T> static void forward(const ConvFwd& a) {
     const auto weight = [&](int64_t group, int64_t r, int64_t k) { return up(weights[(group * rows + r) * depth + k]); };
     return direct_product(w, x, shape, weight, out);
   }
-  if (pixels_apt(w, shape, last)) return pixels_forward<T>(a, w, shape, PixelsOut<T>(out, static_cast<const T*>(a.bias)));
+  const bool many = !last && rows >= 512;  // filters, among which packed columns are shared: measured
+  if (!many && pixels_apt(w, shape, last)) return pixels_forward<T>(a, w, shape, PixelsOut<T>(out, static_cast<const T*>(a.bias)));
   w.flatten();
   for (int64_t group = 0; group < g.groups; ++group) {
     StridedOperand<T, kTileRows<A>> left{weights + group * rows * depth, depth, 1};
@@ -86,14 +88,30 @@ template <class T> static void zero_positions(const ImageOut<T>& o, int64_t imag
   });
 }
 
+// How many phases from `phase` on, along the width, have as many taps and positions, and the same outputs under them: their
+// inputs are adjacent, and so are their taps. One where an image has several channels, which are taken together instead.
+static int64_t phases_alike(const ConvGeometry& g, int64_t phase) {
+  if (g.c > 1 || g.x_stride[4] != 1 || g.k < kLeastPixelChannels) return 1;
+  const auto taps = [&](int64_t p) { return phase_taps(p, g.kernel[2], g.stride[2], g.pad[2], g.dilation[2]); };
+  const auto positions = [&](int64_t p) { return ceil_div(g.in[2] - p, g.stride[2]); };
+  const PhaseTaps one = taps(phase);
+  if (one.count == 0) return 1;
+  int64_t n = 1;
+  for (; phase + n < least(g.stride[2], g.in[2]); ++n) {
+    const PhaseTaps p = taps(phase + n);
+    if (p.count != one.count || p.first != one.first + n || p.out_first != one.out_first || positions(phase + n) != positions(phase)) break;
+  }
+  return n;
+}
+
 // Input positions of one phase (i mod stride along each dim) form an image of their own that sees a fixed set of taps with
-// stride 1: no multiplication by zeros, no scatter.
-template <class T> static void backward_input_phase(const ConvBwdInput& a, const int64_t* phase) {
+// stride 1: no multiplication by zeros, no scatter. `alike` adjacent phases of one channel are taken as so many channels.
+template <class T> static void backward_input_phase(const ConvBwdInput& a, const int64_t* phase, int64_t alike) {
   using A = acc_t<T>;
   const ConvGeometry& g = a.g;
   const int64_t channels = g.c / g.groups, filters = g.k / g.groups;
   ImageWindow w;
-  PhaseWeights<T> left{static_cast<const T*>(a.w), channels, {}, {}, {}, {}};
+  PhaseWeights<T> left{static_cast<const T*>(a.w), channels, volume(g.kernel), {}, {}, {}, {}};
   ImageOut<T> out{static_cast<T*>(a.dx), nullptr, Act::none, {}, {g.x_stride[0], g.x_stride[1], 0, 0, 0}};
   for (int d = 0; d < 3; ++d) {
     const PhaseTaps p = phase_taps(phase[d], g.kernel[d], g.stride[d], g.pad[d], g.dilation[d]);
@@ -112,6 +130,10 @@ template <class T> static void backward_input_phase(const ConvBwdInput& a, const
   for (int d = 0; d < 5; ++d) w.stride[d] = g.y_stride[d];
   const int64_t depth = filters * w.tap_count(), columns = g.n * w.volume();
   if (depth == 0) return zero_positions(out, g.n, g.c);
+  if (alike > 1) {
+    left.apart = 1, out.stride[1] = 1;
+    return pixels_backward_input<T>(a, w, {g.n, 1, filters, alike}, left, PixelsOut<T>(out, nullptr));
+  }
   const bool last = pixels_dense(g);
   if (depthwise_apt(g)) {
     const auto weight = [&](int64_t c, int64_t t) { return up(static_cast<const T*>(a.w)[c * volume(g.kernel) + left.tap(t)]); };
@@ -139,9 +161,9 @@ template <class T> static void backward_input(const ConvBwdInput& a) {
   const ConvGeometry& g = a.g;
   for (int64_t p0 = 0; p0 < least(g.stride[0], g.in[0]); ++p0)
     for (int64_t p1 = 0; p1 < least(g.stride[1], g.in[1]); ++p1)
-      for (int64_t p2 = 0; p2 < least(g.stride[2], g.in[2]); ++p2) {
+      for (int64_t p2 = 0, alike; p2 < least(g.stride[2], g.in[2]); p2 += alike) {
         const int64_t phase[3] = {p0, p1, p2};
-        backward_input_phase<T>(a, phase);
+        backward_input_phase<T>(a, phase, alike = phases_alike(g, p2));
       }
 }
 
@@ -204,11 +226,10 @@ template <class T> static void backward_weight(const ConvBwdWeight& a) {
   const ImageWindow w = forward_window(a.g);
   const ConvShape shape{a.g.n, a.g.groups, a.g.c / a.g.groups, a.g.k / a.g.groups};
   if (depthwise_apt(a.g)) return depthwise_weight<T>(a, w);
-  const bool last = pixels_dense(a.g);
-  if (!last && direct_apt_weight(w, shape))
+  if (pixels_dense(a.g) && pixels_apt(w, shape, true)) return pixels_weight<T>(a, w, shape);
+  if (direct_apt_weight(w, shape))
     return direct_weight_product(w, static_cast<const T*>(a.x), static_cast<const T*>(a.dy), a.g.y_stride, shape,
                                  static_cast<T*>(a.dw));
-  if (pixels_apt(w, shape, last)) return pixels_weight<T>(a, w, shape);
   const int64_t size = shape.rows * shape.channels * w.tap_count();
   for (int64_t group = 0; group < a.g.groups; ++group) {
     const T* x = static_cast<const T*>(a.x) + group * shape.channels * a.g.x_stride[1];

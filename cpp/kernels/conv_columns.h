@@ -220,7 +220,8 @@ template <class T, int R> struct PositionsOperand {
 template <class T> struct PhaseWeights {
   using A = acc_t<T>;
   const T* w;                                  // of the group
-  int64_t channels, taps[3], first[3], next[3], kernel[3];
+  int64_t channels, apart;                     // apart: from a row's weights to the next one's
+  int64_t taps[3], first[3], next[3], kernel[3];
   // Tap t of the phase, as the kernel counts it.
   LAMELLA_INLINE int64_t tap(int64_t t) const {
     const int64_t u2 = t % taps[2], u1 = t / taps[2] % taps[1], u0 = t / (taps[1] * taps[2]);

@@ -87,8 +87,9 @@ struct PixelChunks {
   int64_t images, depth, rows, columns;  // of a chunk
   int64_t n[4];                          // chunks along each of them
   int64_t panels, panel_tasks;           // per task
-  // room: pixels of the source that a chunk may have; tile_work: multiply-adds of a tile.
-  PixelChunks(const ImageWindow& w, const ConvShape& d, int64_t all_panels, int64_t room, int64_t tile_work) {
+  // bytes: of an element; tile_work: multiply-adds of a tile.
+  PixelChunks(const ImageWindow& w, const ConvShape& d, int64_t all_panels, int64_t bytes, int64_t tile_work) {
+    const int64_t room = least(320 * 1024 / (d.channels * bytes), 1024);  // pixels of the source
     const int64_t source = w.size[0] * w.size[1] * w.size[2], halo = (w.taps[1] - 1) * w.next[1];
     images = 1, depth = 1, rows = w.grid[1], columns = w.grid[2];
     if (source <= room) {
@@ -157,7 +158,7 @@ static void pixels_product(const ImageWindow& w, const T* x, const ConvShape& d,
   const int64_t taps = w.tap_count(), run = d.channels, depth = taps * run, panels = ceil_div(d.rows, TC);
   const int64_t at_once = least(taps, run >= 2 * kBlockDepth ? 1 : 2 * kBlockDepth / run);
   const int64_t blocks = ceil_div(taps, at_once), block = ceil_div(taps, blocks);  // of k: segments
-  const PixelChunks chunks(w, d, panels, least(320 * 1024 / (run * int64_t(sizeof(A))), 1024), depth * TR * TC);
+  const PixelChunks chunks(w, d, panels, sizeof(A), depth * TR * TC);
   const bool in_place = __is_same(T, A) && out.stride[1] == 1;
   const bool in_registers = in_place && (out.act == Act::none || out.act == Act::relu);
   const bool worth = d.images * w.volume() * d.rows * depth * d.groups > 1000000;
@@ -251,8 +252,12 @@ static void pixels_backward_input(const ConvBwdInput& a, const ImageWindow& w, c
   for (int64_t t = 0; t < w.tap_count(); ++t) place[phase.tap(t)] = int32_t(t * d.channels);
   const auto pack = [&](A* panel, int64_t group, int64_t h) {
     for (int64_t k = 0; k < d.channels; ++k) {
-      const T* from = static_cast<const T*>(a.w) + ((group * d.channels + k) * d.rows + h * TC) * volume;
-      pack_placed<T>(panel + k * TC, [&](int i) { return from + i * volume; }, int(least(TC, d.rows - h * TC)), volume, place);
+      const T* from = phase.w + (group * d.channels + k) * phase.channels * volume + h * TC * phase.apart;
+      if (phase.apart == 1)
+        for (int64_t t = 0; t < w.tap_count(); ++t)
+          pack_adjacent<T, TC>(panel + (t * d.channels + k) * TC, from + phase.tap(t), 0, int(least(TC, d.rows - h * TC)), 1);
+      else
+        pack_placed<T>(panel + k * TC, [&](int i) { return from + i * phase.apart; }, int(least(TC, d.rows - h * TC)), volume, place);
     }
   };
   pixels_product<T>(w, static_cast<const T*>(a.dy), d, zeros, pack, out);
