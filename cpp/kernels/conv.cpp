@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: MIT
-// Convolution as products whose image operand packs itself (conv_columns.h). Images are folded into one long column axis,
-// so that small images fill the tiles too. Few filters, depthwise ones among them, go the direct way (conv_direct.h).
+// Convolution as products whose rows are positions, read where they lie (conv_pixels.h); where channels are few, or one tap
+// is all, as products whose image operand packs itself (conv_columns.h), images folded into one long column axis. Few
+// filters go the direct way (conv_direct.h), channels-last depthwise ones their own (conv_depthwise.h).
 #include "conv_columns.h"
+#include "conv_depthwise.h"
 #include "conv_direct.h"
-#include "conv_pixels.h"
+#include "conv_pixels_product.h"
+#include "conv_pixels_weight.h"
 #include "conv_weight.h"
 
 namespace lamella {
@@ -30,17 +33,24 @@ template <class T> static void forward(const ConvFwd& a) {
   const ConvGeometry& g = a.g;
   const int64_t rows = g.k / g.groups, channels = g.c / g.groups, depth = channels * volume(g.kernel);
   ImageWindow w = forward_window(g);
-  if (pixels_apt(g)) return pixels_forward<T>(a, w);
   ImageOut<T> out{static_cast<T*>(a.y), nullptr, a.act, {g.out[0], g.out[1], g.out[2]}, {}};
   for (int d = 0; d < 5; ++d) out.stride[d] = g.y_stride[d];
+  const bool last = pixels_dense(g);
+  if (depthwise_apt(g)) {
+    const T* filters = static_cast<const T*>(a.w);
+    const auto weight = [&](int64_t c, int64_t t) { return up(filters[c * depth + t]); };
+    return depthwise_product(w, static_cast<const T*>(a.x), g.n, g.c, weight, PixelsOut<T>(out, static_cast<const T*>(a.bias)));
+  }
   const int64_t columns = g.n * volume(g.out);
   const T *x = static_cast<const T*>(a.x), *weights = static_cast<const T*>(a.w);
-  const DirectShape direct{g.n, g.groups, channels, rows};
-  if (direct_apt(w, direct)) {
+  const ConvShape shape{g.n, g.groups, channels, rows};
+  if (!last && direct_apt(w, shape)) {
     out.bias = static_cast<const T*>(a.bias);
     const auto weight = [&](int64_t group, int64_t r, int64_t k) { return up(weights[(group * rows + r) * depth + k]); };
-    return direct_product(w, x, direct, weight, out);
+    return direct_product(w, x, shape, weight, out);
   }
+  const bool many = !last && rows >= 512;  // filters, among which packed columns are shared: measured
+  if (!many && pixels_apt(w, shape, last)) return pixels_forward<T>(a, w, shape, PixelsOut<T>(out, static_cast<const T*>(a.bias)));
   w.flatten();
   for (int64_t group = 0; group < g.groups; ++group) {
     StridedOperand<T, kTileRows<A>> left{weights + group * rows * depth, depth, 1};
@@ -53,20 +63,17 @@ template <class T> static void forward(const ConvFwd& a) {
 }
 
 // Taps t of one dim that reach inputs phase, phase + stride, ...: those with (phase + pad - t dilation) a multiple of the
-// stride, an arithmetic progression. Output of input phase + stride j under tap t: j + (phase + pad - t dilation) / stride.
+// stride, an arithmetic progression, taken downwards so that outputs ascend. Output of input phase + stride j under tap t:
+// j + (phase + pad - t dilation) / stride.
 struct PhaseTaps { int64_t count, first, next, out_first, out_next; };
 static PhaseTaps phase_taps(int64_t phase, int64_t kernel, int64_t stride, int64_t pad, int64_t dilation) {
-  PhaseTaps p{0, 0, stride / gcd(stride, dilation), 0, 0};
-  for (int64_t t = 0; t < kernel && t < p.next; ++t) {
-    const int64_t reach = phase + pad - t * dilation;
-    if (reach % stride) continue;
-    p.first = t;
-    p.count = (kernel - t + p.next - 1) / p.next;
-    p.out_first = reach / stride;
-    p.out_next = -p.next * dilation / stride;
-    break;
+  const int64_t apart = stride / gcd(stride, dilation);
+  for (int64_t t = 0; t < kernel && t < apart; ++t) {
+    if ((phase + pad - t * dilation) % stride) continue;
+    const int64_t count = (kernel - t + apart - 1) / apart, last = t + (count - 1) * apart;
+    return {count, last, -apart, (phase + pad - last * dilation) / stride, apart * dilation / stride};
   }
-  return p;
+  return {0, 0, 0, 0, 0};
 }
 
 // dx where no tap reaches.
@@ -81,14 +88,30 @@ template <class T> static void zero_positions(const ImageOut<T>& o, int64_t imag
   });
 }
 
+// How many phases from `phase` on, along the width, have as many taps and positions, and the same outputs under them: their
+// inputs are adjacent, and so are their taps. One where an image has several channels, which are taken together instead.
+static int64_t phases_alike(const ConvGeometry& g, int64_t phase) {
+  if (g.c > 1 || g.x_stride[4] != 1 || g.k < kLeastPixelChannels) return 1;
+  const auto taps = [&](int64_t p) { return phase_taps(p, g.kernel[2], g.stride[2], g.pad[2], g.dilation[2]); };
+  const auto positions = [&](int64_t p) { return ceil_div(g.in[2] - p, g.stride[2]); };
+  const PhaseTaps one = taps(phase);
+  if (one.count == 0) return 1;
+  int64_t n = 1;
+  for (; phase + n < least(g.stride[2], g.in[2]); ++n) {
+    const PhaseTaps p = taps(phase + n);
+    if (p.count != one.count || p.first != one.first + n || p.out_first != one.out_first || positions(phase + n) != positions(phase)) break;
+  }
+  return n;
+}
+
 // Input positions of one phase (i mod stride along each dim) form an image of their own that sees a fixed set of taps with
-// stride 1: no multiplication by zeros, no scatter.
-template <class T> static void backward_input_phase(const ConvBwdInput& a, const int64_t* phase) {
+// stride 1: no multiplication by zeros, no scatter. `alike` adjacent phases of one channel are taken as so many channels.
+template <class T> static void backward_input_phase(const ConvBwdInput& a, const int64_t* phase, int64_t alike) {
   using A = acc_t<T>;
   const ConvGeometry& g = a.g;
   const int64_t channels = g.c / g.groups, filters = g.k / g.groups;
   ImageWindow w;
-  PhaseWeights<T> left{nullptr, channels, {}, {}, {}, {}};
+  PhaseWeights<T> left{static_cast<const T*>(a.w), channels, volume(g.kernel), {}, {}, {}, {}};
   ImageOut<T> out{static_cast<T*>(a.dx), nullptr, Act::none, {}, {g.x_stride[0], g.x_stride[1], 0, 0, 0}};
   for (int d = 0; d < 3; ++d) {
     const PhaseTaps p = phase_taps(phase[d], g.kernel[d], g.stride[d], g.pad[d], g.dilation[d]);
@@ -107,18 +130,23 @@ template <class T> static void backward_input_phase(const ConvBwdInput& a, const
   for (int d = 0; d < 5; ++d) w.stride[d] = g.y_stride[d];
   const int64_t depth = filters * w.tap_count(), columns = g.n * w.volume();
   if (depth == 0) return zero_positions(out, g.n, g.c);
-  if (pixels_apt(g)) {
-    left.w = static_cast<const T*>(a.w);
-    return pixels_backward_input<T>(a, w, left, out);
+  if (alike > 1) {
+    left.apart = 1, out.stride[1] = 1;
+    return pixels_backward_input<T>(a, w, {g.n, 1, filters, alike}, left, PixelsOut<T>(out, nullptr));
+  }
+  const bool last = pixels_dense(g);
+  if (depthwise_apt(g)) {
+    const auto weight = [&](int64_t c, int64_t t) { return up(static_cast<const T*>(a.w)[c * volume(g.kernel) + left.tap(t)]); };
+    return depthwise_product(w, static_cast<const T*>(a.dy), g.n, g.c, weight, PixelsOut<T>(out, nullptr));
   }
   const T *dy = static_cast<const T*>(a.dy), *weights = static_cast<const T*>(a.w);
   const int64_t group_size = filters * channels * volume(g.kernel);
-  const DirectShape direct{g.n, g.groups, filters, channels};
-  if (direct_apt(w, direct)) {
+  const ConvShape shape{g.n, g.groups, filters, channels};
+  if (!last && direct_apt(w, shape)) {
     const auto weight = [&](int64_t group, int64_t r, int64_t k) { return up(*(left.source(r, k) + group * group_size)); };
-    left.w = weights;
-    return direct_product(w, dy, direct, weight, out);
+    return direct_product(w, dy, shape, weight, out);
   }
+  if (pixels_apt(w, shape, last)) return pixels_backward_input<T>(a, w, shape, left, PixelsOut<T>(out, nullptr));
   w.flatten();
   for (int64_t group = 0; group < g.groups; ++group) {
     left.w = weights + group * group_size;
@@ -133,10 +161,34 @@ template <class T> static void backward_input(const ConvBwdInput& a) {
   const ConvGeometry& g = a.g;
   for (int64_t p0 = 0; p0 < least(g.stride[0], g.in[0]); ++p0)
     for (int64_t p1 = 0; p1 < least(g.stride[1], g.in[1]); ++p1)
-      for (int64_t p2 = 0; p2 < least(g.stride[2], g.in[2]); ++p2) {
+      for (int64_t p2 = 0, alike; p2 < least(g.stride[2], g.in[2]); p2 += alike) {
         const int64_t phase[3] = {p0, p1, p2};
-        backward_input_phase<T>(a, phase);
+        backward_input_phase<T>(a, phase, alike = phases_alike(g, p2));
       }
+}
+
+// Sums of dy per channel, channels adjacent: rows of positions in parts, whose sums are added in order.
+template <class T> static void pixels_bias_gradient(const ConvBwdWeight& a) {
+  using A = acc_t<T>;
+  constexpr int L = kLanes<A>;
+  const int64_t k = a.g.k, positions = a.g.n * volume(a.g.out), part = ceil_div(positions, least(32, 1 + positions * k / 30000));
+  const int64_t parts = ceil_div(positions, part);
+  A* const sums = static_cast<A*>(scratch(size_t(parts * k) * sizeof(A), kPixelSlot));
+  parallel(parts, [&](int64_t p) {
+    A* const own = sums + p * k;
+    for (int64_t j = 0; j < k; ++j) own[j] = 0;
+    const T* dy = static_cast<const T*>(a.dy) + p * part * k;
+    for (int64_t i = 0, n = least(part, positions - p * part); i < n; ++i, dy += k) {
+      int64_t j = 0;
+      for (; j + L <= k; j += L) vstore(own + j, vload(own + j) + vload(dy + j));
+      if (j < k) vstore(own + j, vload(own + j, k - j) + vload(dy + j, k - j), k - j);
+    }
+  });
+  for (int64_t j = 0; j < k; ++j) {
+    A total = sums[j];
+    for (int64_t p = 1; p < parts; ++p) total += sums[p * k + j];
+    static_cast<T*>(a.db)[j] = down<T>(total);
+  }
 }
 
 // Sums of dy per channel: fixed order, images in turn.
@@ -172,18 +224,19 @@ template <class T> static void bias_gradient(const ConvBwdWeight& a) {
 
 template <class T> static void backward_weight(const ConvBwdWeight& a) {
   const ImageWindow w = forward_window(a.g);
-  if (pixels_apt(a.g)) return pixels_weight<T>(a, w);
-  const DirectShape direct{a.g.n, a.g.groups, a.g.c / a.g.groups, a.g.k / a.g.groups};
-  if (direct_apt_weight(w, direct))
-    return direct_weight_product(w, static_cast<const T*>(a.x), static_cast<const T*>(a.dy), a.g.y_stride, direct,
+  const ConvShape shape{a.g.n, a.g.groups, a.g.c / a.g.groups, a.g.k / a.g.groups};
+  if (depthwise_apt(a.g)) return depthwise_weight<T>(a, w);
+  if (pixels_dense(a.g) && pixels_apt(w, shape, true)) return pixels_weight<T>(a, w, shape);
+  if (direct_apt_weight(w, shape))
+    return direct_weight_product(w, static_cast<const T*>(a.x), static_cast<const T*>(a.dy), a.g.y_stride, shape,
                                  static_cast<T*>(a.dw));
-  const int64_t size = direct.rows * direct.channels * w.tap_count();
+  const int64_t size = shape.rows * shape.channels * w.tap_count();
   for (int64_t group = 0; group < a.g.groups; ++group) {
-    const T* x = static_cast<const T*>(a.x) + group * direct.channels * a.g.x_stride[1];
-    const T* dy = static_cast<const T*>(a.dy) + group * direct.rows * a.g.y_stride[1];
+    const T* x = static_cast<const T*>(a.x) + group * shape.channels * a.g.x_stride[1];
+    const T* dy = static_cast<const T*>(a.dy) + group * shape.rows * a.g.y_stride[1];
     T* dw = static_cast<T*>(a.dw) + group * size;
-    if (w.tap_count() > 1 && w.grid[2] >= 13) planes_weight_product(w, x, dy, a.g.y_stride, direct, dw);
-    else image_weight_product(w, x, dy, a.g.y_stride, direct, dw);
+    if (w.tap_count() > 1 && w.grid[2] >= 13) planes_weight_product(w, x, dy, a.g.y_stride, shape, dw);
+    else image_weight_product(w, x, dy, a.g.y_stride, shape, dw);
   }
 }
 
@@ -201,7 +254,8 @@ void conv_bwd_weight(const ConvBwdWeight& a) {
   const ConvGeometry& g = a.g;
   by_float(g.dtype, [&](auto t) {
     using T = decltype(t);
-    if (a.db) bias_gradient<T>(a);
+    if (a.db && g.n * volume(g.out) > 0 && pixels_dense(g.y_stride, g.k, g.out)) pixels_bias_gradient<T>(a);
+    else if (a.db) bias_gradient<T>(a);
     if (g.n * volume(g.out) > 0) backward_weight<T>(a);
     else __builtin_memset(a.dw, 0, size_t(g.k * (g.c / g.groups) * volume(g.kernel)) * sizeof(T));
   });

@@ -27,6 +27,9 @@ struct ImageWindow {
   }
 };
 
+// Images (n, groups * channels) under a window, and results (n, groups * rows).
+struct ConvShape { int64_t images, groups, channels, rows; };
+
 // The taps of one channel in order; the product's row (channel, tap) is taps.count() * channel + tap.
 struct Tap {
   int64_t u[3];
@@ -217,15 +220,17 @@ template <class T, int R> struct PositionsOperand {
 template <class T> struct PhaseWeights {
   using A = acc_t<T>;
   const T* w;                                  // of the group
-  int64_t channels, taps[3], first[3], next[3], kernel[3];
+  int64_t channels, apart;                     // apart: from a row's weights to the next one's
+  int64_t taps[3], first[3], next[3], kernel[3];
+  // Tap t of the phase, as the kernel counts it.
+  LAMELLA_INLINE int64_t tap(int64_t t) const {
+    const int64_t u2 = t % taps[2], u1 = t / taps[2] % taps[1], u0 = t / (taps[1] * taps[2]);
+    return ((first[0] + u0 * next[0]) * kernel[1] + first[1] + u1 * next[1]) * kernel[2] + first[2] + u2 * next[2];
+  }
   // Of input channel `row`, and where in k.
   LAMELLA_INLINE const T* source(int64_t row, int64_t k) const {
-    const int64_t volume = kernel[0] * kernel[1] * kernel[2];
-    const int64_t u2 = k % taps[2]; k /= taps[2];
-    const int64_t u1 = k % taps[1]; k /= taps[1];
-    const int64_t u0 = k % taps[0]; k /= taps[0];
-    const int64_t tap = ((first[0] + u0 * next[0]) * kernel[1] + first[1] + u1 * next[1]) * kernel[2] + first[2] + u2 * next[2];
-    return w + (k * channels + row) * volume + tap;
+    const int64_t count = taps[0] * taps[1] * taps[2], volume = kernel[0] * kernel[1] * kernel[2];
+    return w + (k / count * channels + row) * volume + tap(k % count);
   }
   void pack(A* panel, int64_t row, int count, int64_t p, int64_t depth) const {
     constexpr int R = kTileRows<A>;

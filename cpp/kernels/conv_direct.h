@@ -75,17 +75,14 @@ template <class A> struct DirectBlocks {
   }
 };
 
-// Images (n, groups * channels) under a window, and results (n, groups * rows).
-struct DirectShape { int64_t images, groups, channels, rows; };
-
 // Beyond a few filters, packed columns are shared by enough of them to be worth their price, unless channels are few.
-LAMELLA_INLINE bool direct_apt(const ImageWindow& w, const DirectShape& d) {
+LAMELLA_INLINE bool direct_apt(const ImageWindow& w, const ConvShape& d) {
   return (w.tap_count() > 1 || d.groups > 1) && d.rows <= (d.channels <= 4 ? 128 : 24);
 }
 
 // Of every group: out = weights (rows, depth) . image; weight(group, row, k) reads one, k counting (channel, tap).
 template <class T, class W>
-static void direct_product(const ImageWindow& w, const T* x, const DirectShape& d, const W& weight, const ImageOut<T>& out) {
+static void direct_product(const ImageWindow& w, const T* x, const ConvShape& d, const W& weight, const ImageOut<T>& out) {
   using A = acc_t<T>;
   const DirectBlocks<A> blocks(d.rows);
   const int width = blocks.vecs * kLanes<A>;

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
-// Convolution of images whose channels are adjacent (channels-last), one group: products whose rows are positions, with k
-// over (tap, channel), so that a panel is made of whole runs of channels. Weights are laid out anew as (tap, channel).
+// Convolution as products whose rows are positions, with k over (tap, channel): where channels are adjacent, what one tap
+// sees of a row is a run of channels, read where it lies. Filters are the packed operand: their vectors run across the
+// result's channels. Channels-last images are read and written in place; of others a task transposes the part it reads,
+// and its results.
 #pragma once
 #include "conv_columns.h"
 #include "gemm_out.h"
@@ -8,198 +10,229 @@
 namespace lamella {
 namespace LAMELLA_ISA {
 
-constexpr int kLaidSlot = 10;  // scratch slots 10 and 11: weights laid out anew; sums of weight gradients
-
-// Fewer channels or filters do not fill vectors: such images are better copied to the other layout (ops/conv.cpp).
-constexpr int64_t kLeastPixelChannels = 8;
+constexpr int kPixelSlot = 10;  // scratch slots 10 (packed weights, sums of weight gradients), 11 (zeros, tables), 12 (a task's)
+constexpr int64_t kLeastPixelChannels = 8;  // fewer do not fill vectors
 
 // Whether (image, channel, depth, height, width) strides are those of dense images with adjacent channels.
 LAMELLA_INLINE bool pixels_dense(const int64_t* stride, int64_t channels, const int64_t* size) {
-  return stride[1] == 1 && stride[4] == channels && stride[3] == size[2] * stride[4] && stride[2] == size[1] * stride[3] &&
-         stride[0] == size[0] * stride[2];
+  return channels > 1 && stride[1] == 1 && stride[4] == channels && stride[3] == size[2] * stride[4] &&
+         stride[2] == size[1] * stride[3] && stride[0] == size[0] * stride[2];
+}
+LAMELLA_INLINE bool pixels_dense(const ConvGeometry& g) {
+  return pixels_dense(g.x_stride, g.c, g.in) && pixels_dense(g.y_stride, g.k, g.out);
 }
 
-LAMELLA_INLINE bool pixels_apt(const ConvGeometry& g) {
-  return g.groups == 1 && g.c >= kLeastPixelChannels && g.k >= kLeastPixelChannels &&
-         pixels_dense(g.x_stride, g.c, g.in) && pixels_dense(g.y_stride, g.k, g.out);
+// Whether images (n, groups * channels) under window w and results (n, groups * rows) go this way. Transposing results costs
+// about as much as 18 steps of k, packing columns instead (conv_columns.h) as much as 16 filters.
+LAMELLA_INLINE bool pixels_apt(const ImageWindow& w, const ConvShape& d, bool channels_last) {
+  if (d.channels < kLeastPixelChannels || d.rows < kLeastPixelChannels) return false;
+  return channels_last || (w.tap_count() > 1 && d.channels * w.tap_count() > d.rows);
 }
 
-// Left operand: rows are positions of the window's grid, k is tap * channels + channel.
-template <class T> struct PixelRows {
-  using A = acc_t<T>;
+// ---- the left operand: positions of a window's grid ------------------------------------------------------------------------
+// A row's k is cut into segments, one for each tap, of as many elements as there are channels.
+struct Segment { int64_t shift; int64_t reach[3]; };  // what a tap adds to the source: elements, and along each dim
+static void segments_of(const ImageWindow& w, Segment* to) {
+  Tap tap = Tap::of(w, 0);
+  do {
+    to->shift = 0;
+    for (int d = 0; d < 3; ++d) {
+      to->reach[d] = tap.u[d] * w.next[d];
+      to->shift += to->reach[d] * w.stride[2 + d];
+    }
+    ++to;
+  } while (tap.next(w));
+}
+
+template <class A> struct PixelRows {
   ImageWindow w;
-  const T* x;
-  int64_t channels;
-  const T* zeros;  // `channels` of them, and a vector more
-  void pack(A* panel, int64_t first, int count, int64_t p, int64_t depth) const {
+  const A *x, *zeros;  // zeros: as many as a segment has elements
+  const Segment* segments;
+
+  // `used` segments of rows [first, first + count), from segment s0 on: at to[(segment - s0) * apart + row].
+  void find(int64_t first, int count, int64_t s0, int64_t used, const A** to, int64_t apart) const {
     constexpr int R = kTileRows<A>;
-    int64_t base[R], at[R][3];
-    for (int i = 0; i < count; ++i) {
-      const Division row(first + i, w.grid[2]), slice(row.quotient, w.grid[1]), image(slice.quotient, w.grid[0]);
-      const int64_t g[3] = {image.rest, slice.rest, row.rest};
-      base[i] = image.quotient * w.stride[0];
-      for (int d = 0; d < 3; ++d) at[i][d] = g[d] * w.step[d] + w.first[d];
-    }
-    Tap tap = Tap::of(w, p / channels);
-    for (int64_t q = 0, c = p % channels; q < depth; c = 0, tap.next(w)) {
-      const int64_t n = least(channels - c, depth - q);
-      const T* row[R];
-      for (int i = 0; i < count; ++i) {
-        int64_t s[3];
-        bool inside = true;
-        for (int d = 0; d < 3; ++d) {
-          s[d] = at[i][d] + tap.u[d] * w.next[d];
-          inside &= uint64_t(s[d]) < uint64_t(w.size[d]);
-        }
-        row[i] = inside ? x + base[i] + s[0] * w.stride[2] + s[1] * w.stride[3] + s[2] * w.stride[4] + c : zeros;
-      }
-      for (int i = count; i < R; ++i) row[i] = zeros;
-      pack_rows<T, R>(panel + q * R, [&](int i) { return row[i]; }, R, n);
-      q += n;
-    }
-  }
-};
-
-// Right operand of the weight gradient: k is positions from `begin` on, columns are tap * channels + channel.
-template <class T> struct PixelTaps {
-  using A = acc_t<T>;
-  ImageWindow w;
-  const T* x;
-  int64_t channels, begin;
-  void pack(A* panel, int64_t first, int count, int64_t p, int64_t depth) const {
-    constexpr int R = kTileCols<A>, L = kLanes<A>;
-    Run runs[kBlockDepth];
-    const int n = runs_of(w, begin + p, int(depth), runs);
-    const int64_t jump = w.step[2] * w.stride[4];
-    if (count < R) __builtin_memset(panel, 0, size_t(depth * R) * sizeof(A));
-    for (int done = 0; done < count;) {  // columns of one tap
-      const Division at(first + done, channels);
-      const int width = int(least(channels - at.rest, count - done));
-      const Sight sight(w, Tap::of(w, at.quotient));
-      A* to = panel + done;
-      for (int r = 0; r < n; ++r) {
-        int64_t from, end;
-        const T* source = x + at.rest + sight.look(w, runs[r], from, end);
-        for (int64_t i = 0; i < runs[r].length; ++i, to += R) {
-          const bool inside = from <= i && i < end;
-          for (int s = 0; s < width; s += L) {
-            const int m = width - s < L ? width - s : L;
-            if (m == L) vstore(to + s, inside ? vload(source + i * jump + s) : vec<A>{});
-            else vstore(to + s, inside ? vload(source + i * jump + s, m) : vec<A>{}, m);
+    Run runs[R];
+    const int n = runs_of(w, first, count, runs);
+    const Segment* const some = segments + s0;
+    int64_t high[3];  // where the source under tap 0 lies if that under every tap is inside; next > 0
+    for (int d = 0; d < 3; ++d) high[d] = w.size[d] - (w.taps[d] - 1) * w.next[d];
+    int i = 0;
+    for (int r = 0; r < n; ++r) {
+      const int64_t at0 = runs[r].g0 * w.step[0] + w.first[0], at1 = runs[r].g1 * w.step[1] + w.first[1];
+      int64_t at2 = runs[r].g2 * w.step[2] + w.first[2];
+      const A* from = x + runs[r].base + at0 * w.stride[2] + at1 * w.stride[3] + at2 * w.stride[4];
+      const bool rows_inside = at0 >= 0 && at0 < high[0] && at1 >= 0 && at1 < high[1];
+      for (int l = 0; l < runs[r].length; ++l, ++i, at2 += w.step[2], from += w.step[2] * w.stride[4]) {
+        const A** out = to + i;
+        if (rows_inside && at2 >= 0 && at2 < high[2]) {
+          for (int64_t s = 0; s < used; ++s, out += apart) *out = from + some[s].shift;
+        } else {
+          for (int64_t s = 0; s < used; ++s, out += apart) {
+            const int64_t* reach = some[s].reach;
+            const bool inside = uint64_t(at0 + reach[0]) < uint64_t(w.size[0]) && uint64_t(at1 + reach[1]) < uint64_t(w.size[1]) &&
+                                uint64_t(at2 + reach[2]) < uint64_t(w.size[2]);
+            *out = inside ? from + some[s].shift : zeros;
           }
         }
       }
-      done += width;
+    }
+    for (; i < R; ++i)
+      for (int64_t s = 0; s < used; ++s) to[s * apart + i] = zeros;
+  }
+};
+
+// to[p * pitch + c] = x[c * channel + p] for p < n, c < channels.
+template <class T>
+static void transpose_pixels(const T* x, int64_t channel, int64_t n, int64_t channels, acc_t<T>* to, int64_t pitch) {
+  using A = acc_t<T>;
+  constexpr int L = kLanes<A>;
+  for (int64_t c = 0; c < channels; c += L) {
+    const int rows = int(least(L, channels - c));
+    for (int64_t p = 0; p < n; p += L) {
+      const int m = int(least(L, n - p));
+      const T* from = x + c * channel + p;
+      vec<A> r[L];
+#pragma GCC unroll 16
+      for (int l = 0; l < L; ++l) r[l] = l >= rows ? vec<A>{} : m == L ? vload(from + l * channel) : vload(from + l * channel, m);
+      transpose_lanes<A>(r);
+#pragma GCC unroll 16
+      for (int l = 0; l < L; ++l)
+        if (l < m) {
+          if (rows == L) vstore(to + (p + l) * pitch + c, r[l]);
+          else vstore(to + (p + l) * pitch + c, r[l], rows);
+        }
+    }
+  }
+}
+
+// The part of some images that a window sees, as rows of A's channels: where it lies, or a copy.
+template <class T> struct PixelSource {
+  using A = acc_t<T>;
+  bool in_place;                    // else: planes, narrow elements, pixels that far apart that they share the sets of L1
+  int64_t low[3], count[3], pitch;  // of the copy: the part of each dim; from pixel to pixel
+  int64_t size;                     // of one image's copy
+  PixelSource(const ImageWindow& w, int64_t channels)
+      : in_place(__is_same(T, A) && w.stride[1] == 1 && w.step[2] * w.stride[4] * int64_t(sizeof(A)) % 4096 != 0), pitch(channels) {
+    if (pitch * w.step[2] * int64_t(sizeof(A)) % 2048 == 0) pitch += kLanes<A>;
+    for (int d = 0; d < 3; ++d) {
+      const int64_t from = w.first[d], to = from + (w.grid[d] - 1) * w.step[d] + (w.taps[d] - 1) * w.next[d] + 1;
+      low[d] = from < 0 ? 0 : from;
+      count[d] = least(to, w.size[d]) - low[d];
+      if (count[d] < 0) count[d] = 0;
+    }
+    size = in_place ? 0 : count[0] * count[1] * count[2] * pitch;
+  }
+  // x: the first image; w then addresses what is returned.
+  const A* open(ImageWindow& w, const T* x, int64_t images, int64_t channels, A* room) const {
+    if constexpr (__is_same(T, A))
+      if (in_place) return x;
+    const bool joined = w.stride[1] != 1 && count[2] == w.size[2] && w.stride[3] == w.size[2] && w.stride[4] == 1;
+    const int64_t rows = joined ? 1 : count[1], columns = joined ? count[1] * count[2] : count[2];
+    A* to = room;
+    for (int64_t i = 0; i < images; ++i)
+      for (int64_t d = 0; d < count[0]; ++d)
+        for (int64_t h = 0; h < rows; ++h, to += columns * pitch) {
+          const T* from = x + i * w.stride[0] + (low[0] + d) * w.stride[2] + (low[1] + h) * w.stride[3] + low[2] * w.stride[4];
+          if (w.stride[4] == 1) transpose_pixels(from, w.stride[1], columns, channels, to, pitch);
+          else
+            for (int64_t p = 0; p < columns; ++p) copy_run(from + p * w.stride[4], w.stride[1], channels, to + p * pitch);
+        }
+    w.stride[4] = pitch, w.stride[3] = count[2] * pitch, w.stride[2] = count[1] * w.stride[3], w.stride[1] = 1;
+    w.stride[0] = size;
+    return room - low[0] * w.stride[2] - low[1] * w.stride[3] - low[2] * pitch;
+  }
+
+ private:
+  static void copy_run(const T* from, int64_t jump, int64_t n, A* to) {
+    constexpr int L = kLanes<A>;
+    for (int64_t i = 0; i < n; i += L) {
+      const int64_t m = least(L, n - i);
+      if (jump != 1) vstore(to + i, vload_masked(from + i * jump, lanes_between(0, m), jump), m);
+      else if (m == L) vstore(to + i, vload(from + i));
+      else vstore(to + i, vload(from + i, m), m);
     }
   }
 };
 
-// Rows of the product written where positions of a grid lie; columns are channels, adjacent.
+// ---- the right operand: packed weights ----------------------------------------------------------------------------------
+// Panel element (place[q], i) = element q of row(i), for q < n with place[q] >= 0; zero for count <= i.
+template <class T, class Row>
+static void pack_placed(acc_t<T>* panel, const Row& row, int count, int64_t n, const int32_t* place) {
+  using A = acc_t<T>;
+  constexpr int R = kTileCols<A>, L = kLanes<A>;
+  for (int i = 0; i < R; i += L)
+    for (int64_t q = 0; q < n; q += L) {
+      const int m = int(least(L, n - q)), rows = count - i;
+      vec<A> r[L];
+#pragma GCC unroll 16
+      for (int l = 0; l < L; ++l) r[l] = l >= rows ? vec<A>{} : m == L ? vload(row(i + l) + q) : vload(row(i + l) + q, m);
+      transpose_lanes<A>(r);
+#pragma GCC unroll 16
+      for (int l = 0; l < L; ++l)
+        if (l < m && place[q + l] >= 0) vstore(panel + place[q + l] * R + i, r[l]);
+    }
+}
+
+// ---- the result ------------------------------------------------------------------------------------------------------------
 template <class T> struct PixelsOut {
   using A = acc_t<T>;
-  static constexpr bool kDirect = false;
   T* y;
-  int64_t grid[3], stride[4];  // per image, and per grid step along each dim
-  int64_t row = 0;
-  bool accumulate = false;
-  A* at(int64_t, int64_t) const { return nullptr; }
-  void finish(int64_t i, int64_t j, int rows, int cols, A* tile, int64_t tile_stride) const {
+  int64_t grid[3], stride[5];  // image, channel, and per grid step along each dim
+  const T* bias;               // per channel, or null
+  Act act;
+  PixelsOut(const ImageOut<T>& o, const T* per_channel)
+      : y(o.y), grid{o.grid[0], o.grid[1], o.grid[2]}, stride{o.stride[0], o.stride[1], o.stride[2], o.stride[3], o.stride[4]},
+        bias(per_channel), act(o.act) {}
+
+  // Positions [first, first + count).
+  void find(int64_t first, int count, T** to) const {
+    ImageWindow w;
+    for (int d = 0; d < 3; ++d) w.grid[d] = grid[d];
+    w.stride[0] = stride[0];
+    Run runs[kTileRows<A>];
+    const int n = runs_of(w, first, count, runs);
+    for (int r = 0; r < n; ++r) {
+      T* row = y + runs[r].base + runs[r].g0 * stride[2] + runs[r].g1 * stride[3] + runs[r].g2 * stride[4];
+      for (int l = 0; l < runs[r].length; ++l) *to++ = row + l * stride[4];
+    }
+  }
+
+  // The complete sums of a tile, row r from tile[r] on: its columns are channels from `channel` on.
+  void finish(T* const* to, int rows, int64_t channel, int cols, const A* const* tile) const {
     constexpr int L = kLanes<A>;
-    for (int r = 0; r < rows; ++r, tile += tile_stride) {
-      const Division line(i + r, grid[2]), slice(line.quotient, grid[1]), image(slice.quotient, grid[0]);
-      T* to = y + image.quotient * stride[0] + image.rest * stride[1] + slice.rest * stride[2] + line.rest * stride[3] + j;
-      for (int s = 0; s < cols; s += L) {
-        const int n = cols - s < L ? cols - s : L;
-        if (n == L) vstore(to + s, vload(tile + s));
-        else vstore(to + s, vload(tile + s, n), n);
+    const T* const b = bias ? bias + channel : nullptr;
+    const bool together = to[rows - 1] - to[0] == rows - 1 && stride[4] == 1 && rows <= L;
+    for (int c = 0; c < cols; c += L) {
+      const int n = cols - c < L ? cols - c : L;
+      const vec<A> first = !b ? vec<A>{} : n == L ? vload(b + c) : vload(b + c, n);
+      const auto value = [&](int r) __attribute__((always_inline)) {
+        const vec<A> v = (n == L ? vload(tile[r] + c) : vload(tile[r] + c, n)) + first;
+        return act == Act::none ? v : apply_act(act, v);
+      };
+      if (stride[1] == 1) {
+        for (int r = 0; r < rows; ++r) {
+          if (n == L) vstore(to[r] + channel + c, value(r));
+          else vstore(to[r] + channel + c, value(r), n);
+        }
+        continue;
+      }
+      for (int done = 0; done < rows; done += L) {
+        const int m = rows - done < L ? rows - done : L;
+        vec<A> v[L];
+#pragma GCC unroll 16
+        for (int r = 0; r < L; ++r) v[r] = r < m ? value(done + r) : vec<A>{};
+        transpose_lanes<A>(v);
+        for (int l = 0; l < n; ++l) {
+          const int64_t at = (channel + c + l) * stride[1];
+          if (together) vstore(to[0] + at, v[l], m);
+          else
+            for (int r = 0; r < m; ++r) to[done + r][at] = down<T>(v[l][r]);
+        }
       }
     }
   }
 };
-
-template <class T> static const T* zeros_of(int64_t n) {
-  const size_t bytes = size_t(n + kLanes<acc_t<T>>) * sizeof(T);
-  T* zeros = static_cast<T*>(scratch(bytes, kLaidSlot + 1));
-  __builtin_memset(zeros, 0, bytes);
-  return zeros;
-}
-
-template <class T> static void pixels_forward(const ConvFwd& a, ImageWindow w) {
-  using A = acc_t<T>;
-  const ConvGeometry& g = a.g;
-  const int64_t taps = w.tap_count(), depth = taps * g.c;
-  const T* weights = static_cast<const T*>(a.w);
-  if (taps > 1) {  // (filter, tap, channel)
-    T* laid = static_cast<T*>(scratch(size_t(g.k * depth) * sizeof(T), kLaidSlot));
-    parallel_blocks(g.k, 1 + 16384 / depth, [&](int64_t begin, int64_t end) {
-      for (int64_t k = begin; k < end; ++k)
-        for (int64_t t = 0; t < taps; ++t)
-          for (int64_t c = 0; c < g.c; ++c) laid[(k * taps + t) * g.c + c] = weights[(k * g.c + c) * taps + t];
-    });
-    weights = laid;
-  }
-  const T *x = static_cast<const T*>(a.x), *bias = static_cast<const T*>(a.bias);
-  const StridedOperand<T, kTileCols<A>> right{weights, depth, 1};
-  const MatrixOut<T> out{static_cast<T*>(a.y), g.k, false, {bias ? BiasAxis::column : BiasAxis::none, bias, a.act}};
-  const int64_t rows = g.n * w.volume();
-  if (w.flatten()) gemm_blocked<A>(rows, g.k, depth, StridedOperand<T, kTileRows<A>>{x, g.c, 1}, right, out);
-  else gemm_blocked<A>(rows, g.k, depth, PixelRows<T>{w, x, g.c, zeros_of<T>(g.c)}, right, out);
-}
-
-// One phase of the input gradient: `weight.source(channel, filter * taps + tap)` as conv_columns.h has it.
-template <class T>
-static void pixels_backward_input(const ConvBwdInput& a, const ImageWindow& w, const PhaseWeights<T>& weight,
-                                  const ImageOut<T>& to) {
-  using A = acc_t<T>;
-  const ConvGeometry& g = a.g;
-  const int64_t taps = w.tap_count(), depth = taps * g.k;
-  T* laid = static_cast<T*>(scratch(size_t(g.c * depth) * sizeof(T), kLaidSlot));  // (tap, filter, channel)
-  parallel_blocks(g.k, 1 + 16384 / (g.c * taps), [&](int64_t begin, int64_t end) {
-    const int64_t volume = g.kernel[0] * g.kernel[1] * g.kernel[2];
-    for (int64_t k = begin; k < end; ++k)
-      for (int64_t t = 0; t < taps; ++t) {
-        const T* from = weight.source(0, k * taps + t);
-        for (int64_t c = 0; c < g.c; ++c) laid[(t * g.k + k) * g.c + c] = from[c * volume];
-      }
-  });
-  const PixelRows<T> left{w, static_cast<const T*>(a.dy), g.k, zeros_of<T>(g.k)};
-  const StridedOperand<T, kTileCols<A>> right{laid, 1, g.c};
-  const int64_t rows = g.n * w.volume();
-  const bool dense = to.stride[4] == g.c && to.stride[3] == to.grid[2] * to.stride[4] &&
-                     to.stride[2] == to.grid[1] * to.stride[3] && to.stride[0] == to.grid[0] * to.stride[2];
-  if (dense) return gemm_blocked<A>(rows, g.c, depth, left, right, MatrixOut<T>{to.y, g.c, false, {}});
-  PixelsOut<T> out{to.y, {to.grid[0], to.grid[1], to.grid[2]}, {to.stride[0], to.stride[2], to.stride[3], to.stride[4]}};
-  gemm_blocked<A>(rows, g.c, depth, left, right, out);
-}
-
-// dw: sums over positions, in parts where the result alone makes too few tasks.
-template <class T> static void pixels_weight(const ConvBwdWeight& a, ImageWindow w) {
-  using A = acc_t<T>;
-  const ConvGeometry& g = a.g;
-  const int64_t taps = w.tap_count(), columns = taps * g.c, size = g.k * columns, positions = g.n * w.volume();
-  const int64_t part = least(positions, size < 32768 ? 2048 : size < 524288 ? ceil_div(positions, 4) : positions);
-  const int64_t parts = ceil_div(positions, part);
-  A* const sums = static_cast<A*>(scratch(size_t(parts * size) * sizeof(A), kLaidSlot));
-  const T *x = static_cast<const T*>(a.x), *dy = static_cast<const T*>(a.dy);
-  const bool flat = w.flatten();
-  parallel(parts, [&](int64_t t) {
-    const int64_t begin = t * part, count = least(part, positions - begin);
-    const StridedOperand<T, kTileRows<A>> left{dy + begin * g.k, 1, g.k};
-    const MatrixOut<A> out{sums + t * size, columns, false, {}};
-    if (flat) gemm_blocked<A>(g.k, columns, count, left, StridedOperand<T, kTileCols<A>>{x + begin * g.c, 1, g.c}, out);
-    else gemm_blocked<A>(g.k, columns, count, left, PixelTaps<T>{w, x, g.c, begin}, out);
-  });
-  T* dw = static_cast<T*>(a.dw);
-  parallel_blocks(g.k, 1 + 16384 / (columns * parts), [&](int64_t begin, int64_t end) {
-    for (int64_t k = begin; k < end; ++k) {
-      A* row = sums + k * columns;
-      for (int64_t t = 1; t < parts; ++t)
-        for (int64_t i = 0; i < columns; ++i) row[i] += row[t * size + i];
-      for (int64_t c = 0; c < g.c; ++c)
-        for (int64_t t = 0; t < taps; ++t) dw[k * columns + c * taps + t] = down<T>(row[t * g.c + c]);
-    }
-  });
-}
 
 }  // namespace LAMELLA_ISA
 }  // namespace lamella

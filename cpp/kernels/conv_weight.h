@@ -81,7 +81,7 @@ static void load_gradient(const Planes<acc_t<T>>& p, const T* dy, const int64_t*
 }
 
 // Where the sums of a chunk fit in L2 and a channel's planes are few; else transposing into packed panels is the better way.
-LAMELLA_INLINE bool direct_apt_weight(const ImageWindow& w, const DirectShape& d) {
+LAMELLA_INLINE bool direct_apt_weight(const ImageWindow& w, const ConvShape& d) {
   return (w.tap_count() > 1 || d.groups > 1) && d.rows * d.channels * w.tap_count() <= 16384 &&
          (w.step[2] == 1 || d.channels <= 4);
 }
@@ -89,7 +89,7 @@ LAMELLA_INLINE bool direct_apt_weight(const ImageWindow& w, const DirectShape& d
 // dw (groups * rows, depth). Bands of a group are dealt to a few chunks by shape; their sums are added in order.
 template <class T>
 static void direct_weight_product(const ImageWindow& w, const T* x, const T* dy, const int64_t* y_stride,
-                                  const DirectShape& d, T* dw) {
+                                  const ConvShape& d, T* dw) {
   using A = acc_t<T>;
   constexpr int L = kLanes<A>, Q = kDotTaps;
   const Planes<A> planes(w, d.channels, d.images, L, d.rows, 448 << 10);
@@ -180,7 +180,7 @@ template <class T> static void add_chunks(const acc_t<T>* partial, int64_t chunk
 // dw of one group from padded planes.
 template <class T>
 static void planes_weight_product(const ImageWindow& w, const T* x, const T* dy, const int64_t* y_stride,
-                                  const DirectShape& d, T* dw) {
+                                  const ConvShape& d, T* dw) {
   using A = acc_t<T>;
   constexpr int L = kLanes<A>;
   const int64_t depth = d.channels * w.tap_count(), size = d.rows * depth;
@@ -216,7 +216,7 @@ static void planes_weight_product(const ImageWindow& w, const T* x, const T* dy,
 // dw of one group from the image itself.
 template <class T>
 static void image_weight_product(const ImageWindow& w, const T* x, const T* dy, const int64_t* y_stride,
-                                 const DirectShape& d, T* dw) {
+                                 const ConvShape& d, T* dw) {
   using A = acc_t<T>;
   const int64_t depth = d.channels * w.tap_count(), size = d.rows * depth, columns = d.images * w.volume();
   const int64_t chunk = least(ceil_div(weight_chunk(size, columns), kBlockDepth) * kBlockDepth, columns);

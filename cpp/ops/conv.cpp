@@ -81,7 +81,10 @@ void check_channels(const char* op, int64_t channels, const Shape& w, int64_t gr
 }
 
 // Whether the kernels take this convolution with adjacent channels (kernels/conv_pixels.h); else images are copied.
-bool taken_channels_last(const Shape& w, int64_t groups) { return groups == 1 && w[0] >= 8 && w[1] >= 8; }
+bool taken_channels_last(const Shape& w, int64_t groups) {
+  const bool depthwise = w[1] == 1 && w[0] == groups;
+  return depthwise || (w[0] >= 8 * groups && w[1] >= 8);
+}
 
 }  // namespace
 

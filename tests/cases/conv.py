@@ -76,11 +76,15 @@ CHANNELS_LAST = [
     S(A((2, 9, 9, 8)), A((10, 9, 3, 3)), A((10,)), padding=1),
     S(A((2, 17, 6, 7)), A((13, 17, 1, 1)), A((13,))),  # a plain product
     S(A((2, 33, 9, 11)), A((40, 33, 3, 2)), None, stride=(2, 3), padding=(1, 2), dilation=(2, 1)),
-    S(A((1, 70, 5, 4)), A((68, 70, 3, 3)), None, padding=1),  # k beyond a block
-    S(A((3, 8, 30, 31)), A((8, 8, 3, 3)), A((8,)), padding=1),  # positions of the weight gradient in parts
+    S(A((1, 120, 5, 4)), A((68, 120, 3, 3)), None, padding=1),  # k beyond a block
+    S(A((2, 8, 36, 31)), A((8, 8, 3, 3)), A((8,)), padding=1),  # an image in parts
     S(A((2, 16, 5, 5)), A((8, 16, 1, 1)), None, stride=2),  # positions that no tap reaches
     S(A((2, 3, 9, 8)), A((10, 3, 3, 3)), A((10,)), padding=1),  # the rest: through the other layout
-    S(A((2, 12, 7, 6)), A((12, 1, 3, 3)), A((12,)), padding=1, groups=12),
+    S(A((2, 12, 7, 6)), A((12, 1, 3, 3)), A((12,)), padding=1, groups=12),  # depthwise
+    S(A((1, 35, 5, 17)), A((35, 1, 3, 6)), None, stride=(1, 2), padding=(2, 3), dilation=(2, 1), groups=35),
+    S(A((1, 5, 2, 2)), A((5, 1, 7, 7)), A((5,)), padding=3, groups=5),  # no position sees all taps
+    S(A((2, 20, 7, 6)), A((36, 10, 3, 3)), A((36,)), padding=1, groups=2),  # groups of many
+    S(A((2, 1024, 3, 2)), A((8, 1024, 1, 1)), None),  # rows a multiple of 4 KiB apart
 ]
 
 CASES = [
@@ -95,6 +99,7 @@ CASES = [
             S(A((1, 2, 3001)), A((3, 2, 9)), A((3,)), padding=4),  # rows cut across
             S(A((2, 1, 3001)), A((3, 1, 5)), None, stride=2, padding=6, dilation=3),
             S(A((1, 66, 1300)), A((66, 66, 4)), None, padding=1),  # many filters over them
+            S(A((2, 1, 300)), A((9, 1, 40)), A((9,)), stride=16, padding=3),  # a stride's phases, alike and not
         ],
         kernels=KERNELS,
         dtypes=ALL_FLOATS,
@@ -124,7 +129,8 @@ CASES = [
             S(A((2, 2, 3, 4)), A((1, 2, 1, 2)), A((1,)), padding=(0, 3)),  # padding beyond the kernel
             S(A((2, 26, 9, 8)), A((30, 26, 3, 3)), A((30,)), padding=1),  # many filters: products of packed columns
             S(A((2, 26, 9, 11)), A((30, 26, 3, 3)), None, stride=2, padding=1),
-            S(A((1, 68, 5, 4)), A((68, 68, 3, 3)), None, padding=1),  # k beyond a block
+            S(A((1, 120, 5, 4)), A((68, 120, 3, 3)), A((68,)), padding=1),  # k beyond a block
+            S(A((1, 9, 36, 31)), A((26, 9, 3, 3)), A((26,)), padding=1),  # an image in parts
             S(A((1, 52, 11, 10)), A((56, 26, 3, 2)), A((56,)), stride=(3, 2), padding=(2, 1), dilation=(2, 3), groups=2),
             S(A((2, 4, 11, 10)), A((6, 2, 3, 3)), A((6,)), stride=2, padding=1, groups=2),
             S(A((2, 5, 9, 9)), A((5, 1, 3, 3)), A((5,)), padding=1, groups=5),  # depthwise
