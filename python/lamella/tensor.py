@@ -431,52 +431,6 @@ class Tensor(_core.TensorBase):
         """`round`, written into this Tensor."""
         return ops.copy_(self, ops.round(ops.clone(self), decimals=decimals)) if decimals else _core.round.inplace(self)
 
-    def fill_diagonal_(self, fill_value, wrap=False):
-        """Writes `fill_value` on the diagonal of a matrix (of equal sizes for more dimensions); `wrap`: of a tall matrix
-        again and again."""
-        if self.ndim < 2 or (self.ndim > 2 and len(set(self.shape)) > 1):
-            raise ValueError(f"[fill_diagonal_] tensor must be a matrix, or of equal sizes, got {tuple(self.shape)}")
-        step = self.shape[1] + 1 if self.ndim == 2 else sum(math.prod(self.shape[d + 1 :]) for d in range(self.ndim))
-        end = self.numel() if wrap or self.ndim > 2 else min(self.numel(), self.shape[1] ** 2)
-        mask = np.zeros(self.numel(), bool)
-        mask[:end:step] = True
-        return self.masked_fill_(_core.from_numpy(mask).reshape(self.shape), fill_value)
-
-    def apply_(self, callable):
-        """Replaces every element x by callable(x), one Python call each: slow. Not recorded."""
-        if self.requires_grad:
-            raise RuntimeError("[apply_] tensor must not require gradient, got one that does")
-        return ops.copy_(self, ops.tensor([callable(v) for v in self.reshape(-1).tolist()], dtype=self.dtype).reshape(self.shape))
-
-    def map_(self, tensor, callable):
-        """Replaces every element x by callable(x, y), y being that of `tensor`, one Python call each: slow. Not recorded."""
-        if self.requires_grad:
-            raise RuntimeError("[map_] tensor must not require gradient, got one that does")
-        x, y = ops.broadcast_tensors(self, tensor)
-        values = [callable(a, b) for a, b in zip(x.reshape(-1).tolist(), y.reshape(-1).tolist(), strict=True)]
-        return ops.copy_(self, ops.tensor(values, dtype=self.dtype).reshape(self.shape))
-
-    def resize_(self, *sizes):
-        """This shape, in place: the elements in memory order, new ones uninitialised. Not recorded."""
-        if self.requires_grad:
-            raise RuntimeError("[resize_] tensor must not require gradient, got one that does")
-        sizes = sizes[0] if len(sizes) == 1 and not isinstance(sizes[0], int) else sizes
-        n, have = math.prod(sizes), self.numel()
-        if n <= have and self._is_row_major():
-            return self._become(_core.reshape(_core.slice(_core.reshape(self.detach(), (-1,)), 0, 0, n, 1), sizes))
-        y = ops.empty(n, dtype=self.dtype)
-        _core.copy_(_core.slice(y, 0, 0, min(n, have), 1), _core.slice(_core.reshape(self.detach(), (-1,)), 0, 0, min(n, have), 1))
-        return self._become(_core.reshape(y, sizes))
-
-    def resize_as_(self, tensor):
-        """The shape of `tensor`, in place: see `resize_`."""
-        return self.resize_(tensor.shape)
-
-    def set_(self, source):
-        """Becomes the same elements as `source`, in place."""
-        self._set_array(source)
-        return self
-
 
 def _rebuild(cls, bits, dtype, requires_grad):
     x = _core.from_numpy(bits)

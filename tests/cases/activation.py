@@ -90,7 +90,6 @@ CASES = [
         Bad(lambda: ops.rrelu(ops.ones(3), 0.5, 0.1), ValueError, "[rrelu] lower must not lie above upper, got 0.5 and 0.1")]),
     Case("step", ops.step, lambda x: np.where(np.isnan(x), x, x >= 0), [S(A((9,), special=(0.0, -0.0, math.nan, math.inf)))],
          dtypes=ALL_FLOATS, grad=False),
-    Case("heaviside", ops.heaviside, np.heaviside, [S(A((3, 5), special=(0.0, -0.0, math.nan)), A((5,)))], grad=False),
     Case("prelu", ops.prelu, lambda x, w: np.where(x > 0, x, w.reshape(-1, 1) * x), [S(A((2, 3, 7)), A((3,)))], bad=[
         Bad(lambda: ops.prelu(ops.ones(2, 3), ops.ones(4)), ValueError, "[prelu] weight must have 1 element or one per channel")]),
     Case("gumbel_softmax", seeded_gumbel, gumbel, [S(A((3, 5)), 0.7, -1), S(A((4, 3)), 2.0, 0)], dtypes=("float64",), layouts=False,

@@ -21,7 +21,6 @@ __all__ = [
     "hardswish",
     "hardtanh",
     "hardtanh_",
-    "heaviside",
     "leaky_relu",
     "leaky_relu_",
     "logsigmoid",
@@ -287,18 +286,13 @@ def threshold(input, threshold, value, inplace=False):
     return _apply(_threshold, inplace, input, threshold, value)
 
 
-def heaviside(input, values):
-    """0 where input is negative, 1 where positive, `values` (a Tensor, broadcast) where it is 0. NaN passes."""
-    return where(input == 0, values, (sign(input) + 1) * 0.5)
-
-
 def step(input):
     """1 where input is at least 0, else 0: the perceptron's activation (Rosenblatt 1958). Its derivative is 0.
 
     >>> lamella.nn.functional.step(lamella.tensor([-0.5, 0.0, 2.0]))
     tensor([0., 1., 1.])
     """
-    return heaviside(input, 1.0)
+    return where(input == 0, 1.0, (sign(input) + 1) * 0.5)
 
 
 # ---- smooth ---------------------------------------------------------------------------------------------------------
