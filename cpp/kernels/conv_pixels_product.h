@@ -11,10 +11,10 @@ namespace LAMELLA_ISA {
 template <class A> struct PixelEnds { const A* bias; bool add, relu; };
 
 // Row i of c (R rows, of which `count` are stored, by cols <= V vectors) = or += sum over segments s of rows[s][i] (`run`
-// elements) . b. `ahead`, which is multiplied next, comes into L2 meanwhile.
+// elements) . b.
 template <class A, int R, int V>
 static void pixel_tile(const A* const* rows, int64_t segments, int64_t run, const A* b, A* const* c, int count, int cols,
-                       PixelEnds<A> ends, const A* ahead) {
+                       PixelEnds<A> ends) {
   constexpr int L = kLanes<A>;
   const int last = cols - (V - 1) * L;
   vec<A> acc[R][V];
@@ -36,8 +36,6 @@ static void pixel_tile(const A* const* rows, int64_t segments, int64_t run, cons
 #pragma GCC unroll 4
       for (int j = 0; j < V; ++j) __builtin_prefetch(b + (12 * kTileVecs + j) * L);  // panels stream from L2
       b += kTileCols<A>;
-      __builtin_prefetch(ahead, 0, 2);
-      ahead += kTileRows<A> / 2;
 #pragma GCC unroll 16
       for (int i = 0; i < R; ++i) {
         vec<A> x = splat(a[i][q]);
@@ -46,9 +44,8 @@ static void pixel_tile(const A* const* rows, int64_t segments, int64_t run, cons
         for (int j = 0; j < V; ++j) acc[i][j] = fma(x, row[j], acc[i][j]);
       }
     };
-    int64_t q = 0;
-    for (; q + 4 <= run; q += 4) { step(q); step(q + 1); step(q + 2); step(q + 3); }
-    for (; q < run; ++q) step(q);
+#pragma GCC unroll 1
+    for (int64_t q = 0; q < run; ++q) step(q);  // as in gemm_core.h, copies of the body are slower
   }
   const bool whole = last == L;
 #pragma GCC unroll 16
@@ -201,7 +198,6 @@ static void pixels_product(const ImageWindow& w, const T* x, const ConvShape& d,
       for (int64_t t = 0; t < tiles; ++t) rows.find(t * TR, rows_of(t), s, used, sources + t * TR * block, TR);
       for (int64_t h = h0; h < h1; ++h) {
         const A* const panel = (shared ? packed + (group * panels + h) * panel_size : panel_room) + s * run * TC;
-        const A* const next = h + 1 < h1 ? panel + panel_size : panel + used * run * TC;
         const int cols = int(least(TC, d.rows - h * TC));
         const int64_t column = group * d.rows + h * TC;
         for (int64_t t = 0; t < tiles; ++t) {
@@ -215,8 +211,7 @@ static void pixels_product(const ImageWindow& w, const T* x, const ConvShape& d,
           }
           if (!in_place)
             for (int i = 0; i < count; ++i) c[i] = kept + ((blocks == 1 ? 0 : t * (h1 - h0) + h - h0) * TR + i) * TC;
-          pixel_tile_of<A>(count, cols, sources + t * TR * block, used, run, panel, c, count, cols, ends,
-                          next + t * (used * run * TC / tiles));
+          pixel_tile_of<A>(count, cols, sources + t * TR * block, used, run, panel, c, count, cols, ends);
           if (last && !in_registers) to.finish(results + t * TR, count, column, cols, c);
         }
       }

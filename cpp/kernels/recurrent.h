@@ -29,7 +29,7 @@ static void step_tile(int64_t depth, const A* a, int64_t stride, const A* panel,
   for (int i = 0; i < R; ++i)
 #pragma GCC unroll 4
     for (int j = 0; j < V; ++j) acc[i][j] = vload(sums + (i * kStepVecs + j) * L);
-#pragma GCC unroll 4
+#pragma GCC unroll 1
   for (int64_t p = 0; p < depth; ++p) {
     vec<A> row[V];
 #pragma GCC unroll 4
