@@ -141,12 +141,11 @@ def dropped_ref(q, k, v, p, mask=None, is_causal=False):
 def module(options, w, b, wo, bo, **others):
     """A MultiheadAttention of 6 features and 3 heads with these parameters; PyTorch's layout (length, batch, features)."""
     m = nn.MultiheadAttention(6, 3, **options)
-    m.in_proj_bias, m.out_proj.weight, m.out_proj.bias = b, wo, bo
-    if "kdim" in options:
-        m.q_proj_weight, m.k_proj_weight, m.v_proj_weight = w
-    else:
-        m.in_proj_weight = w
-    m.bias_k, m.bias_v = others.get("bias_kv", (None, None))
+    projections = ("q_proj_weight", "k_proj_weight", "v_proj_weight") if "kdim" in options else ("in_proj_weight",)
+    weights = dict(zip(projections, w if "kdim" in options else (w,), strict=True))
+    bias_k, bias_v = others.get("bias_kv", (None, None))
+    vars(m).update(weights, in_proj_bias=b, bias_k=bias_k, bias_v=bias_v)  # Tensors, not Parameters: they have histories
+    vars(m.out_proj).update(weight=wo, bias=bo)
     return m
 
 
