@@ -330,7 +330,7 @@ def test_image_folder(tmp_path):
     assert label == 1 and x.dtype == np.float32
     np.testing.assert_array_equal(x, pixels.transpose(2, 0, 1).astype(np.float32) / np.float32(255))
     assert data.ImageFolder(tmp_path, size=(4, 3), mode="L")[0][0].shape == (1, 4, 3)
-    assert data.ImageFolder(tmp_path, transform=lambda x: x.dtype.name)[0][0] == "uint8"
+    assert data.ImageFolder(tmp_path, transform=lambda x: x.size)[0][0] == (5, 6)
     batch = next(iter(data.DataLoader(images, 3, num_workers=2)))
     assert batch[0].shape == (3, 3, 6, 5) and batch[1].tolist() == [0, 1, 1]
 
