@@ -30,3 +30,69 @@ from .cifar import cifar, read_cifar
 from .table import TableDataset, read_table
 from .text_files import LabelledText, TextLines, TextPairs, read_lines
 from .wav import AudioFolder, read_audio, read_wav, write_wav
+from .sequences import TokenBlocks, encode_all, pack_tokens, pad_tokens, truncate
+from .tokenizers import ByteTokenizer, CharTokenizer, LibraryTokenizer, Vocabulary, WordTokenizer
+
+__all__ = [
+    "AudioFolder",
+    "BatchSampler",
+    "BucketBatchSampler",
+    "ByteTokenizer",
+    "ChainDataset",
+    "CharTokenizer",
+    "ConcatDataset",
+    "DataLoader",
+    "Dataset",
+    "DistributedSampler",
+    "ImageFolder",
+    "IterableDataset",
+    "LabelledText",
+    "LibraryTokenizer",
+    "PackCollate",
+    "PadCollate",
+    "RandomSampler",
+    "Sampler",
+    "SequentialSampler",
+    "StackDataset",
+    "Subset",
+    "SubsetRandomSampler",
+    "TableDataset",
+    "TensorDataset",
+    "TextLines",
+    "TextPairs",
+    "TokenBlocks",
+    "Vocabulary",
+    "WeightedRandomSampler",
+    "WordTokenizer",
+    "cifar",
+    "default_collate",
+    "default_convert",
+    "digits",
+    "encode_all",
+    "get_worker_info",
+    "mnist",
+    "pack_tokens",
+    "pad_tokens",
+    "random_split",
+    "read_audio",
+    "read_cifar",
+    "read_digits",
+    "read_idx",
+    "read_idx_pair",
+    "read_image",
+    "read_lines",
+    "read_table",
+    "read_wav",
+    "sample_generator",
+    "transforms",
+    "truncate",
+    "write_wav",
+]
+
+
+def __getattr__(name):
+    if name == "transforms":
+        import importlib
+
+        return importlib.import_module(".transforms", __name__)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -37,6 +37,7 @@ class DataLoader:
 
     The place within an epoch is in state_dict(); after load_state_dict the next iteration goes on behind it.
 
+    >>> from lamella.data import TensorDataset
     >>> data = TensorDataset(lamella.arange(5))
     >>> [batch.tolist() for batch, in DataLoader(data, batch_size=2)]
     [[0, 1], [2, 3], [4]]

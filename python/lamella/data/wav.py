@@ -56,7 +56,7 @@ def read_wav(path: str | os.PathLike[str]) -> tuple[np.ndarray, int]:
     with open(path, "rb") as file:
         data = file.read()
     form, raw = _chunks(path, data)
-    kind, channels, rate, _, align, bits = struct.unpack_from("<HHIIHH", form)
+    kind, channels, rate, _, _, bits = struct.unpack_from("<HHIIHH", form)
     if kind == _EXTENSIBLE and len(form) >= 26:
         kind = struct.unpack_from("<H", form, 24)[0]
     if channels == 0 or rate == 0:
