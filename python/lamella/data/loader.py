@@ -170,17 +170,15 @@ class DataLoader:
         )  # fmt: skip
 
     def _staff(self, seed: int) -> Any:
+        """Workers for one iteration: those that were kept, unless another iteration still has them."""
         if self._kept is not None:
-            self._kept.restart()
-            return self._kept
+            kept, self._kept = self._kept, None
+            kept.restart()
+            return kept
         count = 1 if self.stream else self.num_workers
         if self.workers == "process":
-            made: Any = ProcessWorkers(self._fetcher(), count, seed, self.worker_init_fn, self.multiprocessing_context)
-        else:
-            made = ThreadWorkers(self._fetcher(), count, seed, self.worker_init_fn)
-        if self.persistent_workers:
-            self._kept = made
-        return made
+            return ProcessWorkers(self._fetcher(), count, seed, self.worker_init_fn, self.multiprocessing_context)
+        return ThreadWorkers(self._fetcher(), count, seed, self.worker_init_fn)
 
     def __iter__(self) -> Iterator[Any]:
         seed, epoch, skip = seed_of(self.generator), self.epoch, self.start_batch
@@ -235,10 +233,12 @@ class DataLoader:
                 if made.kind == "end":
                     break
                 yield made
+            concurrent.futures.wait(ahead)  # of a stream: those beyond its end
             good = True
         finally:
-            if staff is not self._kept or not good:
-                self._kept = None if staff is self._kept else self._kept
+            if good and self.persistent_workers and self._kept is None:
+                self._kept = staff
+            else:
                 staff.close()
 
     def _wait(self, future: Any) -> Made:
