@@ -8,6 +8,7 @@ import gzip
 import io
 import itertools
 import os
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -51,19 +52,24 @@ def _is_number(cell: str) -> bool:
     try:
         float(cell)
     except ValueError:
-        return cell.strip() in _MISSING
+        return False
     return True
 
 
-def _numbers(text: str, start: int, delimiter: str, count: int) -> np.ndarray | None:
-    """A table of plain numbers through NumPy's own reader (several times as fast); None where it is not one."""
-    if '"' in text:
+def _numbers(text: str, start: int, delimiter: str, first: list[str]) -> list[np.ndarray] | None:
+    """The columns of a table of plain numbers through NumPy's own reader, several times as fast as cell by cell; None
+    where it is not one. first: the cells of its first row, which say what is an integer."""
+    kinds = [_column([cell]).dtype for cell in first]
+    if '"' in text or any(kind.kind not in "if" for kind in kinds):
         return None
+    rows = np.dtype([(str(i), kind) for i, kind in enumerate(kinds)])
     try:
-        table = np.loadtxt(io.StringIO(text), delimiter=delimiter, skiprows=start, ndmin=2, comments=None)
-    except ValueError:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")  # an integer column with a point in it, and a table without rows
+            table = np.loadtxt(io.StringIO(text), rows, delimiter=delimiter, skiprows=start, ndmin=1, comments=None)
+    except (ValueError, UserWarning, DeprecationWarning):
         return None
-    return table if table.shape[1] == count and table.size else None
+    return [np.ascontiguousarray(table[name]) for name in rows.names or ()]
 
 
 def read_table(
@@ -94,15 +100,12 @@ def read_table(
     if len(set(labels)) != len(labels):
         twice = next(n for n in labels if labels.count(n) > 1)
         raise ValueError(f"[read_table] {path}: columns must have different names, got {twice!r} twice")
-    table = _numbers(text, start, delimiter, len(labels))
-    if table is not None:
-        whole = [np.all(np.abs(c) < 2**53) and np.array_equal(c, np.trunc(c)) for c in table.T]
-        points = "." in text or "e" in text[len(first) :].lower()
-        made = [c.astype(np.int64) if w and not points else c.copy() for c, w in zip(table.T, whole, strict=True)]
-        return dict(zip(labels, made, strict=True))
-    if not header:
-        rows = itertools.chain([names], rows)  # type: ignore[assignment]
-    lines = [row for row in rows if row]
+    head = next((row for row in rows if row), None) if header else names
+    if head is not None and len(head) == len(labels):
+        plain = _numbers(text, start, delimiter, head)
+        if plain is not None:
+            return dict(zip(labels, plain, strict=True))
+    lines = [row for row in itertools.chain([head or []], rows) if row]
     for at, row in enumerate(lines):
         if len(row) != len(labels):
             raise ValueError(
