@@ -36,7 +36,7 @@ def test_cifar_binary(tmp_path):
         data.cifar(tmp_path, "test")
     (tmp_path / "train.bin").write_bytes(b"\x13\x63" + records[1:3073])
     assert data.cifar(tmp_path, classes=100).tensors[1].tolist() == [99]
-    with pytest.raises(ValueError, match="must hold CIFAR's .bin files or a folder test"):
+    with pytest.raises(ValueError, match=r"must hold CIFAR's \.bin files or a folder test"):
         data.cifar(tmp_path, "test", classes=100)
 
 

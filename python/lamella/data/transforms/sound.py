@@ -116,8 +116,20 @@ def _istft(z: np.ndarray, n_fft: int, hop: int, length: int) -> np.ndarray:
     return np.pad(made, [(0, 0)] * (made.ndim - 1) + [(0, length - made.shape[-1])])
 
 
+def _nearest_peak(size: np.ndarray) -> np.ndarray:
+    """For each frequency of (..., frequency, frames) the nearest one where the size is greatest among its neighbours."""
+    n = size.shape[-2]
+    padded = np.pad(size, [(0, 0)] * (size.ndim - 2) + [(1, 1), (0, 0)], constant_values=-1)
+    peak = (size >= padded[..., :-2, :]) & (size > padded[..., 2:, :])
+    at = np.arange(n)[:, None]
+    below = np.maximum.accumulate(np.where(peak, at, -2 * n), -2)
+    above = np.flip(np.minimum.accumulate(np.flip(np.where(peak, at, 3 * n), -2), -2), -2)
+    return np.clip(np.where(at - below <= above - at, below, above), 0, n - 1)
+
+
 def _stretch(x: np.ndarray, rate: float, n_fft: int, hop: int) -> np.ndarray:
-    """Played `rate` times as fast at the same pitch: the phase vocoder (Flanagan and Golden 1966)."""
+    """Played `rate` times as fast at the same pitch: the phase vocoder (Flanagan and Golden 1966). Frequencies keep the
+    phase they have against the peak they belong to (Laroche and Dolson 1999), or a tone's parts would cancel out."""
     length = round(x.shape[-1] / rate)
     if x.shape[-1] <= n_fft:
         x = np.pad(x, [(0, 0)] * (x.ndim - 1) + [(0, n_fft + 1 - x.shape[-1])])
@@ -131,6 +143,8 @@ def _stretch(x: np.ndarray, rate: float, n_fft: int, hop: int) -> np.ndarray:
     step = step - 2 * np.pi * np.round(step / (2 * np.pi)) + advance
     phase = np.cumsum(np.concatenate([phases[..., :1], step[..., :-1]], -1), -1)
     size = share * sizes[..., left + 1] + (1 - share) * sizes[..., left]
+    peak, heard = _nearest_peak(size), phases[..., left]
+    phase = np.take_along_axis(phase, peak, -2) + heard - np.take_along_axis(heard, peak, -2)
     return _istft(size * np.exp(1j * phase), n_fft, hop, length)
 
 
