@@ -112,6 +112,16 @@ def test_the_order_is_fixed_for_all_time():
     assert list(data.RandomSampler(range(8), generator=0)) == [0, 2, 1, 5, 4, 3, 6, 7]
 
 
+def test_equal_words_keep_their_order(monkeypatch):
+    class Words:
+        def random_raw(self, n):
+            return np.arange(n, dtype=np.uint64) // 50 % 3
+
+    monkeypatch.setattr(data.sampler, "_philox", lambda seed, epoch: Words())
+    order = data.sampler.permutation(3000, 0, 0)
+    assert order.tolist() == sorted(range(3000), key=lambda i: i // 50 % 3)
+
+
 def test_manual_seed_sets_the_order():
     lamella.manual_seed(3)
     first = list(data.RandomSampler(range(50)))
