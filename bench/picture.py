@@ -21,6 +21,7 @@ FAMILIES = {
     "layers": "resampling, bags, Transformer layer",
     "optim": "optimisers",
     "overhead": "overhead",
+    "data": "data",
     "models": "models",
 }
 

@@ -112,6 +112,16 @@ def test_the_order_is_fixed_for_all_time():
     assert list(data.RandomSampler(range(8), generator=0)) == [0, 2, 1, 5, 4, 3, 6, 7]
 
 
+def test_equal_words_keep_their_order(monkeypatch):
+    class Words:
+        def random_raw(self, n):
+            return np.arange(n, dtype=np.uint64) // 50 % 3
+
+    monkeypatch.setattr(data.sampler, "_philox", lambda seed, epoch: Words())
+    order = data.sampler.permutation(3000, 0, 0)
+    assert order.tolist() == sorted(range(3000), key=lambda i: i // 50 % 3)
+
+
 def test_manual_seed_sets_the_order():
     lamella.manual_seed(3)
     first = list(data.RandomSampler(range(50)))
@@ -330,7 +340,7 @@ def test_image_folder(tmp_path):
     assert label == 1 and x.dtype == np.float32
     np.testing.assert_array_equal(x, pixels.transpose(2, 0, 1).astype(np.float32) / np.float32(255))
     assert data.ImageFolder(tmp_path, size=(4, 3), mode="L")[0][0].shape == (1, 4, 3)
-    assert data.ImageFolder(tmp_path, transform=lambda x: x.dtype.name)[0][0] == "uint8"
+    assert data.ImageFolder(tmp_path, transform=lambda x: x.size)[0][0] == (5, 6)
     batch = next(iter(data.DataLoader(images, 3, num_workers=2)))
     assert batch[0].shape == (3, 3, 6, 5) and batch[1].tolist() == [0, 1, 1]
 

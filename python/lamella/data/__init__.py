@@ -1,33 +1,98 @@
 # SPDX-License-Identifier: MIT
-"""Data sets, samplers, the loader, and readers of files."""
+"""Data sets, samplers, the loader, readers of files, tokenizers; `lamella.data.transforms` augments."""
 
-from .dataset import ConcatDataset, Dataset, IterableDataset, Subset, TensorDataset, random_split
+from .collate import PackCollate, PadCollate, default_collate, default_convert
+from .dataset import (
+    ChainDataset,
+    ConcatDataset,
+    Dataset,
+    IterableDataset,
+    StackDataset,
+    Subset,
+    TensorDataset,
+    random_split,
+)
 from .digits import digits, read_digits
 from .idx import mnist, read_idx, read_idx_pair
 from .image_folder import ImageFolder, read_image
-from .loader import DataLoader, default_collate, sample_generator
-from .sampler import BatchSampler, RandomSampler, Sampler, SequentialSampler, WeightedRandomSampler
+from .loader import DataLoader
+from .sample import get_worker_info, sample_generator
+from .sampler import (
+    BatchSampler,
+    RandomSampler,
+    Sampler,
+    SequentialSampler,
+    SubsetRandomSampler,
+    WeightedRandomSampler,
+)
+from .sampler_groups import BucketBatchSampler, DistributedSampler
+from .cifar import cifar, read_cifar
+from .table import TableDataset, read_table
+from .text_files import LabelledText, TextLines, TextPairs, read_lines
+from .wav import AudioFolder, read_audio, read_wav, write_wav
+from .sequences import TokenBlocks, encode_all, pack_tokens, pad_tokens, truncate
+from .tokenizers import ByteTokenizer, CharTokenizer, LibraryTokenizer, Vocabulary, WordTokenizer
 
 __all__ = [
+    "AudioFolder",
     "BatchSampler",
+    "BucketBatchSampler",
+    "ByteTokenizer",
+    "ChainDataset",
+    "CharTokenizer",
     "ConcatDataset",
     "DataLoader",
     "Dataset",
+    "DistributedSampler",
     "ImageFolder",
     "IterableDataset",
+    "LabelledText",
+    "LibraryTokenizer",
+    "PackCollate",
+    "PadCollate",
     "RandomSampler",
     "Sampler",
     "SequentialSampler",
+    "StackDataset",
     "Subset",
+    "SubsetRandomSampler",
+    "TableDataset",
     "TensorDataset",
+    "TextLines",
+    "TextPairs",
+    "TokenBlocks",
+    "Vocabulary",
     "WeightedRandomSampler",
+    "WordTokenizer",
+    "cifar",
     "default_collate",
+    "default_convert",
     "digits",
+    "encode_all",
+    "get_worker_info",
     "mnist",
+    "pack_tokens",
+    "pad_tokens",
     "random_split",
+    "read_audio",
+    "read_cifar",
     "read_digits",
     "read_idx",
     "read_idx_pair",
     "read_image",
+    "read_lines",
+    "read_table",
+    "read_wav",
     "sample_generator",
+    "transforms",
+    "truncate",
+    "write_wav",
 ]
+
+
+def __getattr__(name):
+    if name == "transforms":
+        import importlib
+
+        return importlib.import_module(".transforms", __name__)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -2,7 +2,7 @@
 """Data sets: things with a length and items (map style), or things that are iterated over (stream style).
 
 A data set may have a method batch(indices) that gives the collated batch at once; the loader then uses it in place of
-items and collate_fn.
+items and default_collate. With __getitems__(indices) it gives a list of items, which are then collated.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ from typing import Any
 import numpy as np
 
 from .sampler import permutation, seed_of
+
+Indices = Sequence[int] | np.ndarray
 
 
 class Dataset:
@@ -36,9 +38,32 @@ class IterableDataset(Dataset):
     def __iter__(self) -> Iterator[Any]:
         raise TypeError(f"{type(self).__name__} must define __iter__")
 
+    def __add__(self, other: Dataset) -> ChainDataset:
+        return ChainDataset([self, other])
+
+
+class ChainDataset(IterableDataset):
+    """The items of several streams, one stream after the other."""
+
+    def __init__(self, datasets: Iterable[Dataset]) -> None:
+        self.datasets = datasets
+
+    def __iter__(self) -> Iterator[Any]:
+        for dataset in self.datasets:
+            if not isinstance(dataset, IterableDataset):
+                raise TypeError(f"[ChainDataset] datasets must be IterableDatasets, got {type(dataset).__name__}")
+            yield from dataset
+
+    def __len__(self) -> int:
+        return sum(len(dataset) for dataset in self.datasets)
+
 
 class TensorDataset(Dataset):
-    """Item i is (tensor[i], ...): tensors that agree in their first size. A batch is one gather of rows per tensor."""
+    """Item i is (tensor[i], ...): tensors that agree in their first size. A batch is one gather of rows per tensor.
+
+    >>> TensorDataset(lamella.arange(4), lamella.arange(4) * 10)[1]
+    (tensor(1), tensor(10))
+    """
 
     def __init__(self, *tensors: Any) -> None:
         if not tensors:
@@ -54,11 +79,36 @@ class TensorDataset(Dataset):
     def __getitem__(self, index: Any) -> tuple[Any, ...]:
         return tuple(t[index] for t in self.tensors)
 
-    def batch(self, indices: Sequence[int]) -> tuple[Any, ...]:
+    def batch(self, indices: Indices) -> tuple[Any, ...]:
         from ..ops import from_numpy, index_select
 
         rows = from_numpy(np.asarray(indices, dtype=np.int64))
         return tuple(index_select(t, 0, rows) for t in self.tensors)
+
+
+class StackDataset(Dataset):
+    """Data sets of one length, item by item: item i is the tuple of their items i, or, given by name, the dict.
+
+    >>> StackDataset(image=range(3), text="abc")[1]
+    {'image': 1, 'text': 'b'}
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        if bool(args) == bool(kwargs):
+            raise ValueError("[StackDataset] datasets must be given by position or by name, one of the two")
+        self.datasets: Any = args or kwargs
+        sizes = [len(d) for d in (args or kwargs.values())]
+        if len(set(sizes)) != 1:
+            raise ValueError(f"[StackDataset] datasets must agree in length, got {', '.join(map(str, sizes))}")
+        self.size = sizes[0]
+
+    def __len__(self) -> int:
+        return self.size
+
+    def __getitem__(self, index: int) -> Any:
+        if isinstance(self.datasets, dict):
+            return {name: d[index] for name, d in self.datasets.items()}
+        return tuple(d[index] for d in self.datasets)
 
 
 class Subset(Dataset):
@@ -67,7 +117,11 @@ class Subset(Dataset):
     def __init__(self, dataset: Dataset, indices: Sequence[int]) -> None:
         self.dataset, self.indices = dataset, indices
         if hasattr(dataset, "batch"):
-            self.batch = lambda chosen: dataset.batch([indices[i] for i in chosen])
+            self.rows = np.asarray(indices, np.int64)
+            self.batch = self._batch
+
+    def _batch(self, chosen: Indices) -> Any:
+        return self.dataset.batch(self.rows[np.asarray(chosen, np.int64)])
 
     def __len__(self) -> int:
         return len(self.indices)
@@ -99,7 +153,11 @@ class ConcatDataset(Dataset):
 
 def random_split(dataset: Dataset, lengths: Sequence[float], generator: Any = None) -> list[Subset]:
     """Subsets of these lengths that share no item; lengths are counts, or fractions that add up to 1 (what rounding
-    leaves over goes to the first ones, one each)."""
+    leaves over goes to the first ones, one each).
+
+    >>> [len(part) for part in random_split(range(10), [0.75, 0.25])]
+    [8, 2]
+    """
     n = len(dataset)
     counts = [int(x) for x in lengths]
     if all(0 <= x <= 1 for x in lengths) and abs(sum(lengths) - 1) < 1e-6 and n != 1:

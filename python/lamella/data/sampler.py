@@ -24,7 +24,10 @@ def _philox(seed: int, epoch: int) -> np.random.Philox:
 
 def permutation(n: int, seed: int, epoch: int) -> np.ndarray:
     """A random order of range(n): the order of raw Philox words (NumPy's shuffle may change between versions)."""
-    return np.argsort(_philox(seed, epoch).random_raw(n), kind="stable")
+    words = _philox(seed, epoch).random_raw(n)
+    order = np.argsort(words)  # several times as fast as a stable sort, and the same unless two words are equal
+    ranked = words[order]
+    return np.argsort(words, kind="stable") if (ranked[1:] == ranked[:-1]).any() else order
 
 
 def uniform(n: int, seed: int, epoch: int) -> np.ndarray:
@@ -33,10 +36,18 @@ def uniform(n: int, seed: int, epoch: int) -> np.ndarray:
 
 
 class Sampler:
-    """Iterates over indices. A sampler with `epoch` gives another order for each: iterating counts it up."""
+    """Iterates over indices. A sampler with `epoch` gives another order for each: iterating counts it up.
+
+    Subclasses define __iter__(), or indices(), which gives a whole epoch's order as an array.
+    """
+
+    def indices(self) -> np.ndarray:
+        if type(self).__iter__ is Sampler.__iter__:
+            raise TypeError(f"{type(self).__name__} must define __iter__")
+        return np.fromiter(self, np.int64)
 
     def __iter__(self) -> Iterator[Any]:
-        raise TypeError(f"{type(self).__name__} must define __iter__")
+        return iter(self.indices().tolist())
 
 
 class SequentialSampler(Sampler):
@@ -47,6 +58,9 @@ class SequentialSampler(Sampler):
 
     def __len__(self) -> int:
         return len(self.data_source)
+
+    def indices(self) -> np.ndarray:
+        return np.arange(len(self))
 
     def __iter__(self) -> Iterator[int]:
         return iter(range(len(self)))
@@ -66,15 +80,25 @@ class RandomSampler(Sampler):
     def __len__(self) -> int:
         return len(self.data_source) if self.num_samples is None else self.num_samples
 
-    def __iter__(self) -> Iterator[int]:
+    def indices(self) -> np.ndarray:
         n, count, seed, epoch = len(self.data_source), len(self), seed_of(self.generator), self.epoch
         self.epoch += 1
         if self.replacement:
-            return iter((uniform(count, seed, epoch) * n).astype(np.int64).tolist())
+            return (uniform(count, seed, epoch) * n).astype(np.int64)
         order = permutation(n, seed, epoch)
         while n and len(order) < count:  # more samples than items: further rounds
             order = np.concatenate([order, permutation(n, seed, epoch + (len(order) // n << 32))])
-        return iter(order[:count].tolist())
+        return order[:count]
+
+
+class SubsetRandomSampler(RandomSampler):
+    """The given indices in a new order every epoch."""
+
+    def __init__(self, indices: Sequence[int], generator: Any = None) -> None:
+        super().__init__(indices, generator=generator)
+
+    def indices(self) -> np.ndarray:
+        return np.asarray(self.data_source, np.int64).reshape(-1)[super().indices()]
 
 
 class WeightedRandomSampler(Sampler):
@@ -102,17 +126,17 @@ class WeightedRandomSampler(Sampler):
     def __len__(self) -> int:
         return self.num_samples
 
-    def __iter__(self) -> Iterator[int]:
+    def indices(self) -> np.ndarray:
         seed, epoch = seed_of(self.generator), self.epoch
         self.epoch += 1
         if self.replacement:
             ends = np.cumsum(self.weights)
             at = uniform(self.num_samples, seed, epoch) * ends[-1]
-            return iter(np.searchsorted(ends, at, side="right").tolist())
+            return np.searchsorted(ends, at, side="right")
         with np.errstate(divide="ignore"):
             keys = -np.log1p(-uniform(len(self.weights), seed, epoch)) / self.weights
         keys[self.weights == 0] = np.inf
-        return iter(np.argsort(keys, kind="stable")[: self.num_samples].tolist())
+        return np.argsort(keys, kind="stable")[: self.num_samples]
 
 
 class BatchSampler(Sampler):
@@ -126,6 +150,13 @@ class BatchSampler(Sampler):
     def __len__(self) -> int:
         n = len(self.sampler)
         return n // self.batch_size if self.drop_last else -(-n // self.batch_size)
+
+    def arrays(self) -> Iterator[np.ndarray]:
+        """The batches as arrays, which a data set with batch(indices) takes as they are."""
+        order = self.sampler.indices()
+        for at in range(0, len(order), self.batch_size):
+            if at + self.batch_size <= len(order) or not self.drop_last:
+                yield order[at : at + self.batch_size]
 
     def __iter__(self) -> Iterator[list[int]]:
         batch: list[int] = []

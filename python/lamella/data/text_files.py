@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: MIT
+"""Text in lines: one file, two parallel files, or a labelled table."""
+
+from __future__ import annotations
+
+import gzip
+import os
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from .dataset import Dataset
+from .table import read_table
+
+
+def read_lines(path: str | os.PathLike[str]) -> list[str]:
+    """The lines of a UTF-8 file (gzipped or not), without their ends. ValueError names a line that is not UTF-8."""
+    with open(path, "rb") as file:
+        data = file.read()
+    if data[:2] == b"\x1f\x8b":
+        data = gzip.decompress(data)
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise ValueError(f"[read_lines] {os.fspath(path)}: line {line}: must be UTF-8: {error.reason}") from None
+    lines = text.replace("\r\n", "\n").split("\n")  # splitlines would also split at U+2028 and its like
+    return lines[:-1] if lines and not lines[-1] else lines
+
+
+class TextLines(Dataset):
+    """Item i is line i, or transform(line)."""
+
+    def __init__(self, path: str | os.PathLike[str], transform: Callable[[str], Any] | None = None) -> None:
+        self.lines, self.transform = read_lines(path), transform
+
+    def __len__(self) -> int:
+        return len(self.lines)
+
+    def __getitem__(self, index: int) -> Any:
+        line = self.lines[index]
+        return line if self.transform is None else self.transform(line)
+
+
+class TextPairs(Dataset):
+    """Item i is (line i of source, line i of target), each through its transform: parallel text, for translation."""
+
+    def __init__(
+        self,
+        source: str | os.PathLike[str],
+        target: str | os.PathLike[str],
+        transform: Callable[[str], Any] | None = None,
+        target_transform: Callable[[str], Any] | None = None,
+    ) -> None:
+        self.source, self.target = read_lines(source), read_lines(target)
+        if len(self.source) != len(self.target):
+            raise ValueError(
+                f"[TextPairs] files must have as many lines: {len(self.source)} in {os.fspath(source)}, "
+                f"but {len(self.target)} in {os.fspath(target)}"
+            )
+        self.transform, self.target_transform = transform, target_transform
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    def __getitem__(self, index: int) -> tuple[Any, Any]:
+        a, b = self.source[index], self.target[index]
+        return (
+            a if self.transform is None else self.transform(a),
+            b if self.target_transform is None else self.target_transform(b),
+        )
+
+
+class LabelledText(Dataset):
+    """(text, class index) of a CSV or TSV file: SST-2, for instance.
+
+    text, label: column names, or positions. Labels that are integers are kept; others are numbered by sorted value
+    (`classes`). num_classes: labels must be below it.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        text: str | int = 0,
+        label: str | int = 1,
+        transform: Callable[[str], Any] | None = None,
+        num_classes: int | None = None,
+        header: bool | None = None,
+    ) -> None:
+        columns = read_table(path, header=header)
+        names = list(columns)
+
+        def column(key: str | int) -> Any:
+            if isinstance(key, int) and 0 <= key < len(names):
+                return columns[names[key]]
+            if key in columns:
+                return columns[key]
+            raise ValueError(f"[LabelledText] {os.fspath(path)}: must have a column {key!r}, got {', '.join(names)}")
+
+        labels = column(label)
+        self.classes: list[Any] = sorted(set(labels.tolist()))
+        if labels.dtype.kind != "i":
+            number = {name: i for i, name in enumerate(self.classes)}
+            self.labels: Sequence[int] = [number[x] for x in labels.tolist()]
+        else:
+            self.labels = labels.tolist()
+        if num_classes is not None:
+            for i, y in enumerate(self.labels):
+                if not 0 <= y < num_classes:
+                    raise ValueError(f"[LabelledText] labels must be in [0, {num_classes}), got {y} in row {i}")
+        self.texts, self.transform = column(text).astype(str).tolist(), transform
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+    def __getitem__(self, index: int) -> tuple[Any, int]:
+        text = self.texts[index]
+        return text if self.transform is None else self.transform(text), self.labels[index]
