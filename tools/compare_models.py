@@ -22,6 +22,7 @@ def vision(name, size, **options):
 
     def make(torch, lamella, folder):
         import torchvision
+
         from lamella import models
         from lamella.serialize import save_file
 
@@ -29,8 +30,8 @@ def vision(name, size, **options):
         theirs = getattr(torchvision.models, name)(weights=None, **options)
         for key, value in theirs.state_dict().items():  # nothing may hide in a zero or a one
             if value.is_floating_point():
-                noise = torch.rand_like(value)
-                value.add_(noise * (0.5 if "running_var" in key else 0.02))
+                noise = torch.rand_like(value) - (0 if "running_var" in key else 0.5)
+                value.add_(noise * (0.5 if "running" in key else 0.1 if value.ndim == 1 else 0.01))
         state = {k: v.numpy() for k, v in theirs.state_dict().items()}
         save_file({k: lamella.from_numpy(v.copy()) for k, v in state.items()}, f"{folder}/model.safetensors")
         ours_options = {k: v for k, v in options.items() if k not in ("init_weights",)}
@@ -48,6 +49,7 @@ def language(kind, inputs, **options):
 
     def make(torch, lamella, folder):
         import transformers
+
         from lamella import models
 
         torch.manual_seed(0)
@@ -118,8 +120,9 @@ def outputs(result):
 
 def compare(name, make):
     """The largest difference of any output, relative to its largest magnitude."""
-    import lamella
     import torch
+
+    import lamella
 
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore")

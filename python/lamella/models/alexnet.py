@@ -9,9 +9,9 @@ __all__ = ["AlexNet", "alexnet"]
 
 
 class AlexNet(nn.Module):
-    """(N, 3, H, W) -> (N, num_classes), H and W from 63, usually 224."""
+    """(N, 3, H, W) -> (N, num_classes), H and W from 63, usually 224; `hidden`: the width of the classifier."""
 
-    def __init__(self, num_classes=1000, dropout=0.5):
+    def __init__(self, num_classes=1000, dropout=0.5, hidden=4096):
         super().__init__()
         self.features = nn.Sequential(
             nn.Conv2d(3, 64, 11, stride=4, padding=2),  # (N, 64, 55, 55)
@@ -31,12 +31,12 @@ class AlexNet(nn.Module):
         self.avgpool = nn.AdaptiveAvgPool2d(6)
         self.classifier = nn.Sequential(
             nn.Dropout(dropout),
-            nn.Linear(256 * 6 * 6, 4096),
+            nn.Linear(256 * 6 * 6, hidden),
             nn.ReLU(),
             nn.Dropout(dropout),
-            nn.Linear(4096, 4096),
+            nn.Linear(hidden, hidden),
             nn.ReLU(),
-            nn.Linear(4096, num_classes),
+            nn.Linear(hidden, num_classes),
         )
 
     def forward(self, x):

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from .. import nn, no_grad, quantile, rand, randn_like
 from ..nn import functional as F
 
@@ -43,7 +45,7 @@ class Autoencoder(_Coder):
 
         def layers(widths):
             made = []
-            for a, b in zip(widths, widths[1:], strict=False):
+            for a, b in pairwise(widths):
                 made += [nn.Linear(a, b), nn.ReLU()]
             return nn.Sequential(*made[:-1])
 

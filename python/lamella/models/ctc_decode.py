@@ -51,27 +51,28 @@ def ctc_beam_decode(log_probs, lengths=None, beams=16, blank=0, prior=None):
     return [_search(row, beams, blank, prior) for row in _rows("ctc_beam_decode", log_probs, lengths)]
 
 
+def _add(found, prefix, side, value):
+    """Adds exp(value) to what a prefix has on a side: 0, ends in a blank, 1, ends in its last label."""
+    pair = found.setdefault(prefix, [-math.inf, -math.inf])
+    pair[side] = np.logaddexp(pair[side], value)
+
+
 def _search(row, beams, blank, prior):
     none = -math.inf
     kept = {(): (0.0, none)}  # prefix -> log-probability of its alignments that end in a blank, and in its last label
     for step in row:
         found = {}
-
-        def add(prefix, ends_blank, value):
-            pair = found.setdefault(prefix, [none, none])
-            pair[0 if ends_blank else 1] = np.logaddexp(pair[0 if ends_blank else 1], value)
-
         labels = [int(c) for c in np.flatnonzero(step > none) if c != blank]
         for prefix, (in_blank, in_label) in kept.items():
             total = np.logaddexp(in_blank, in_label)
-            add(prefix, True, total + step[blank])
+            _add(found, prefix, 0, total + step[blank])
             if prefix:
-                add(prefix, False, in_label + step[prefix[-1]])
+                _add(found, prefix, 1, in_label + step[prefix[-1]])
             for label in labels:
                 before = in_blank if prefix and label == prefix[-1] else total
                 if before > none:
                     more = 0.0 if prior is None else prior(prefix, label)
-                    add((*prefix, label), False, before + step[label] + more)
+                    _add(found, (*prefix, label), 1, before + step[label] + more)
         ranked = sorted(found.items(), key=lambda item: -np.logaddexp(*item[1]))
         kept = {prefix: tuple(pair) for prefix, pair in ranked[:beams]}
-    return [(list(prefix), float(np.logaddexp(*pair))) for prefix, pair in sorted(kept.items(), key=lambda i: -np.logaddexp(*i[1]))]
+    return [(list(prefix), float(np.logaddexp(*pair))) for prefix, pair in kept.items()]

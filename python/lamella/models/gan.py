@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from .. import autograd, nn, ones_like, rand, zeros_like
+from .. import autograd, enable_grad, nn, ones_like, rand, zeros_like
 from ..nn import functional as F
 
 __all__ = ["Critic", "Discriminator", "Generator", "critic_loss", "discriminator_loss", "generator_loss", "gradient_penalty"]
@@ -90,7 +90,8 @@ def gradient_penalty(critic, real, fake):
         raise ValueError(f"[gradient_penalty] real and fake must have one shape, got {tuple(real.shape)} and {tuple(fake.shape)}")
     share = rand(real.shape[0], 1, 1, 1)
     x = (share * real.detach() + (1 - share) * fake.detach()).requires_grad_()
-    (dx,) = autograd.grad(critic(x).sum(), [x], create_graph=True)
+    with enable_grad():
+        (dx,) = autograd.grad(critic(x).sum(), [x], create_graph=True)
     return (((dx * dx).flatten(1).sum(1) + 1e-12).sqrt() - 1).square().mean()
 
 

@@ -3,8 +3,8 @@
 
 from __future__ import annotations
 
-from .. import cat, nn
 from .. import bool as boolean
+from .. import cat, nn
 
 __all__ = ["LSTMLanguageModel", "RecurrentClassifier", "RecurrentLanguageModel", "RecurrentTagger"]
 

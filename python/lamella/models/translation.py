@@ -7,9 +7,9 @@ import math
 
 from .. import bool as boolean
 from .. import nn
+from ..nn import functional as F
 from .generate import DecoderCache
 from .gpt import visible
-from ..nn import functional as F
 
 __all__ = ["TranslationTransformer"]
 

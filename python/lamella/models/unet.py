@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from .. import cat, nn
 from ..nn import functional as F
 
@@ -28,7 +30,7 @@ class UNet(nn.Module):
         widths = [width << i for i in range(depth + 1)]
         self.depth = depth
         self.stem = _double(channels, width)
-        self.down = nn.ModuleList([_double(a, b) for a, b in zip(widths, widths[1:], strict=False)])
+        self.down = nn.ModuleList([_double(a, b) for a, b in pairwise(widths)])
         self.up = nn.ModuleList([nn.ConvTranspose2d(2 * w, w, 2, stride=2) for w in widths[-2::-1]])
         self.join = nn.ModuleList([_double(2 * w, w) for w in widths[-2::-1]])
         self.head = nn.Conv2d(width, classes, 1)
