@@ -171,3 +171,20 @@ def test_ctc_decoding_reads_lengths_and_priors():
         models.ctc_beam_decode(logp[:, 0])
     with pytest.raises(ValueError, match="beams must be at least 1, got 0"):
         models.ctc_beam_decode(logp, beams=0)
+
+
+@pytest.mark.parametrize("norm_first", [False, True])
+def test_the_translator_is_nn_transformer(norm_first):
+    sizes = {"d_model": 16, "nhead": 2, "num_encoder_layers": 2, "num_decoder_layers": 2, "dim_feedforward": 24}
+    model = models.TranslationTransformer(V, V, **sizes, norm_first=norm_first).double().eval()
+    mask = lamella.tensor([[True] * 4, [True, True, False, False]])
+    source, target = (model._embed(table, PROMPT) for table in (model.source, model.target))
+    y = model.transformer(
+        source,
+        target,
+        tgt_mask=lamella.ones(4, 4, dtype=lamella.bool).triu(1),
+        src_key_padding_mask=~mask,
+        memory_key_padding_mask=~mask,
+    )
+    expected = model.head(y).detach().numpy()
+    np.testing.assert_allclose(model(PROMPT, PROMPT, mask).detach().numpy(), expected, rtol=1e-10, atol=1e-12)
