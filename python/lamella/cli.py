@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The command `lamella`: demo, train, predict, info. Bad input gives one line on stderr and exit code 2."""
+"""The command `lamella`: demo, train, predict, models, info. Bad input gives one line on stderr and exit code 2."""
 
 from __future__ import annotations
 
@@ -254,6 +254,33 @@ def info(args: Any) -> int:
     return 0
 
 
+def list_models(args: Any) -> int:
+    """The models by name, or all layers of one, as they come from `models.create` without options."""
+    import fnmatch
+
+    from . import models
+    from .train import summary
+
+    wanted = args.names or ["*"]
+    chosen = [name for name in models.names() if any(fnmatch.fnmatch(name, pattern) for pattern in wanted)]
+    if not chosen:
+        raise UsageError(f"NAME must match one of {', '.join(models.names())}, got {' '.join(wanted)}")
+    if len(chosen) > 1:
+        print(f"{'model':34}{'parameters':>14}{'MFLOPs':>12}{'weights':>13}{'activations':>14}   input")
+    for name in chosen:
+        with models.uninitialised():
+            model = models.create(name)
+        inputs = models.example(name)
+        found = summary(model, *inputs)
+        if len(chosen) == 1:
+            print(found)
+            break
+        shapes = ", ".join(str(tuple(x.shape)) for x in inputs)
+        sizes = f"{found.parameter_bytes / 2**20:9.1f} MiB{found.activation_bytes / 2**20:10.1f} MiB"
+        print(f"{name:34}{found.parameters:>14,}{found.flops / 1e6:>12,.2f}{sizes}   {shapes}", flush=True)
+    return 0
+
+
 # ---- arguments -------------------------------------------------------------------------------------------------------
 def _positive(text: str) -> int:
     value = int(text)
@@ -295,6 +322,9 @@ def _parser() -> argparse.ArgumentParser:
     p.add_argument("checkpoint")
     p.add_argument("files", nargs="+", metavar="FILE", help="JPEG, PNG or .npy")
     p.set_defaults(run=predict_files)
+    p = commands.add_parser("models", help="all models: parameters, FLOPs, memory; or the layers of one")
+    p.add_argument("names", nargs="*", metavar="NAME", help="a name, or a pattern such as 'vgg*'")
+    p.set_defaults(run=list_models)
     p = commands.add_parser("info", help="version, ISA, threads, memory, measured peaks")
     p.set_defaults(run=info)
     return parser

@@ -9,10 +9,22 @@ from __future__ import annotations
 
 import math
 
-from .. import arange, cat, multinomial, nn, no_grad, softmax
+from .. import arange, nn, ones
+from .. import bool as boolean
 from ..nn import functional as F
 
 __all__ = ["GPT", "from_huggingface"]
+
+
+def visible(t, s, attention_mask=None):
+    """(attn_mask, is_causal) for the last t of s positions, each of which sees those before it and itself; attention_mask
+    (N, s): 1 or True where there is a token, 0 where there is padding. No mask is made where none is needed."""
+    if attention_mask is None and t in (1, s):
+        return None, t == s
+    mask = ones(t, s, dtype=boolean).tril(s - t)
+    if attention_mask is not None:
+        mask = mask & attention_mask.to(boolean)[:, None, None, -s:]  # (N, 1, t, s)
+    return mask, False
 
 
 class Attention(nn.Module):
@@ -25,7 +37,7 @@ class Attention(nn.Module):
         self.c_proj = nn.Linear(n_embd, n_embd, bias=bias)
         self.resid_dropout = nn.Dropout(dropout)
 
-    def forward(self, x, past=None):
+    def forward(self, x, mask, is_causal, past=None):
         n, t, e = x.shape
         q, k, v = (
             part.reshape(n, t, self.n_head, e // self.n_head).transpose(1, 2) for part in self.c_attn(x).split(e, dim=2)
@@ -33,8 +45,7 @@ class Attention(nn.Module):
         if past is not None:
             cache, layer = past
             k, v = cache.update(layer, k, v)
-        causal = k.shape[2] == t  # after a past comes one query, which sees every key
-        y = F.scaled_dot_product_attention(q, k, v, dropout_p=self.dropout if self.training else 0.0, is_causal=causal)
+        y = F.scaled_dot_product_attention(q, k, v, mask, self.dropout if self.training else 0.0, is_causal)
         return self.resid_dropout(self.c_proj(y.transpose(1, 2).reshape(n, t, e)))
 
 
@@ -59,8 +70,8 @@ class Block(nn.Module):
         self.ln_1, self.attn = nn.LayerNorm(n_embd), Attention(n_embd, n_head, dropout, bias)
         self.ln_2, self.mlp = nn.LayerNorm(n_embd), MLP(n_embd, dropout, bias)
 
-    def forward(self, x, past=None):
-        x = x + self.attn(self.ln_1(x), past)
+    def forward(self, x, mask=None, is_causal=True, past=None):
+        x = x + self.attn(self.ln_1(x), mask, is_causal, past)
         return x + self.mlp(self.ln_2(x))
 
 
@@ -75,13 +86,15 @@ class Transformer(nn.Module):
         self.h = nn.ModuleList([Block(n_embd, n_head, dropout, bias) for _ in range(n_layer)])
         self.ln_f = nn.LayerNorm(n_embd)
 
-    def forward(self, idx, cache=None):
-        start = 0 if cache is None else cache.length
-        if start and idx.shape[1] != 1:
-            raise ValueError(f"[GPT] idx must be one token where the cache holds {start}, got {tuple(idx.shape)}")
-        x = self.drop(self.wte(idx) + self.wpe(arange(start, start + idx.shape[1])))
+    def forward(self, idx, cache=None, attention_mask=None):
+        start, t = 0 if cache is None else cache.length, idx.shape[1]
+        positions = arange(start, start + t)
+        if attention_mask is not None:  # (N, start + t): positions count tokens, not padding
+            positions = (attention_mask.to(idx.dtype).cumsum(1) - 1).clamp(min=0)[:, start:]
+        x = self.drop(self.wte(idx) + self.wpe(positions))
+        mask, is_causal = visible(t, start + t, attention_mask)
         for i, block in enumerate(self.h):
-            x = block(x, None if cache is None else (cache, i))
+            x = block(x, mask, is_causal, None if cache is None else (cache, i))
         return self.ln_f(x)
 
 
@@ -111,42 +124,30 @@ class GPT(nn.Module):
                 last = path.endswith("c_proj.weight")
                 nn.init.normal_(parameter, std=0.02 / math.sqrt(2 * n_layer) if last else 0.02)
 
-    def forward(self, idx, cache=None):
-        """`cache`: what `new_cache` gives; keys and values are added to it, and `idx` follows what it holds, which is
-        one token after the first call."""
-        return self.lm_head(self.transformer(idx, cache))
+    def forward(self, idx, cache=None, attention_mask=None):
+        """`cache`: what `new_cache` gives; keys and values are added to it, and `idx` follows what it holds.
+        attention_mask (N, T), with what the cache holds before it: 0 where idx is padding, on either side."""
+        return self.lm_head(self.transformer(idx, cache, attention_mask))
 
     def new_cache(self):
         """An empty key/value cache."""
         return nn.KeyValueCache(len(self.transformer.h))
 
-    @no_grad()
-    def generate(self, idx, max_new_tokens, temperature=1.0, top_k=None):
-        """idx (N, T) with max_new_tokens more, drawn from softmax(logits / temperature), of the top_k likeliest only if
-        given; temperature 0 takes the likeliest. Keys and values are kept from token to token; each time block_size is
-        full, the later half is read anew and goes on. Dropout is as the mode says: call eval() before."""
-        cache, fresh = self.new_cache(), idx[:, -self.block_size :]
-        for _ in range(max_new_tokens):
-            logits = self(fresh, cache)[:, -1]  # (N, vocab_size)
-            if top_k is not None and top_k < logits.shape[-1]:
-                least = logits.topk(top_k).values[:, -1:]
-                logits = logits.masked_fill(logits < least, -math.inf)
-            if temperature == 0:
-                fresh = logits.argmax(-1, keepdim=True)
-            else:
-                fresh = multinomial(softmax(logits / temperature, dim=-1), 1)
-            idx = cat([idx, fresh], dim=1)
-            if cache.length == self.block_size:
-                cache, fresh = self.new_cache(), idx[:, -max(1, self.block_size // 2) :]
-        return idx
+    def generate(self, idx, max_new_tokens, temperature=1.0, top_k=None, **options):
+        """idx (N, T) with max_new_tokens more: see `models.generate`, whose other options are taken too. Each time
+        block_size is full, the later half is read anew and goes on."""
+        from .generate import generate
+
+        return generate(self, idx, max_new_tokens, temperature=temperature, top_k=top_k, **options)
 
 
 def from_huggingface(state):
-    """The state_dict of Hugging Face's GPT2LMHeadModel with this module's layout: (in, out) weights are transposed, the
-    stored causal masks left out."""
+    """The state_dict of Hugging Face's GPT2LMHeadModel, or of its GPT2Model, with this module's names and layout: (in, out)
+    weights are transposed, the stored causal masks left out."""
     turned = ("c_attn.weight", "c_proj.weight", "c_fc.weight")
+    prefix = "" if any(name.startswith("transformer.") for name in state) else "transformer."
     return {
-        name: value.T if name.endswith(turned) else value
+        name if name.startswith("lm_head.") else prefix + name: value.T if name.endswith(turned) else value
         for name, value in state.items()
         if not name.endswith((".attn.bias", ".attn.masked_bias"))
     }
