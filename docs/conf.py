@@ -24,6 +24,7 @@ html_theme_options = {"navigation_with_keys": True}
 html_copy_source = False
 add_module_names = False
 toc_object_entries = False
+smartquotes = False
 pygments_style = "friendly"
 
 

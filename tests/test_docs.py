@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: MIT
+"""The documentation: examples in docstrings, concept scripts, pages that name everything public."""
+
+import doctest
+import importlib
+import pkgutil
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+import lamella
+from lamella import nn
+
+DOCS = Path(__file__).parents[1] / "docs"
+sys.path.insert(0, str(DOCS))
+import make_api  # noqa: E402
+import make_concepts  # noqa: E402
+import make_figures  # noqa: E402
+
+MODULES = ["lamella", *sorted(m.name for m in pkgutil.walk_packages(lamella.__path__, "lamella.") if "_core" not in m.name)]
+SCRIPTS = make_figures.scripts()
+
+
+def examples():
+    """One test for each docstring that has examples; ops of the extension are found by the name they are bound to."""
+    finder = doctest.DocTestFinder(exclude_empty=True)
+    names = {"lamella": lamella, "nn": nn, "F": nn.functional}
+    for name in MODULES:
+        if name.endswith("__main__"):
+            continue
+        module = importlib.import_module(name)
+        for test in finder.find(module, name, globs={**vars(module), **names}):
+            if test.examples:
+                yield pytest.param(test, id=test.name)
+
+
+@pytest.mark.parametrize("test", list(examples()))
+def test_example(test):
+    lamella.manual_seed(0)
+    told = []
+    doctest.DocTestRunner(optionflags=doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE).run(test, out=told.append, clear_globs=False)
+    assert not told, "".join(told)
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_script_holds_its_claim_and_draws(name, tmp_path, monkeypatch):
+    monkeypatch.setenv("LAMELLA_PICTURES", str(tmp_path))
+    monkeypatch.setattr(sys, "path", sys.path[:])
+    make_figures.run(SCRIPTS[name])
+    assert (tmp_path / f"{name}.svg").stat().st_size > 2000
+
+
+def test_every_concept_has_a_page():
+    listed = [name for names in make_concepts.GROUPS.values() for name in names]
+    assert sorted(listed) == sorted(p.stem for p in (DOCS / "concepts").glob("*.py") if p.stem != "picture")
+
+
+def test_every_public_name_is_on_a_page_and_described():
+    pages = make_api.pages()
+    text = "\n".join(pages.values())
+    entries = set(re.findall(r"^::::\{py:\w+\} ([\w.]+)", text, re.M))
+    also = set(re.findall(r"`([\w.]+)`", text))
+    missing = [
+        f"{namespace}.{name}"
+        for namespace in make_api.NAMESPACES
+        for name in make_api.names(namespace)
+        if f"{namespace}.{name}" not in entries | also and name not in also
+    ]
+    assert not missing
+    members = [n for n in dir(lamella.Tensor) if n[0] != "_"]
+    assert not [n for n in members if not re.search(rf"[ `]{n}[(`\n]", pages["tensor"])]
+    assert not re.findall(r"^::::\{py:\w+\} ([\w.]+).*\n\n(?:::::|Also)", text, re.M)
