@@ -7,10 +7,11 @@ from pathlib import Path
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))
 
-import lamella  # noqa: E402
 import make_api  # noqa: E402
 import make_concepts  # noqa: E402
 import make_figures  # noqa: E402
+
+import lamella  # noqa: E402
 
 project, author, copyright = "lamella", "the lamella authors", "the lamella authors"
 release = version = lamella.__version__

@@ -36,8 +36,8 @@ def write(folder):
         for name in names:
             title, text = title_and_text(folder / f"{name}.py")
             index.append(f"- [{title}]({name}.md)")
-            page = f"# {title}\n\n{text}\n\n![{title}](../pictures/{name}.svg)\n\n```{{literalinclude}} {name}.py\n:lines: 2-\n:language: python\n```\n"
-            _update(folder / f"{name}.md", page)
+            script = f"```{{literalinclude}} {name}.py\n:lines: 2-\n:language: python\n```"
+            _update(folder / f"{name}.md", f"# {title}\n\n{text}\n\n![{title}](../pictures/{name}.svg)\n\n{script}\n")
         index += ["", "```{toctree}", ":hidden:", "", *names, "```"]
     _update(folder / "index.md", "\n".join(index) + "\n")
 

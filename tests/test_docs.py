@@ -72,3 +72,20 @@ def test_every_public_name_is_on_a_page_and_described():
     members = [n for n in dir(lamella.Tensor) if n[0] != "_"]
     assert not [n for n in members if not re.search(rf"[ `]{n}[(`\n]", pages["tensor"])]
     assert not re.findall(r"^::::\{py:\w+\} ([\w.]+).*\n\n(?:::::|Also)", text, re.M)
+
+
+def test_guide_names_what_exists():
+    """Words in backquotes are names, arguments or string values of something public."""
+    known = {n for n in dir(lamella.Tensor)} | set(vars(lamella.nn.Module)) | {"lamella", "torch", "LAMELLA_NUM_THREADS"}
+    for namespace in make_api.NAMESPACES:
+        known |= {*namespace.split("."), *dir(importlib.import_module(namespace))}
+        for value in make_api.names(namespace).values():
+            known |= set(re.findall(r"\w+", make_api.signature(value) + (value.__doc__ or "")))
+    told = {}
+    for page in [*DOCS.glob("*.md"), *(DOCS / "guide").glob("*.md")]:
+        text = re.sub(r"```.*?```|\$[^$]+\$", "", page.read_text(), flags=re.S)
+        for quoted in re.findall(r"`([^`]+)`", text):
+            unknown = [w for w in re.findall(r"[A-Za-z_]\w+", re.sub(r'"[^"]*"', "", quoted)) if w not in known]
+            if unknown and not quoted.startswith(("import", "from", "[op]", "python", "torch.")):
+                told[page.name, quoted] = unknown
+    assert not told

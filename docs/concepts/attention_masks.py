@@ -22,7 +22,7 @@ masks = {
     "window of 3, causal": (at.unsqueeze(1) >= at) & (at.unsqueeze(1) - at < 3),
 }
 fig, axes = picture.axes(1, 4, width=2.4, height=2.6)
-for ax, (name, mask) in zip(axes, masks.items()):
+for ax, (name, mask) in zip(axes, masks.items(), strict=True):
     weights = F.scaled_dot_product_attention(q, k, lamella.eye(n).unsqueeze(0), attn_mask=mask)[0]  # values: one per key
     assert lamella.allclose(weights.sum(1), lamella.ones(n)) and (weights[~mask] == 0).all()
     ax.imshow(weights, cmap="Blues")

@@ -30,10 +30,10 @@ for degree in degrees:
     fits[degree] = (b @ weights).t()
     bias.append((fits[degree].mean(0) - truth).square().mean().item())
     variance.append(fits[degree].var(0).mean().item())
-total = [b + v for b, v in zip(bias, variance)]
+total = [b + v for b, v in zip(bias, variance, strict=True)]
 assert bias[0] > bias[-1] and variance[0] < variance[-1] and 0 < total.index(min(total)) < len(degrees) - 1
 fig, axes = picture.axes(1, 3)
-for ax, degree in zip(axes, (1, 16)):
+for ax, degree in zip(axes[:2], (1, 16), strict=True):
     ax.plot(x, fits[degree][:15].t(), color="C0", alpha=0.3, linewidth=0.8)
     ax.plot(x, truth, "k--")
     ax.set(title=f"degree {degree}, 15 data sets", ylim=(-2, 2))

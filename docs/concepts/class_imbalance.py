@@ -25,7 +25,7 @@ fig, axes = picture.axes(1, 4, width=2.8, height=2.8)
 recalls = {}
 line = lamella.linspace(-3, 4, 80)
 grid = lamella.stack([line.expand(80, 80), line.unsqueeze(1).expand(80, 80)], 2)
-for ax, (name, loss) in zip(axes, losses.items()):
+for ax, (name, loss) in zip(axes[:3], losses.items(), strict=True):
     lamella.manual_seed(1)
     model = nn.Sequential(nn.Linear(2, 16), nn.Tanh(), nn.Linear(16, 1))
     optimizer = lamella.optim.Adam(model.parameters(), lr=0.03)

@@ -22,7 +22,7 @@ filters = {
 fig, axes = picture.axes(1, 4, width=2.3, height=2.5)
 axes[0].imshow(image[0, 0], cmap="gray_r")
 axes[0].set_title("image")
-for ax, (name, weights) in zip(axes[1:], filters.items()):
+for ax, (name, weights) in zip(axes[1:], filters.items(), strict=True):
     answer = F.conv2d(image, lamella.tensor(weights)[None, None], padding=1)
     ax.imshow(answer[0, 0], cmap="gray_r" if name == "blur" else "coolwarm")
     ax.set_title(name)

@@ -41,7 +41,7 @@ for _ in range(1500):
     optimizer.step()
 
 fig, axes = picture.axes(1, 4, width=2.6, height=2.7)
-shown = dict(zip((T - 1, 15, 5, 0), axes))
+shown = dict(zip((T - 1, 15, 5, 0), axes, strict=True))
 x = lamella.randn(600, 2)
 with lamella.no_grad():
     for t in reversed(range(T)):

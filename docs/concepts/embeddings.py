@@ -15,7 +15,7 @@ lamella.manual_seed(0)
 words = 20
 table, out = nn.Embedding(words, 2), nn.Linear(2, words)
 optimizer = lamella.optim.Adam([*table.parameters(), *out.parameters()], lr=0.05)
-for step in range(300):
+for _step in range(300):
     word = lamella.randint(0, words, (128,))
     neighbour = (word + 2 * lamella.randint(0, words // 2, (128,))) % words  # any of the same parity
     loss = nn.functional.cross_entropy(out(table(word)), neighbour)

@@ -19,7 +19,7 @@ ways = {
     "normal, std 0.15": lambda w: nn.init.normal_(w, std=0.15),
 }
 fig, axes = picture.axes(1, 2, width=4.5)
-for ax, activation in zip(axes, (nn.ReLU(), nn.Tanh())):
+for ax, activation in zip(axes, (nn.ReLU(), nn.Tanh()), strict=True):
     for name, way in ways.items():
         lamella.manual_seed(0)
         h, deviations = lamella.randn(256, width), []

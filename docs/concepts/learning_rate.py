@@ -13,7 +13,7 @@ import lamella
 curvature = 2.0
 fig, axes = picture.axes(1, 4, width=3)
 at = lamella.linspace(-4, 4, 100)
-for ax, rate in zip(axes, (0.05, 0.5, 0.9, 1.05)):
+for ax, rate in zip(axes, (0.05, 0.5, 0.9, 1.05), strict=True):
     x = lamella.tensor(3.0, requires_grad=True)
     optimizer = lamella.optim.SGD([x], lr=rate)
     path = [x.item()]

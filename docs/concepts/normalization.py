@@ -15,7 +15,7 @@ lamella.manual_seed(0)
 x = lamella.randn(4096, 16) * lamella.linspace(0.2, 3, 16) + lamella.linspace(-3, 3, 16)
 batch, layer = nn.BatchNorm1d(16), nn.LayerNorm(16)
 fig, axes = picture.axes(1, 3)
-for ax, (name, y) in zip(axes, (("input", x), ("batch norm: each column", batch(x)), ("layer norm: each row", layer(x)))):
+for ax, (name, y) in zip(axes, (("input", x), ("batch norm: each column", batch(x)), ("layer norm: each row", layer(x))), strict=True):
     ax.imshow(y[:24].detach(), cmap="coolwarm", vmin=-3, vmax=3, aspect="auto")
     ax.set(title=name, xlabel="feature", ylabel="sample")
     picture.bare(ax)

@@ -38,7 +38,7 @@ for name, way in ways.items():
         losses.append(loss.item())
         path.append(p.tolist())
     ends[name] = losses[-1]
-    axes[0].plot(*zip(*path), ".-", markersize=4, linewidth=1, label=name)
+    axes[0].plot(*zip(*path, strict=True), ".-", markersize=4, linewidth=1, label=name)
     axes[1].semilogy(losses, label=name)
 assert ends["Adam"] < ends["SGD"] and ends["momentum 0.9"] < ends["SGD"]
 axes[0].set(xlim=(-9, 3), ylim=(-3, 3))

@@ -26,7 +26,7 @@ def draw(ax, model, target, title):
     ax.set_title(title)
 
 
-for ax, (name, target) in zip(axes, labels.items()):
+for ax, (name, target) in zip(axes[:2], labels.items(), strict=True):
     gate = nn.Perceptron(2)
     mistakes = gate.fit(points, lamella.tensor(target).reshape(4, 1))
     draw(ax, gate, target, f"perceptron, {name}: {mistakes[-1]} mistakes\nafter {len(mistakes)} passes")

@@ -21,7 +21,8 @@ layers = {
     "none": lambda x: x,
     "global maximum": lambda x: F.adaptive_max_pool2d(x, 1),
 }
-for ax, (name, x) in zip(axes, (("image", images[0]), ("max, 4 x 4", layers["max, 4 x 4"](images[0])), ("average, 4 x 4", layers["average, 4 x 4"](images[0])))):
+shown = {"image": images[0], **{name: layers[name](images[0]) for name in ("max, 4 x 4", "average, 4 x 4")}}
+for ax, (name, x) in zip(axes[:3], shown.items(), strict=True):
     ax.imshow(x[0], cmap="gray_r")
     ax.set_title(name)
     picture.bare(ax)

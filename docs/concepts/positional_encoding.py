@@ -25,7 +25,7 @@ for ax, (name, image) in zip(axes, (
     ("their products", table @ table.t()),
     ("rotary: one query,\none key, all positions", scores),
     ("ALiBi, head 4", alibi.reshape(8, n, n)[3]),
-)):
+), strict=True):
     ax.imshow(image, cmap="coolwarm" if name != "ALiBi, head 4" else "viridis", aspect="auto")
     ax.set_title(name)
     picture.bare(ax)

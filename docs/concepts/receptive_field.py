@@ -18,7 +18,7 @@ stacks = {
     "dilation 1, 2, 4": ([dict(padding=d, dilation=d) for d in (1, 2, 4)], 15),
 }
 fig, axes = picture.axes(1, 4, width=2.4, height=2.7)
-for ax, (name, (options, field)) in zip(axes, stacks.items()):
+for ax, (name, (options, field)) in zip(axes, stacks.items(), strict=True):
     lamella.manual_seed(0)
     net = nn.Sequential(*(nn.Conv2d(8 if i else 1, 8, 3, bias=False, **o) for i, o in enumerate(options)))
     seen = lamella.zeros(33, 33)

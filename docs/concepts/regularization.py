@@ -22,7 +22,7 @@ for ax, (name, penalty, p) in zip(axes, (
     ("L2", lambda ws: optim.l2_penalty(ws, 1e-3), 0.0),
     ("L1", lambda ws: optim.l1_penalty(ws, 4e-4), 0.0),
     ("dropout 0.2", None, 0.2),
-)):
+), strict=True):
     lamella.manual_seed(0)
     model = nn.Sequential(nn.Linear(1, 200), nn.Tanh(), nn.Dropout(p), nn.Linear(200, 200), nn.Tanh(), nn.Dropout(p), nn.Linear(200, 1))
     weights = [w for w in model.parameters() if w.ndim == 2]

@@ -40,7 +40,7 @@ threads = lamella.get_num_threads()
 runs = {"1 thread": train(1), "2 threads": train(2), "2 threads, resumed at 20": train(2, stop_at=20)}
 lamella.set_num_threads(threads)
 fig, ax = picture.axes(width=6, height=3)
-for (name, (losses, weight)), width in zip(runs.items(), (6, 3, 1)):
+for (name, (losses, weight)), width in zip(runs.items(), (6, 3, 1), strict=True):
     assert losses == runs["1 thread"][0] and lamella.equal(weight, runs["1 thread"][1])
     ax.plot(losses, linewidth=width, alpha=1 if width < 6 else 0.4, label=name)
 ax.set(xlabel="step", ylabel="loss", title="three runs, the same bits")

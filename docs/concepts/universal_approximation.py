@@ -16,7 +16,7 @@ y = lamella.sin(2 * x) + 0.3 * x
 wide = lamella.linspace(-4.5, 4.5, 300).unsqueeze(1)
 fig, axes = picture.axes(1, 3, sharey=True)
 errors = []
-for ax, units in zip(axes, (2, 8, 64)):
+for ax, units in zip(axes, (2, 8, 64), strict=True):
     lamella.manual_seed(0)
     model = nn.Sequential(nn.Linear(1, units), nn.ReLU(), nn.Linear(units, 1))
     optimizer = lamella.optim.Adam(model.parameters(), lr=0.02)

@@ -9,8 +9,9 @@ from lamella import models
 
 sizes = {}
 for name, make in models.MODELS.items():
-    required = [p for p in inspect.signature(make).parameters.values() if p.default is p.empty and p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)]
-    if not required and "resnet" in name or name in ("lenet5", "small_lenet", "conv_net"):
+    parameters = inspect.signature(make).parameters.values()
+    required = [p for p in parameters if p.default is p.empty and p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)]
+    if (not required and "resnet" in name) or name in ("lenet5", "small_lenet", "conv_net"):
         sizes[name] = sum(p.numel() for p in make().parameters())
 sizes = dict(sorted(sizes.items(), key=lambda item: item[1]))
 fig, ax = picture.axes(width=6, height=0.3 * len(sizes) + 0.6)

@@ -13,7 +13,7 @@ ways = {
     "SGD, Nesterov": lambda p: optim.SGD(p, lr=4e-3, momentum=0.9, nesterov=True),
     "Adagrad": lambda p: optim.Adagrad(p, lr=0.4),
     "Adadelta": lambda p: optim.Adadelta(p, lr=20.0),
-    "RMSprop": lambda p: optim.RMSprop(p, lr=0.05),
+    "RMSprop": lambda p: optim.RMSprop(p, lr=0.05, alpha=0.9),
     "Adam": lambda p: optim.Adam(p, lr=0.15),
     "NAdam": lambda p: optim.NAdam(p, lr=0.15),
     "RAdam": lambda p: optim.RAdam(p, lr=0.05),
