@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Sphinx's settings. Pictures and API pages are made before the build, from scripts and docstrings."""
 
+import os
 import sys
 from pathlib import Path
 
@@ -30,6 +31,7 @@ pygments_style = "friendly"
 
 
 def setup(app):
+    os.environ.update(LAMELLA_PICTURES=str(HERE / "pictures"), LAMELLA_PICTURE_TYPE="svg")
     make_figures.main(["--stale"])
     make_api.write(HERE / "api")
     make_concepts.write(HERE / "concepts")

@@ -5,9 +5,9 @@ import importlib
 import inspect
 
 import pytest
-from catalogue import CATALOGUE
 
 import lamella
+from catalogue import CATALOGUE
 
 
 @pytest.mark.parametrize("family", CATALOGUE)

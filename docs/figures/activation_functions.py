@@ -18,4 +18,5 @@ for ax, f in zip(axes.flat, functions, strict=True):
     ax.plot(x.detach(), y.detach())
     ax.plot(x.detach(), slope, "--", linewidth=1.2)
     ax.set(title=f.__name__, ylim=(-2.2, 3.2))
+fig.set_layout_engine("tight")
 picture.save(fig, __file__)

@@ -1,18 +1,12 @@
 # SPDX-License-Identifier: MIT
-"""Parameters of the models of lamella.models that need no argument."""
-
-import inspect
+"""Parameters of some models of lamella.models."""
 
 import picture
 
 from lamella import models
 
-sizes = {}
-for name, make in models.MODELS.items():
-    parameters = inspect.signature(make).parameters.values()
-    required = [p for p in parameters if p.default is p.empty and p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)]
-    if (not required and "resnet" in name) or name in ("lenet5", "small_lenet", "conv_net"):
-        sizes[name] = sum(p.numel() for p in make().parameters())
+names = ("small_lenet", "lenet5", "conv_net", "resnet18", "resnet34", "resnet50")
+sizes = {name: sum(p.numel() for p in models.build(name).parameters()) for name in names}
 sizes = dict(sorted(sizes.items(), key=lambda item: item[1]))
 fig, ax = picture.axes(width=6, height=0.3 * len(sizes) + 0.6)
 bars = ax.barh(list(sizes), list(sizes.values()))
