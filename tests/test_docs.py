@@ -45,11 +45,18 @@ def test_example(test):
 
 
 @pytest.mark.parametrize("name", SCRIPTS)
-def test_script_holds_its_claim_and_draws(name, tmp_path, monkeypatch):
-    monkeypatch.setenv("LAMELLA_PICTURES", str(tmp_path))
+def test_script_holds_its_claim(name, monkeypatch):
+    """Drawing takes as long again: that is left to the documentation's build, but for one."""
+    monkeypatch.setenv("LAMELLA_PICTURES", "")
     monkeypatch.setattr(sys, "path", sys.path[:])
     make_figures.run(SCRIPTS[name])
-    assert (tmp_path / f"{name}.svg").stat().st_size > 2000
+
+
+def test_script_draws(tmp_path, monkeypatch):
+    monkeypatch.setenv("LAMELLA_PICTURES", str(tmp_path))
+    monkeypatch.setattr(sys, "path", sys.path[:])
+    make_figures.run(SCRIPTS["dropout"])
+    assert (tmp_path / "dropout.svg").read_text().startswith("<?xml")
 
 
 def test_every_concept_has_a_page():

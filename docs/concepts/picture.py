@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""How all pictures of the documentation look and where they go: $LAMELLA_PICTURES, or docs/pictures."""
+"""How all pictures of the documentation look and where they go: $LAMELLA_PICTURES, nowhere if that is empty, else docs/pictures."""
 
 import os
 from pathlib import Path
@@ -37,7 +37,10 @@ def bare(ax):
 
 def save(fig, script):
     """Writes the picture of the script (its __file__)."""
-    folder = Path(os.environ.get("LAMELLA_PICTURES", Path(__file__).parents[1] / "pictures"))
+    folder = os.environ.get("LAMELLA_PICTURES", Path(__file__).parents[1] / "pictures")
+    if folder == "":
+        return
+    folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     kind = os.environ.get("LAMELLA_PICTURE_TYPE", "svg")
     fig.savefig(folder / f"{Path(script).stem}.{kind}", metadata={"Date": None} if kind == "svg" else None, dpi=110)
