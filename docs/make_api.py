@@ -174,7 +174,7 @@ def tensor_page():
             inplace.append(name)
         else:
             own[name] = inspect.getattr_static(lamella.Tensor, name)
-    lines = ["# Tensor", "", f"::::{{py:class}} lamella.Tensor{signature(lamella.Tensor)}", "", markdown(lamella.Tensor.__doc__ or ""), ""]
+    lines = ["# Tensor", "", "::::{py:class} lamella.Tensor", "", markdown(lamella.Tensor.__doc__ or ""), ""]
     for name, value in own.items():
         plain = not callable(getattr(lamella.Tensor, name))
         text = inspect.getdoc(value) or ""
@@ -206,7 +206,9 @@ def pages():
         for key, [first, *rest] in entries.items():
             value = offered[namespace][first]
             known[key] = f"{namespace}.{first}"
-            elsewhere = [f"{s}.{n}" for s in NAMESPACES if s != namespace for n, v in offered[s].items() if v is value]
+            elsewhere = [  # nn.functional offers what is in lamella, too: not told each time
+                f"{s}.{n}" for s in NAMESPACES if s not in (namespace, F) for n, v in offered[s].items() if v is value
+            ]
             content[page] += entry(namespace, first, value, [*rest, *elsewhere])
 
     for page, (_, parts) in PAGES.items():
