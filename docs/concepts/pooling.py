@@ -32,6 +32,6 @@ for name, layer in layers.items():
     change[name] = [((layer(lamella.roll(images, s, 3)) - y).norm() / y.norm()).item() for s in range(6)]
     axes[3].plot(change[name], "o-", markersize=3, label=name)
 axes[3].set(title="relative change after a shift", xlabel="pixels")
-axes[3].legend(fontsize=7)
+axes[3].legend(fontsize=7, loc=(0.42, 0.1))
 assert change["average, 4 x 4"][1] < change["none"][1] and max(change["global maximum"]) == 0
 picture.save(fig, __file__)
