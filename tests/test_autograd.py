@@ -370,3 +370,11 @@ def test_backward_of_inputs_and_batched_grad():
     assert lamella.grad(x * x, x, rows, is_grads_batched=True)[0].tolist() == [[2.0, 0.0], [0.0, 4.0]]
     with pytest.raises(RuntimeError, match="grad_outputs must be one per output"):
         lamella.grad((x.sum(), y.sum()), x, rows)
+
+
+def test_comparison_written_into_its_input_passes_no_gradient():
+    x = lamella.tensor([1.0, 2.0], requires_grad=True)
+    y = x * 2
+    y.eq_(2.0)
+    (y * 3).sum().backward()
+    assert y.tolist() == [1.0, 0.0] and x.grad is None

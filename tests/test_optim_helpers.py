@@ -2,7 +2,6 @@
 """What stands around an optimiser: clipping, penalties, averages of weights, accumulation, the learning-rate finder."""
 
 import builtins
-import doctest
 import math
 
 import numpy as np
@@ -237,13 +236,3 @@ def test_scale_lr():
         scale_lr(0.1, 0)
     with pytest.raises(ValueError, match="rule must be 'linear' or 'sqrt', got 'x'"):
         scale_lr(0.1, 64, rule="x")
-
-
-@pytest.mark.parametrize(
-    "module",
-    [optim.sgd, optim.lr_finder, optim.accumulate, swa_utils, optim.lr_scheduler.factor, optim.lr_scheduler.combine, lamella.ops.optim],
-    ids=lambda m: m.__name__,
-)
-def test_examples_in_docstrings(module):
-    failed, tried = doctest.testmod(module, extraglobs={"lamella": lamella})
-    assert tried and not failed

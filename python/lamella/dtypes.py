@@ -9,6 +9,9 @@ from . import _core
 
 __all__ = ["can_cast", "finfo", "iinfo", "promote_types", "result_type"]
 
+_core.dtype.__doc__ = """A kind of element: float64 (double), float32 (float), float16 (half), bfloat16, int64 (long), int32 (int), int16
+(short), int8, uint8, bool. Attributes: name, itemsize (bytes), is_floating_point, is_signed, is_complex (False)."""
+
 # bits of the mantissa, greatest exponent, least exponent of a normal number
 _FORMATS = {"float64": (52, 1023, -1022), "float32": (23, 127, -126), "float16": (10, 15, -14), "bfloat16": (7, 127, -126)}
 

@@ -43,6 +43,11 @@ def _polygamma(self, n):
     return ops.polygamma(n, self)
 
 
+def polygamma_(self, n):
+    """`polygamma(n, self)`, written into this Tensor."""
+    return ops.copy_(self, ops.polygamma(n, ops.clone(self)))
+
+
 def fill_diagonal_(self, fill_value, wrap=False):
     """Writes `fill_value` on the diagonal of a matrix (of equal sizes for more dimensions); `wrap`: of a tall matrix
     again and again."""
@@ -103,7 +108,7 @@ def attach_methods(cls: type) -> None:
     for name in _METHODS:
         setattr(cls, name, getattr(ops, name))
     cls.polygamma = _polygamma
-    cls.polygamma_ = lambda self, n: ops.copy_(self, ops.polygamma(n, ops.clone(self)))
+    cls.polygamma_ = polygamma_
     for method in _OWN:
         setattr(cls, method.__name__, method)
     for name, method in inplace.methods().items():

@@ -115,15 +115,16 @@ class Tensor(_core.TensorBase):
 
     @property
     def is_cuda(self):
+        """Whether it lies on a GPU."""
         return self.device.type == "cuda"
 
     mH, H = mT, T
 
-    is_cpu = property(lambda self: True)
-    is_sparse = is_quantized = is_meta = is_nested = is_mps = is_xpu = is_mkldnn = property(lambda self: False)
-    layout = property(lambda self: "strided")
-    names = property(lambda self: (None,) * self.ndim)
-    name = property(lambda self: None)
+    is_cpu = property(lambda self: True, doc="True in this build.")
+    is_sparse = is_quantized = is_meta = is_nested = is_mps = is_xpu = is_mkldnn = property(lambda self: False, doc="False.")
+    layout = property(lambda self: "strided", doc="'strided', the only one.")
+    names = property(lambda self: (None,) * self.ndim, doc="None for each dimension.")
+    name = property(lambda self: None, doc="None.")
 
     @property
     def itemsize(self):
@@ -253,48 +254,63 @@ class Tensor(_core.TensorBase):
         return self.to(f"cuda:{device}")
 
     def double(self):
+        """As float64."""
         return self.to(_core.float64)
 
     def float(self):
+        """As float32."""
         return self.to(_core.float32)
 
     def half(self):
+        """As float16."""
         return self.to(_core.float16)
 
     def bfloat16(self):
+        """As bfloat16."""
         return self.to(_core.bfloat16)
 
     def long(self):
+        """As int64."""
         return self.to(_core.int64)
 
     def int(self):
+        """As int32."""
         return self.to(_core.int32)
 
     def short(self):
+        """As int16."""
         return self.to(_core.int16)
 
     def char(self):
+        """As int8."""
         return self.to(_core.int8)
 
     def byte(self):
+        """As uint8."""
         return self.to(_core.uint8)
 
     def bool(self):
+        """As bool: whether it is not zero."""
         return self.to(_core.bool)
 
     def new_tensor(self, data, dtype=None, device=None, requires_grad=False):
+        """`lamella.tensor(data)` of this tensor's dtype."""
         return ops.tensor(data, dtype=dtype or self.dtype, requires_grad=requires_grad)
 
     def new_empty(self, *size, dtype=None, device=None, requires_grad=False):
+        """`lamella.empty` of this tensor's dtype."""
         return ops.empty(*size, dtype=dtype or self.dtype, requires_grad=requires_grad)
 
     def new_zeros(self, *size, dtype=None, device=None, requires_grad=False):
+        """`lamella.zeros` of this tensor's dtype."""
         return ops.zeros(*size, dtype=dtype or self.dtype, requires_grad=requires_grad)
 
     def new_ones(self, *size, dtype=None, device=None, requires_grad=False):
+        """`lamella.ones` of this tensor's dtype."""
         return ops.ones(*size, dtype=dtype or self.dtype, requires_grad=requires_grad)
 
     def new_full(self, size, fill_value, dtype=None, device=None, requires_grad=False):
+        """`lamella.full` of this tensor's dtype."""
         return ops.full(size, fill_value, dtype=dtype or self.dtype, requires_grad=requires_grad)
 
     # ---- Python's own protocols ----------------------------------------------------------------------------------

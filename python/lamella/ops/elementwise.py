@@ -127,11 +127,33 @@ def atan2(node, dy):
     return d * b if node.needs[0] else None, -d * a if node.needs[1] else None
 
 
-# ---- comparison and logic: bool, without gradient --------------------------------------------------------------------
-eq, ne, lt, le, gt, ge = _core.eq, _core.ne, _core.lt, _core.le, _core.gt, _core.ge
-logical_and, logical_or, logical_xor, logical_not = _core.logical_and, _core.logical_or, _core.logical_xor, _core.logical_not
-bitwise_and, bitwise_or, bitwise_xor = _core.bitwise_and, _core.bitwise_or, _core.bitwise_xor
-isnan, isinf, isfinite = _core.isnan, _core.isinf, _core.isfinite
+# ---- comparison and logic: without gradient ---------------------------------------------------------------------------
+def without_gradient(name, doc):
+    """The op of that name with a docstring; its gradient is zero (which counts where it is written into its input)."""
+
+    def rule(node, dy):
+        return (None,) * len(node.needs)
+
+    rule.__doc__ = doc
+    return elementwise(name)(rule)
+
+
+eq = without_gradient("eq", "input == other, bool. NaN equals nothing.")
+ne = without_gradient("ne", "input != other, bool. NaN differs from all, itself included.")
+lt = without_gradient("lt", "input < other, bool; false where one is NaN.")
+le = without_gradient("le", "input <= other, bool; false where one is NaN.")
+gt = without_gradient("gt", "input > other, bool; false where one is NaN.")
+ge = without_gradient("ge", "input >= other, bool; false where one is NaN.")
+logical_and = without_gradient("logical_and", "Whether both are not zero, bool.")
+logical_or = without_gradient("logical_or", "Whether one or both are not zero, bool.")
+logical_xor = without_gradient("logical_xor", "Whether exactly one is not zero, bool.")
+logical_not = without_gradient("logical_not", "Whether input is zero, bool.")
+bitwise_and = without_gradient("bitwise_and", "input & other of integers or bools.")
+bitwise_or = without_gradient("bitwise_or", "input | other of integers or bools.")
+bitwise_xor = without_gradient("bitwise_xor", "input ^ other of integers or bools.")
+isnan = without_gradient("isnan", "Whether it is NaN, bool.")
+isinf = without_gradient("isinf", "Whether it is an infinity of either sign, bool.")
+isfinite = without_gradient("isfinite", "Whether it is neither NaN nor infinite, bool.")
 
 # ---- elementary functions --------------------------------------------------------------------------------------------
 

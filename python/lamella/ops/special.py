@@ -29,6 +29,7 @@ from .elementwise import (
     sub,
     trunc,
     where,
+    without_gradient,
 )
 
 _PI = math.pi
@@ -238,12 +239,10 @@ def fmin(node, dy):
     return where(first, dy, 0.0), where(first, 0.0, dy)
 
 
-bitwise_left_shift, bitwise_right_shift, gcd, signbit = (
-    _core.bitwise_left_shift,
-    _core.bitwise_right_shift,
-    _core.gcd,
-    _core.signbit,
-)
+bitwise_left_shift = without_gradient("bitwise_left_shift", "input << other of integers.")
+bitwise_right_shift = without_gradient("bitwise_right_shift", "input >> other of integers; the sign moves in.")
+gcd = without_gradient("gcd", "The greatest common divisor of integers, not negative; gcd(0, 0) is 0.")
+signbit = without_gradient("signbit", "Whether the sign is minus, -0.0's included, bool.")
 
 
 def lcm(input, other):
