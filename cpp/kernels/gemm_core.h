@@ -170,9 +170,9 @@ static TaskGrid task_grid(int64_t own_panels, int64_t own_width, int64_t shared_
   const int64_t shared_panel = shared_width * kc * int64_t(sizeof(A));
   const int64_t least_own = shared_panels * shared_panel <= in_l2 + in_l2 / 4 ? 1 : ceil_div(shared_panel / kc, kTileRows<A> * kTileVecs);
   g.together = ceil_div(own_panels, least_own) < 20;
-  while (tasks() < enough && g.own * g.shared * tile_work > 2 * few) {
+  while (tasks() < enough && g.own * g.shared > 1 && g.own * g.shared * tile_work > 2 * few) {
     if (!g.together && g.own < 2 * least_own) break;
-    if (!g.together || (g.own * own_width > g.shared * shared_width && g.own > 1)) halve(g.own);
+    if (!g.together || g.shared == 1 || (g.own * own_width > g.shared * shared_width && g.own > 1)) halve(g.own);
     else halve(g.shared);
   }
   g.own_tasks = ceil_div(own_panels, g.own), g.shared_tasks = ceil_div(shared_panels, g.shared);
