@@ -8,6 +8,7 @@ import functools
 from .creation import eye, tensor
 from .gemm import _scaled_sum, _want_dims, bmm, dot, matmul, mv, outer, tensordot
 from .index import index_select
+from .join import stack
 from .reduce import sum
 from .view import _dim, diagonal, reshape
 
@@ -67,6 +68,9 @@ def cross(input, other, dim=None):
     dim = _dim("cross", dim, input.ndim)
     if input.shape[dim] != 3 or other.shape[dim] != 3:
         raise ValueError(f"[cross] dimension {dim} must have size 3, got {tuple(input.shape)} and {tuple(other.shape)}")
+    if input.numel() > 1024:  # long columns pay for more calls, few elements for fewer
+        a, b = input.unbind(dim), other.unbind(dim)
+        return stack([a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0]], dim)
     forth, back = _turns()
     a, b = index_select(input, dim, forth), index_select(other, dim, forth)
     return a * index_select(other, dim, back) - index_select(input, dim, back) * b
