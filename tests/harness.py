@@ -7,7 +7,7 @@ import contextlib
 import os
 import zlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -160,16 +160,36 @@ class _Slot:
         self.at = at
 
 
-def dtypes_of(case: Case, index: int) -> tuple[str, ...]:
-    """The dtypes to run a sample in: one, where it has no floating argument."""
+@dataclass(frozen=True)
+class Leaf:
+    """What is known of an array argument before it is drawn."""
 
-    def floating(value: Any) -> bool:
-        if isinstance(value, list | tuple):
-            return any(map(floating, value))
-        return isinstance(value, A) or (isinstance(value, np.ndarray) and value.dtype.kind == "f")
+    shape: tuple[int, ...]
+    floating: bool
+    differentiable: bool
+
+
+def leaves_of(case: Case, index: int) -> list[Leaf]:
+    """Those of Call(case, index, ...).leaves: to choose the checks of a sample without its numbers."""
+    found = []
+
+    def look(value: Any) -> None:
+        if isinstance(value, A | I | B):
+            found.append(Leaf(value.shape, isinstance(value, A), isinstance(value, A) and value.grad))
+        elif isinstance(value, np.ndarray):
+            found.append(Leaf(value.shape, value.dtype.kind == "f", False))
+        elif isinstance(value, list | tuple):
+            for part in value:
+                look(part)
 
     sample = case.samples[index]
-    return tuple(case.dtypes) if floating((*sample.args, *sample.kwargs.values())) else tuple(case.dtypes[:1])
+    look((*sample.args, *sample.kwargs.values()))
+    return found
+
+
+def dtypes_of(case: Case, index: int) -> tuple[str, ...]:
+    """The dtypes to run a sample in: one, where it has no floating argument."""
+    return tuple(case.dtypes) if any(x.floating for x in leaves_of(case, index)) else tuple(case.dtypes[:1])
 
 
 # --- comparison ------------------------------------------------------------------------------------------------------

@@ -29,6 +29,9 @@ template <class T, class A> static void gather(const void* x, int64_t stride, vo
 #pragma GCC ivdep
       for (int64_t i = 0; i < n; ++i) d[i] = widened<A>(s[i]);
     }
+  } else if (stride == -1) {
+#pragma GCC ivdep
+    for (int64_t i = 0; i < n; ++i) d[i] = widened<A>(s[-i]);
   } else {
     for (int64_t i = 0; i < n; ++i) d[i] = widened<A>(s[i * stride]);
   }

@@ -24,9 +24,13 @@ template <class V> LAMELLA_INLINE V vexp2(V x) {
   return select(x != x, x, y);
 }
 
-template <class V> LAMELLA_INLINE V vlog2(V x) {  // exact for powers of two
-  V y = vlog(x) * elem_t<V>(kLog2e), n = vround(y);
-  return select(vexp2(n) == x, n, y);
+template <class V> LAMELLA_INLINE V vlog2(V x) {  // exact for powers of two, where only k is not zero
+  using F = Float<elem_t<V>>;
+  const auto small = x < F::min_normal;
+  LogParts<V> p = log_parts(select(small, x * elem_t<V>(int_of<elem_t<V>>(1) << F::mantissa), x), V{});
+  V k = p.k + select(small, constant<V>(-F::mantissa), V{}), high = p.high - p.half;
+  V low = ((p.high - high) - p.half) + p.low, e = constant<V>(kLog2e);
+  return log_specials(x, fma(high, e, fma(low, e, k)));
 }
 
 template <class V> LAMELLA_INLINE V vlog10(V x) {
@@ -37,7 +41,13 @@ template <class V> LAMELLA_INLINE V vlog10(V x) {
 }
 
 // ---- circular and hyperbolic functions and their inverses --------------------------------------------------------------
-template <class V> LAMELLA_INLINE V vtan(V x) { return vsin(x) / vcos(x); }
+template <class V> LAMELLA_INLINE V vtan(V x) {
+  V s, c;
+  auto odd = (sine_and_cosine(x, s, c) & 1) != 0;
+  V y = select(odd, -c, s) / select(odd, s, c);
+  y = mend_far(x, y, [](double a) __attribute__((always_inline)) { return __builtin_tan(a); });
+  return select(x == elem_t<V>(0), x, y);
+}
 template <class V> LAMELLA_INLINE V vatan(V x) { return vatan2(x, constant<V>(1)); }
 template <class V> LAMELLA_INLINE V one_minus_square(V x) {
   using T = elem_t<V>;

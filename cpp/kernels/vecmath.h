@@ -42,6 +42,14 @@ template <class V, class... C> LAMELLA_INLINE V polynomial(V x, double c, C... r
   return fma(x, polynomial(x, rest...), constant<V>(c));
 }
 
+// The same, terms paired: twice the multiplications for half the latency, for where a function waits for its polynomial.
+template <class V, class... C> LAMELLA_INLINE V paired(V x, double c0, double c1, C... rest) {
+  V low = fma(x, constant<V>(c1), constant<V>(c0));
+  if constexpr (sizeof...(rest) == 0) return low;
+  else if constexpr (sizeof...(rest) == 1) return fma(x * x, constant<V>(rest...), low);
+  else return fma(x * x, paired(x, rest...), low);
+}
+
 template <class V> LAMELLA_INLINE bits_of<V> sign_bit(V x) {
   return (bits_of<V>)x & (bits_of<V>{} + (int_of<elem_t<V>>(1) << (sizeof(elem_t<V>) * 8 - 1)));
 }
@@ -147,12 +155,13 @@ template <class V> LAMELLA_INLINE V vexp(V x) {
   return select(zero, V{}, scale2(expm1_reduced(r) + elem_t<V>(1), n));
 }
 
-// e^x, and zero where half of it would be subnormal: for factors, since CPUs multiply subnormal numbers a hundred times
-// slower than others.
+// e^x for x <= 0, and zero where half of it would be subnormal: for factors, since CPUs multiply subnormal numbers a
+// hundred times slower than others.
 template <class V> LAMELLA_INLINE V vexp_normal(V x) {
   using T = elem_t<V>;
   constexpr T low = sizeof(T) == 4 ? T(-86.5) : T(-707.5);
-  return select(x < low, V{}, vexp(vmax(constant<V>(low), x)));
+  V n, r = reduce_ln2(vmax(constant<V>(low), x), n);
+  return select(x < low, V{}, (expm1_reduced(r) + T(1)) * pow2(n));
 }
 
 template <class V> LAMELLA_INLINE V vexpm1(V x) {  // 2 (s p + s - 1/2), s = 2^(n-1): no overflow before the end
@@ -176,9 +185,10 @@ template <class V> LAMELLA_INLINE V vtanh(V x) {
 }
 
 // ---- logarithms -----------------------------------------------------------------------------------------------------
-// log(u) + tail for normal u > 0: u = 2^k m, sqrt(1/2) <= m < sqrt(2), f = m - 1, s = f / (2 + f),
-// log(1 + f) = f - (f^2/2 - s (f^2/2 + R(s^2))); k_offset is added to k.
-template <class V> LAMELLA_INLINE V log_normal(V u, V tail, V k_offset) {
+// log(u) + tail = k ln 2 + high - (half - low) for normal u > 0: u = 2^k m, sqrt(1/2) <= m < sqrt(2), f = m - 1,
+// s = f / (2 + f), log(1 + f) = f - (f^2/2 - s (f^2/2 + R(s^2))).
+template <class V> struct LogParts { V k, high, half, low; };
+template <class V> LAMELLA_INLINE LogParts<V> log_parts(V u, V tail) {
   using F = Float<elem_t<V>>;
   using T = elem_t<V>;
   using I = int_of<T>;
@@ -187,14 +197,20 @@ template <class V> LAMELLA_INLINE V log_normal(V u, V tail, V k_offset) {
   const B two_m = (B)constant<V>(double(I(1) << F::mantissa));
   B shifted = (B)u + (one - root);
   V k = (V)(((shifted >> F::mantissa) & ((I(1) << (sizeof(T) * 8 - F::mantissa - 1)) - 1)) | two_m) -
-        T((I(1) << F::mantissa) + F::bias) + k_offset;
+        T((I(1) << F::mantissa) + F::bias);
   V f = (V)((shifted & ((I(1) << F::mantissa) - 1)) + root) - T(1);
   V s = f / (f + T(2)), z = s * s, h = T(0.5) * f * f, r;
   if constexpr (kSingle<V>) r = polynomial(z, 0.666666658, 0.400003388, 0.285360594, 0.236172711);
   else r = polynomial(z, 0.66666666666666663, 0.40000000000004776, 0.28571428569371528, 0.22222222623584881,
                       0.18181776371430521, 0.15387097124657431, 0.13249344864581329, 0.13262702643868508);
-  V low = fma(k, constant<V>(F::ln2_lo), fma(s, fma(z, r, h), tail));
-  return fma(k, constant<V>(F::ln2_hi), f - (h - low));
+  return {k, f, h, fma(s, fma(z, r, h), tail)};
+}
+
+template <class V> LAMELLA_INLINE V log_normal(V u, V tail, V k_offset) {  // k_offset is added to k
+  using F = Float<elem_t<V>>;
+  LogParts<V> p = log_parts(u, tail);
+  V k = p.k + k_offset;
+  return fma(k, constant<V>(F::ln2_hi), p.high - (p.half - fma(k, constant<V>(F::ln2_lo), p.low)));
 }
 
 template <class V> LAMELLA_INLINE V log_specials(V x, V y) {  // y, mended where x is not in (0, infinity)
@@ -224,10 +240,10 @@ template <class V> LAMELLA_INLINE V minus_log_erfc(V a) {
   using T = elem_t<V>;
   V b = vmin(constant<V>(9.5), a), t = (b - T(3)) / (b + T(3)), p;
   if constexpr (kSingle<V>)
-    p = polynomial(t, 0.595575725, 0.31452406, 9.45887911e-2, -5.64641632e-3, -2.84792453e-3, 3.05846e-3,
-                   3.13622655e-4, -3.37338136e-4, 2.93070911e-4, 2.38095687e-4, 3.99647122e-5);
+    p = paired(t, 0.595575725, 0.31452406, 9.45887911e-2, -5.64641632e-3, -2.84792453e-3, 3.05846e-3,
+               3.13622655e-4, -3.37338136e-4, 2.93070911e-4, 2.38095687e-4, 3.99647122e-5);
   else
-    p = polynomial(t, 0.59557572455450623, 0.31452405600422599, 9.4588876485026782e-2, -5.6461749381988903e-3,
+    p = paired(t, 0.59557572455450623, 0.31452405600422599, 9.4588876485026782e-2, -5.6461749381988903e-3,
                    -2.8494750535237647e-3, 3.0544753294691865e-3, 3.221743476462957e-4, -3.1116298033882546e-4,
                    2.8386204234479669e-4, 1.7016557167380104e-4, 3.5565278832383496e-6, 4.3187683205067048e-5,
                    5.349250093573986e-5, 2.5188162660087002e-5, 1.8685168132160566e-5, 2.0574364114876086e-5,
@@ -260,10 +276,9 @@ template <class V> LAMELLA_INLINE V reduce_pio2(V x, V& n) {
   }
 }
 
-template <class V> LAMELLA_INLINE V sine_of_quadrant(V x, int quadrant) {  // sin(x + quadrant pi/2)
-  using F = Float<elem_t<V>>;
-  using B = bits_of<V>;
-  V n, r = reduce_pio2(x, n), t = r * r, s, c;
+// sin(r) and cos(r) where x = n pi/2 + r; n's low two bits.
+template <class V> LAMELLA_INLINE bits_of<V> sine_and_cosine(V x, V& s, V& c) {
+  V n, r = reduce_pio2(x, n), t = r * r;
   if constexpr (kSingle<V>) {
     s = polynomial(t, -0.166666547, 8.33210095e-3, -1.95039631e-4);
     c = polynomial(t, 4.16666547e-2, -1.38876544e-3, 2.44638374e-5);
@@ -276,13 +291,23 @@ template <class V> LAMELLA_INLINE V sine_of_quadrant(V x, int quadrant) {  // si
   s = fma(r * t, s, r);
   V h = elem_t<V>(0.5) * t, w = elem_t<V>(1) - h;  // 1 - h + t^2 c, with the rounding of 1 - h put back
   c = w + fma(t * t, c, (elem_t<V>(1) - w) - h);
-  B q = (B)(n + F::magic) + quadrant;
-  V y = with_sign(select((q & 1) != 0, c, s), (q & 2) << (sizeof(elem_t<V>) * 8 - 2));
+  return (bits_of<V>)(n + Float<elem_t<V>>::magic);
+}
+
+// y, and libm's f(x) where x is beyond the reduction.
+template <class V, class F> LAMELLA_INLINE V mend_far(V x, V y, const F& f) {
   auto far = vabs(x) > elem_t<V>(kTrigLimit);
   if (__builtin_expect(vany(far), 0))
     for (int i = 0; i < kLanes<elem_t<V>>; ++i)
-      if (far[i]) y[i] = elem_t<V>(quadrant ? __builtin_cos(double(x[i])) : __builtin_sin(double(x[i])));
+      if (far[i]) y[i] = elem_t<V>(f(double(x[i])));
   return y;
+}
+
+template <class V> LAMELLA_INLINE V sine_of_quadrant(V x, int quadrant) {  // sin(x + quadrant pi/2)
+  V s, c;
+  bits_of<V> q = sine_and_cosine(x, s, c) + quadrant;
+  V y = with_sign(select((q & 1) != 0, c, s), (q & 2) << (sizeof(elem_t<V>) * 8 - 2));
+  return mend_far(x, y, [=](double a) __attribute__((always_inline)) { return quadrant ? __builtin_cos(a) : __builtin_sin(a); });
 }
 
 template <class V> LAMELLA_INLINE V vsin(V x) { return select(x == elem_t<V>(0), x, sine_of_quadrant(x, 0)); }

@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: MIT
 """Matrix products."""
 
+import math
+
 import numpy as np
 
 import lamella
 import lamella.ops as ops
 from case import ALL_FLOATS, A, Bad, Case, S
+from lamella.ops.gemm import linear_activation
 
 # Edges of the register tiles (2 to 12 rows, 8 to 32 columns), of a block of k (256) and of the paths.
 SIZES = [(1, 1, 1), (2, 3, 4), (4, 8, 5), (6, 16, 7), (7, 17, 9), (12, 32, 16), (13, 33, 17), (5, 10, 64), (25, 31, 3)]
@@ -39,6 +42,10 @@ LINEAR = [S(A((m, k)), A((n, k)), A((n,))) for m, n, k in SIZES[1:] + BIG + THIN
     S(A((7,)), A((5, 7)), A((5,))),
     S(A((2, 3, 7)), A((5, 7)), A((5,))),
 ]
+MODERATE = [  # results of about 1
+    S(A((m, k), -1, 1), A((n, k), -0.3, 0.3), A((n,), -1, 1))
+    for m, n, k in [(4, 8, 5), (13, 33, 17), (50, 70, 300), (1, 700, 8), (3, 4, 0)]
+]
 EINSUM = [
     S("ij,jk->ik", A((3, 4)), A((4, 5))),
     S("ij,jk", A((3, 4)), A((4, 5))),
@@ -60,6 +67,10 @@ EINSUM = [
 
 def addmm(c, a, b, beta=1, alpha=1):
     return beta * c + alpha * (a @ b)
+
+
+def gelu(z):
+    return z * 0.5 * np.vectorize(math.erfc, otypes=[np.float64])(-z / math.sqrt(2))
 
 
 x = lamella.zeros(3, 4)
@@ -85,6 +96,12 @@ CASES = [
         Bad(lambda: ops.linear(x, x, v), ValueError, "[linear] bias must have shape (3,), got (4,)"),
         Bad(lambda: ops.linear(x, x.double()), TypeError, "[linear] input and weight must have one dtype"),
     ]),
+    Case("dot", ops.dot, np.dot, [S(A((n,)), A((n,))) for n in (0, 7, 4096, 9001)], kernels=("gemm",), dtypes=ALL_FLOATS,
+         tol={"float32": 1e-5}),
+    Case("linear relu", lambda x, w, b=None: linear_activation(x, w, b, "relu"), lambda x, w, b=0: np.maximum(x @ w.T + b, 0),
+         LINEAR[1::3], kernels=("gemm",), dtypes=ALL_FLOATS, tol={"float32": 4e-6}),
+    Case("linear gelu", lambda x, w, b=None: linear_activation(x, w, b, "gelu"), lambda x, w, b=0: gelu(x @ w.T + b),
+         MODERATE, kernels=("gemm",), dtypes=ALL_FLOATS, tol={"float32": 4e-6}),
     Case("addmm", ops.addmm, addmm, [
         S(A((3, 5)), A((3, 4)), A((4, 5))),
         S(A((5,)), A((3, 4)), A((4, 5)), beta=0.5, alpha=2),

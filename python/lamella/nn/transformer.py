@@ -11,6 +11,7 @@ import copy
 
 from .. import _core
 from ..ops import creation
+from ..ops.gemm import linear_activation
 from . import functional as F
 from . import init
 from .attention import MultiheadAttention
@@ -23,6 +24,7 @@ from .norm import LayerNorm
 __all__ = ["Transformer", "TransformerDecoder", "TransformerDecoderLayer", "TransformerEncoder", "TransformerEncoderLayer"]
 
 _ACTIVATIONS = {"relu": F.relu, "gelu": F.gelu}
+_FUSED = {F.relu: "relu", F.gelu: "gelu"}
 
 
 def _activation(op, activation):
@@ -70,7 +72,12 @@ class TransformerEncoderLayer(Module):
         return self.norm2(x + self.dropout2(self._feed_forward(x)))
 
     def _feed_forward(self, x):
-        return self.linear2(self.dropout(self.activation(self.linear1(x))))
+        first, activation = self.linear1, self.activation
+        if activation in _FUSED and type(first) is Linear and first._hooks is None:
+            x = linear_activation(x, first.weight, first.bias, _FUSED[activation])
+        else:
+            x = activation(first(x))
+        return self.linear2(self.dropout(x))
 
 
 def _attend(attention, x, mask, padding, is_causal, memory=None):

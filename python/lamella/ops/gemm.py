@@ -8,6 +8,8 @@ from typing import Any
 
 from .. import _core
 from ..autograd import is_grad_enabled, record
+from .activation import gelu
+from .elementwise import where
 
 __all__ = [
     "addmm",
@@ -86,9 +88,26 @@ def mv(input, vec):
 def dot(input, other):
     """Sum of the products of two vectors. ValueError for other shapes."""
     _want_dims("dot", input=(input, 1), other=(other, 1))
-    if input.shape[0] < 4096 or input.shape != other.shape or input.dtype is not other.dtype:
+    if input.shape[0] < 4096 or input.shape != other.shape or input.dtype is not other.dtype or input.dtype.itemsize < 4:
         return matmul(input, other)
-    return (input * other).sum(dtype=input.dtype)  # a product of one row by one column uses no more than one core
+    return record(_long_dot(input, other), dot_vjp, (input, other), (input, other))
+
+
+def _long_dot(a, b):
+    """In pieces of 4096, which are products of their own: of one row by one column no more than one core takes part."""
+    pieces, block = a.shape[0] // 4096, 4096
+    whole = pieces * block
+    rows = _core.reshape(_core.slice(a, 0, 0, whole, 1), (pieces, 1, block))
+    columns = _core.reshape(_core.slice(b, 0, 0, whole, 1), (pieces, block, 1))
+    y = _core.reduce_sum(_core.matmul(rows, columns))
+    if whole == a.shape[0]:
+        return y
+    return y + _core.matmul(_core.slice(a, 0, whole, a.shape[0], 1), _core.slice(b, 0, whole, b.shape[0], 1))
+
+
+def dot_vjp(node, dy):
+    a, b = node.ctx
+    return dy * b if node.needs[0] else None, dy * a if node.needs[1] else None
 
 
 def outer(input, vec2):
@@ -139,6 +158,22 @@ def linear_vjp(node, dy):
     elif need_b:
         db = dy.reshape(-1, dy.shape[-1]).sum(0)
     return _core.matmul(dy, w) if need_x else None, dw, db
+
+
+def linear_activation(input, weight, bias, activation):
+    """relu(linear(input, weight, bias)), or of gelu, the `activation` by its name: applied as tiles are stored, one pass over
+    memory less. gelu's derivative needs what linear gives, so where it may be asked for, that is made first."""
+    if activation == "relu":
+        y = _core.linear(input, weight, bias, 1)
+        return record(y, linear_relu_vjp, (input, weight, bias), (input, weight), True)
+    if is_grad_enabled() and any(x is not None and x.requires_grad for x in (input, weight, bias)):
+        return gelu(linear(input, weight, bias))
+    return _core.linear(input, weight, bias, 2)
+
+
+def linear_relu_vjp(node, dy):
+    y = node.output
+    return linear_vjp(node, where(y <= 0, 0.0, dy) if is_grad_enabled() else _core.relu_bwd(y, dy))
 
 
 # ---- tensordot, einsum: permuted and reshaped to one product ---------------------------------------------------------

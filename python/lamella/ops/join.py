@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import functools
+
 from .. import _core
 from ..autograd import record
 from .index import _embed, _zeros, getitem, index_select
@@ -225,10 +227,6 @@ def pad(input, pad, mode="constant", value=None):
         return _pad_constant(input, pad, 0 if value is None else value)
     if mode not in ("reflect", "replicate", "circular"):
         raise ValueError(f"[pad] mode must be 'constant', 'reflect', 'replicate' or 'circular', got {mode!r}")
-    import numpy as np
-
-    from .creation import from_numpy
-
     for i in range(len(pad) // 2):
         before, after, dim = pad[2 * i], pad[2 * i + 1], input.ndim - 1 - i
         n = input.shape[dim]
@@ -238,12 +236,20 @@ def pad(input, pad, mode="constant", value=None):
                 f"[pad] pad must be in [0, {most}] for mode {mode!r} of a size {n}, got ({before}, {after})"
             )
         if before or after:
-            at = np.arange(-before, n + after)
-            at = {"reflect": n - 1 - np.abs(n - 1 - np.abs(at)), "replicate": at.clip(0, n - 1), "circular": at % n}[
-                mode
-            ]
-            input = index_select(input, dim, from_numpy(at))
+            input = index_select(input, dim, _padding_index(mode, before, after, n))
     return input
+
+
+@functools.lru_cache(maxsize=64)
+def _padding_index(mode, before, after, n):
+    """Where the elements of a padded dimension of size n come from."""
+    import numpy as np
+
+    from .creation import from_numpy
+
+    at = np.arange(-before, n + after)
+    at = {"reflect": n - 1 - np.abs(n - 1 - np.abs(at)), "replicate": at.clip(0, n - 1), "circular": at % n}[mode]
+    return from_numpy(at)
 
 
 def _pad_constant(input, pad, value):

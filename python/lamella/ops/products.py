@@ -3,11 +3,14 @@
 
 from __future__ import annotations
 
-from .creation import eye
+import functools
+
+from .creation import eye, tensor
 from .gemm import _scaled_sum, _want_dims, bmm, dot, matmul, mv, outer, tensordot
+from .index import index_select
 from .join import stack
 from .reduce import sum
-from .view import _dim, diagonal, permute, reshape
+from .view import _dim, diagonal, reshape
 
 __all__ = "addbmm addmv addr chain_matmul cross ger inner kron matrix_power trace vdot vecdot".split()
 
@@ -44,11 +47,14 @@ ger = outer
 def kron(input, other):
     """The Kronecker product: every element of input times the whole of other."""
     n = max(input.ndim, other.ndim)
-    a = reshape(input, (1,) * (n - input.ndim) + tuple(input.shape))
-    b = reshape(other, (1,) * (n - other.ndim) + tuple(other.shape))
-    products = reshape(reshape(a, (-1, 1)) * reshape(b, (1, -1)), (*a.shape, *b.shape))
-    order = [d for i in range(n) for d in (i, n + i)]
-    return reshape(permute(products, order), [s * t for s, t in zip(a.shape, b.shape, strict=True)])
+    a, b = ((1,) * (n - x.ndim) + tuple(x.shape) for x in (input, other))
+    products = reshape(input, [m for s in a for m in (s, 1)]) * reshape(other, [m for t in b for m in (1, t)])
+    return reshape(products, [s * t for s, t in zip(a, b, strict=True)])
+
+
+@functools.cache
+def _turns():
+    return tensor([1, 2, 0]), tensor([2, 0, 1])
 
 
 def cross(input, other, dim=None):
@@ -62,8 +68,12 @@ def cross(input, other, dim=None):
     dim = _dim("cross", dim, input.ndim)
     if input.shape[dim] != 3 or other.shape[dim] != 3:
         raise ValueError(f"[cross] dimension {dim} must have size 3, got {tuple(input.shape)} and {tuple(other.shape)}")
-    a, b = input.unbind(dim), other.unbind(dim)
-    return stack([a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0]], dim)
+    if input.numel() > 1024:  # long columns pay for more calls, few elements for fewer
+        a, b = input.unbind(dim), other.unbind(dim)
+        return stack([a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0]], dim)
+    forth, back = _turns()
+    a, b = index_select(input, dim, forth), index_select(other, dim, forth)
+    return a * index_select(other, dim, back) - index_select(input, dim, back) * b
 
 
 def addmv(input, mat, vec, *, beta=1, alpha=1):
