@@ -2,9 +2,6 @@
 """Transforms of images, on Tensors and, where it is installed, Pillow's images; and every docstring's example."""
 
 import colorsys
-import doctest
-import importlib
-import pkgutil
 
 import numpy as np
 import pytest
@@ -36,14 +33,6 @@ def far(a, b):
     a, b = (T.ToImage()(v).numpy().astype(int) for v in (a, b))
     assert a.shape == b.shape
     return int(np.abs(a - b).max())
-
-
-MODULES = [m.name for m in pkgutil.walk_packages(data.__path__, "lamella.data.")]
-
-
-@pytest.mark.parametrize("name", MODULES)
-def test_docstrings(name):
-    assert doctest.testmod(importlib.import_module(name), extraglobs={"lamella": lamella}).failed == 0
 
 
 # ---- values ---------------------------------------------------------------------------------------------------------
