@@ -18,7 +18,7 @@ from lamella import _core
 
 @contextlib.contextmanager
 def guard():
-    gc.collect()
+    gc.collect(1)  # the graphs of the calls before; a whole collection walks what every test has left
     _core.set_allocator_guard(True)
     try:
         yield
