@@ -23,6 +23,14 @@ MODULES = ["lamella", *sorted(m.name for m in pkgutil.walk_packages(lamella.__pa
 SCRIPTS = make_figures.scripts()
 
 
+@pytest.fixture(autouse=True)
+def style():
+    """The scripts' style of pictures ends with the test."""
+    matplotlib = pytest.importorskip("matplotlib")
+    with matplotlib.rc_context():
+        yield
+
+
 def examples():
     """One test for each docstring that has examples; ops of the extension are found by the name they are bound to."""
     finder = doctest.DocTestFinder(exclude_empty=True)
