@@ -206,10 +206,10 @@ template <class T> struct PixelsOut {
     for (int c = 0; c < cols; c += L) {
       const int n = cols - c < L ? cols - c : L;
       const vec<A> first = !b ? vec<A>{} : n == L ? vload(b + c) : vload(b + c, n);
-      const auto value = [&](int r) __attribute__((always_inline)) {
-        const vec<A> v = (n == L ? vload(tile[r] + c) : vload(tile[r] + c, n)) + first;
-        return act == Act::none ? v : apply_act(act, v);
+      const auto sum = [&](int r) __attribute__((always_inline)) {
+        return (n == L ? vload(tile[r] + c) : vload(tile[r] + c, n)) + first;
       };
+      const auto value = [&](int r) { return act == Act::none ? sum(r) : apply_act(act, sum(r)); };
       if (stride[1] == 1) {
         for (int r = 0; r < rows; ++r) {
           if (n == L) vstore(to[r] + channel + c, value(r));
@@ -219,9 +219,12 @@ template <class T> struct PixelsOut {
       }
       for (int done = 0; done < rows; done += L) {
         const int m = rows - done < L ? rows - done : L;
+        A ended[L * L];  // only where a function is applied: once in the code, not once a row
+        if (act != Act::none)
+          for (int r = 0; r < m; ++r) vstore(ended + r * L, value(done + r));
         vec<A> v[L];
 #pragma GCC unroll 16
-        for (int r = 0; r < L; ++r) v[r] = r < m ? value(done + r) : vec<A>{};
+        for (int r = 0; r < L; ++r) v[r] = r >= m ? vec<A>{} : act == Act::none ? sum(done + r) : vload(ended + r * L);
         transpose_lanes<A>(v);
         for (int l = 0; l < n; ++l) {
           const int64_t at = (channel + c + l) * stride[1];

@@ -5,22 +5,25 @@
 namespace lamella {
 #ifdef LAMELLA_DOT_BASE  // another ISA's table, with the kernels that use dot-product instructions replaced
 namespace LAMELLA_DOT_BASE { extern const Kernels table; }
+#ifdef LAMELLA_DOT_INT8  // the ISA whose int8 products these are, too
+namespace LAMELLA_DOT_INT8 { void gemm_int8(const GemmInt8&); }
+#endif
 #endif
 namespace LAMELLA_ISA {
 
 extern const Kernels table;
 
 #ifdef LAMELLA_DOT_BASE
-#if defined(__AVX512BF16__)
-#define LAMELLA_DOT_LIST LAMELLA_DOT_KERNELS
-#else
-#define LAMELLA_DOT_LIST LAMELLA_VNNI_KERNELS
-#endif
 static Kernels overridden() {
   Kernels t = LAMELLA_DOT_BASE::table;
   t.isa = LAMELLA_STRING(LAMELLA_ISA);
 #define K(name, Args) t.name = name;
-  LAMELLA_DOT_LIST(K)
+#ifdef LAMELLA_DOT_INT8
+  t.gemm_int8 = LAMELLA_DOT_INT8::gemm_int8;
+  LAMELLA_DOT_KERNELS(K)
+#else
+  LAMELLA_VNNI_KERNELS(K)
+#endif
 #undef K
   return t;
 }

@@ -7,6 +7,9 @@
 #include "gemm_words.h"
 
 namespace lamella {
+#ifdef LAMELLA_DOT_BASE
+namespace LAMELLA_DOT_BASE { void gemm(const Gemm&); }
+#endif
 namespace LAMELLA_ISA {
 
 template <class T> struct Product {  // one matrix of the batch
@@ -117,6 +120,12 @@ template <class T> static void gemm_of(const Gemm& g) {
   }
 }
 
+#ifdef LAMELLA_DOT_BASE  // has dot products of bfloat16; the other types are as without
+void gemm(const Gemm& g) {
+  if (g.dtype == DType::bf16) gemm_of<bf16>(g);
+  else LAMELLA_DOT_BASE::gemm(g);
+}
+#else
 void gemm(const Gemm& g) {
   switch (g.dtype) {
     case DType::f32: gemm_of<float>(g); break;
@@ -125,6 +134,7 @@ void gemm(const Gemm& g) {
     default: gemm_of<f16>(g); break;
   }
 }
+#endif
 
 }  // namespace LAMELLA_ISA
 }  // namespace lamella

@@ -27,18 +27,24 @@ LAMELLA_INLINE void pack_square(acc_t<T>* out, const Row& row, int count, int n,
     }
 }
 
+// A square at an edge: apart, as with all its cases it is large.
+template <class T, int R, class Row>
+__attribute__((noinline)) static void pack_edge(acc_t<T>* out, const Row& row, int count, int n, int width) {
+  pack_square<T, R>(out, row, count, n, width);
+}
+
 // R rows, row i from row(i) on, `depth` long and adjacent along k: squares are transposed in registers.
 template <class T, int R, class Row>
 LAMELLA_INLINE void pack_rows(acc_t<T>* panel, const Row& row, int count, int64_t depth) {
   constexpr int L = kLanes<acc_t<T>>;
 #pragma GCC unroll 4
   for (int i = 0; i < R; i += L) {
-    const int width = R - i < L ? R - i : L, rows = count - i < width ? count - i : width;
+    const int width = R % L == 0 || R - i >= L ? L : R % L, rows = count - i < width ? count - i : width;
     int64_t q = 0;
     const auto from = [&](int r) { return row(i + r) + q; };
     if (rows == width)  // the compiler sees all but rows' addresses and q as constants
       for (; q + L <= depth; q += L) pack_square<T, R>(panel + q * R + i, from, width, L, width);
-    for (; q < depth; q += L) pack_square<T, R>(panel + q * R + i, from, rows, int(depth - q < L ? depth - q : L), width);
+    for (; q < depth; q += L) pack_edge<T, R>(panel + q * R + i, from, rows, int(depth - q < L ? depth - q : L), width);
   }
 }
 template <class T, int R>

@@ -424,7 +424,7 @@ struct MeasureTriad { int64_t n; float* a; const float *b, *c; float s; };
 
 // Those with a form of their own for dot-product instructions; every other entry of these tables is v4's.
 #define LAMELLA_VNNI_KERNELS(K) K(gemm_int8, GemmInt8)                   // ISA v4vnni
-#define LAMELLA_DOT_KERNELS(K) LAMELLA_VNNI_KERNELS(K) K(gemm, Gemm)     // ISA v4dot: bfloat16 too
+#define LAMELLA_DOT_KERNELS(K) K(gemm, Gemm)                             // ISA v4dot: bfloat16; its int8 is v4vnni's
 
 struct Kernels {  // one per ISA (and, later, one for CUDA)
   const char* isa;
