@@ -164,7 +164,7 @@ def casts(function):
         function()
     finally:
         lamella._core.watch_nodes(before)
-    return sum("cast" in n.name().lower() or n.name() == "to" for n in nodes)
+    return sum(n.name() == "identity" for n in nodes)
 
 
 def test_a_weight_is_cast_once_in_the_outermost_region():
@@ -181,7 +181,7 @@ def test_a_weight_is_cast_once_in_the_outermost_region():
                 twice()
 
     assert casts(within) == 1 and casts(lambda: (twice(), twice())) == 2
-    assert casts(lambda: within(cache_enabled=False)) in (1, 3)  # the inner regions take over what is set
+    assert casts(lambda: within(cache_enabled=False)) == 3  # taken over by the regions inside
     with lamella.autocast("cpu", cache_enabled=False):
         assert casts(lambda: (x @ w, x @ w)) == 2
     assert not precision.state.cache
@@ -223,7 +223,8 @@ def net():
 
 @pytest.mark.parametrize("dtype", [BF16, F16], ids=["bfloat16", "float16"])
 def test_gradients_are_float32_and_near(dtype):
-    model, x, y = net(), r(6, 1, 4, 4), lamella.tensor([0, 1, 2, 0, 1, 2])
+    model, y = net(), lamella.tensor([0, 1, 2, 0, 1, 2])
+    x = lamella.tensor(np.random.default_rng(0).random((6, 1, 4, 4), dtype=np.float32))
     grads = []
     for enabled in (False, True):
         model.zero_grad()
@@ -232,7 +233,7 @@ def test_gradients_are_float32_and_near(dtype):
         loss.backward()
         assert {p.grad.dtype for p in model.parameters()} == {F32} and loss.dtype is F32
         grads.append(np.concatenate([p.grad.numpy().ravel() for p in model.parameters()]))
-    assert 0 < np.linalg.norm(grads[1] - grads[0]) < (3e-2 if dtype is BF16 else 4e-3) * np.linalg.norm(grads[0])
+    assert 0 < np.linalg.norm(grads[1] - grads[0]) < (2e-2 if dtype is BF16 else 3e-3) * np.linalg.norm(grads[0])
 
 
 def test_training_goes_down_alike():
