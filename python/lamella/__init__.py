@@ -112,7 +112,9 @@ def is_tensor(x):
     return isinstance(x, Tensor)
 
 
-_LAZY = ("amp", "cli", "data", "linalg", "models", "nn", "optim", "random", "serialize", "testing", "train", "utils")
+_LAZY = (
+    "amp", "cli", "data", "linalg", "models", "nn", "optim", "random", "recipes", "serialize", "testing", "train", "utils",
+)  # fmt: skip
 
 
 def __getattr__(name):
