@@ -113,7 +113,8 @@ def is_tensor(x):
 
 
 _LAZY = (
-    "amp", "cli", "data", "linalg", "models", "nn", "optim", "random", "recipes", "serialize", "testing", "train", "utils",
+    "amp", "cli", "data", "linalg", "models", "nn", "optim", "random", "recipes", "serialize", "testing", "train",
+    "transfer", "utils",
 )  # fmt: skip
 
 
