@@ -44,6 +44,8 @@ PAGES = {
     "data": ("Data", []),
     "models": ("Models", []),
     "train": ("Training", []),
+    "amp": ("Mixed precision", [("lamella", "amp.autocast_mode")]),
+    "transfer": ("Transfer", []),
     "files": ("Files, testing", [("lamella.serialize", "serialize"), ("lamella.testing", "testing")]),
     "other": ("Others", []),
 }
@@ -59,6 +61,8 @@ WHOLE = {
     "lamella.data": "data",
     "lamella.models": "models",
     "lamella.train": "train",
+    "lamella.amp": "amp",
+    "lamella.transfer": "transfer",
     "lamella.recipes": "train",
     F: "other",
     "lamella": "other",

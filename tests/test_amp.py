@@ -2,13 +2,15 @@
 """Autocast: which op gives which dtype, weights' casts and gradients, regions; against what PyTorch's CPU autocast does."""
 
 import threading
+import warnings
 
 import numpy as np
 import pytest
 
 import lamella
 import lamella.nn.functional as F
-from lamella import amp, nn, precision
+from lamella import amp, nn, precision, train
+from lamella.data import DataLoader, TensorDataset
 from lamella.ops.gemm import linear_activation
 from lamella.utils.checkpoint import checkpoint
 
@@ -365,3 +367,42 @@ def test_custom_functions():
     with lamella.autocast("cpu"):
         assert InFloat32.apply(a.detach().bfloat16(), b.detach()).dtype is F32
     assert InFloat32.apply(a.detach().double(), b.detach().double()).dtype is lamella.float64
+
+
+# ---- in the Trainer ----------------------------------------------------------------------------------------------------
+@pytest.mark.filterwarnings("ignore:.Trainer. precision 'bfloat16'")
+@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
+def test_the_trainer_resumes_to_the_same_bits(precision, tmp_path):
+    data = TensorDataset(r(40, 1, 4, 4), lamella.randint(0, 3, (40,)))
+
+    def run(steps, resume=None, save=None):
+        model = net().to(BF16) if precision == "bfloat16" else net()
+        optimizer = lamella.optim.AdamW(model.parameters(), lr=1e-2)
+        if precision == "bfloat16":
+            optimizer = amp.MasterWeights(optimizer)
+        trainer = train.Trainer(model, optimizer, F.cross_entropy, precision=precision, clip_norm=1.0, seed=0)
+        if resume:
+            trainer.resume(resume)
+        trainer.fit(DataLoader(data, 8, shuffle=True), steps=steps)
+        if save:
+            trainer.save(save)
+        return np.concatenate([p.detach().float().numpy().ravel() for p in model.parameters()]), trainer
+
+    straight, trainer = run(9)
+    run(4, save=tmp_path / "state.safetensors")
+    resumed, other = run(9, resume=tmp_path / "state.safetensors")
+    assert np.array_equal(straight, resumed)
+    if precision == "float16":
+        assert other.scaler.state_dict() == trainer.scaler.state_dict()
+
+
+def test_the_trainer_says_where_bfloat16_is_slow(monkeypatch):
+    from lamella.amp import autocast_mode
+
+    model = nn.Linear(2, 2)
+    for fast in (False, True):
+        monkeypatch.setattr(autocast_mode, "is_bfloat16_fast", lambda fast=fast: fast)
+        with warnings.catch_warnings(record=True) as told:
+            warnings.simplefilter("always")
+            train.Trainer(model, lamella.optim.SGD(model.parameters(), lr=0.1), F.mse_loss, precision="bfloat16")
+        assert ["1.3 times as long" in str(w.message) for w in told] == ([] if fast else [True])

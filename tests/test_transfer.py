@@ -8,9 +8,17 @@ import pytest
 
 import lamella
 import lamella.nn.functional as F
-from lamella import models, nn, optim, train, transfer
+from lamella import models, nn, optim, recipes, train, transfer
 from lamella.data import DataLoader, TensorDataset
-from lamella.transfer import DANN, FeatureExtractor, GradNorm, GradualUnfreezing, MultiHead, MultiTaskLoss, UncertaintyWeights
+from lamella.transfer import (
+    DANN,
+    FeatureExtractor,
+    GradNorm,
+    GradualUnfreezing,
+    MultiHead,
+    MultiTaskLoss,
+    UncertaintyWeights,
+)
 
 
 def network():
@@ -99,7 +107,7 @@ def test_layerwise_rates_fall_from_the_head_and_parameters_keep_their_names():
     assert optimizer.param_groups[-1]["param_names"] == ["head.weight", "head.bias"] and optimizer.param_groups[0]["weight_decay"] == 0.1
     by_stage = transfer.layerwise_groups(model, 1.0, 0.1, layers=["one", ("two", "head.*")])
     assert [g["lr"] for g in by_stage] == [0.1, 1.0] and by_stage[1]["name"] == "two, head.*"
-    with pytest.raises(ValueError, match="got none that fits 'two.0.weight'"):
+    with pytest.raises(ValueError, match=r"got none that fits 'two\.0\.weight'"):
         transfer.layer_groups(model, ["one", "head"])
     with pytest.raises(ValueError, match="decay must be in"):
         transfer.layerwise_groups(model, 1.0, 0.0)
@@ -279,7 +287,8 @@ def test_gradnorm_balances_gradients():
     norms = []
     for _ in range(80):
         total = criterion(model(x), targets)
-        norms.append([w * lamella.autograd.grad(losses[n](model(x)[n], targets[n]), shared)[0].norm().item() for n, w in zip(losses, weights.weights.tolist(), strict=True)])
+        grads = [lamella.autograd.grad(loss(model(x)[n], targets[n]), shared)[0] for n, loss in losses.items()]
+        norms.append([w * g.norm().item() for w, g in zip(weights.weights.tolist(), grads, strict=True)])
         optimizer.zero_grad()
         total.backward()
         optimizer.step()
@@ -290,3 +299,16 @@ def test_gradnorm_balances_gradients():
     with lamella.no_grad():
         criterion(model(x), targets)
     assert weights.weights.tolist() == kept
+
+
+# ---- recipes -----------------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize(("name", "figures"), [
+    ("transfer", {"from_scratch", "frozen_trunk", "unfrozen_gradually"}),
+    ("multi_task", {"accuracy", "centre_error", "sigma_digit", "sigma_centre"}),
+    ("domain_adaptation", {"source_only", "adapted"}),
+])  # fmt: skip
+def test_recipe_runs_and_its_model_loads(name, figures, tmp_path):
+    found = recipes.get(name)(out=tmp_path, epochs=1, quiet=True)
+    assert set(found) == figures and all(0 < v < 3 for v in found.values())
+    model, _, _ = recipes.load_model(tmp_path / "model.safetensors")
+    assert not model.training

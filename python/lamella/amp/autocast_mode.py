@@ -21,7 +21,7 @@ from collections.abc import Callable
 from typing import Any
 
 from .. import _core
-from ..precision import region, regions, state
+from ..precision import region, state
 
 __all__ = [
     "autocast",
@@ -136,6 +136,16 @@ def is_bfloat16_fast() -> bool:
     what autocast then gives is the numbers of mixed precision and half the memory of activations, no speed.
     """
     return _core.active_isa() == "v4dot"
+
+
+def warn_if_slow(op: str) -> None:
+    """A UserWarning where bfloat16 is slower than float32 here."""
+    if not is_bfloat16_fast():
+        warnings.warn(
+            f"[{op}] precision 'bfloat16' has no instructions on this processor ({_core.active_isa()}): products take about "
+            "1.3 times as long as in float32; only the memory of activations is halved",
+            stacklevel=3,
+        )
 
 
 # ---- ops of one's own ------------------------------------------------------------------------------------------------

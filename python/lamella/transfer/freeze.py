@@ -121,12 +121,11 @@ def layer_groups(model: Any, layers: Sequence[Any] | None = None) -> list[tuple[
     """
     named = list(model.named_parameters())
     if layers is not None:
-        groups: dict[str, list[tuple[str, Any]]] = {}
-        for patterns in layers:
-            groups[patterns if isinstance(patterns, str) else ", ".join(patterns)] = []
+        alternatives = [(x,) if isinstance(x, str) else tuple(x) for x in layers]
+        groups: dict[str, list[tuple[str, Any]]] = {", ".join(patterns): [] for patterns in alternatives}
         for name, p in named:
-            for patterns, members in zip(layers, groups.values(), strict=True):
-                if any(fnmatch.fnmatchcase(name, x) or name.startswith(x + ".") for x in ([patterns] if isinstance(patterns, str) else patterns)):
+            for patterns, members in zip(alternatives, groups.values(), strict=True):
+                if any(fnmatch.fnmatchcase(name, x) or name.startswith(x + ".") for x in patterns):
                     members.append((name, p))
                     break
             else:
