@@ -45,7 +45,8 @@ class autocast(region):
 
     dtype: bfloat16 unless given. enabled False: nothing is cast inside, also within another region. cache_enabled: a
     weight is cast once, not at each use, until the outermost region ends. Another device_type than "cpu" or another dtype
-    warns and casts nothing, as in PyTorch. Which ops compute in what: see the module's docstring (lamella.amp.autocast_mode).
+    warns and casts nothing, as in PyTorch. In `dtype`: products of matrices, convolutions, attention, recurrent layers. In
+    float32: losses, prod, trace, cdist, quantiles. All others take what they are given, and promote.
 
     bfloat16 has float32's range and 8 bits; float16 has 11 bits, and gradients below 6e-8 vanish: use a GradScaler. Whether
     this processor has instructions for it, `is_bfloat16_fast` tells; the results are the same.

@@ -112,8 +112,8 @@ def layer_groups(model: Any, layers: Sequence[Any] | None = None) -> list[tuple[
     """[(layer, [(name, parameter), ...]), ...] from the input to the head, every parameter once.
 
     Layers are the children of the model that have parameters, in order; Sequentials and lists of modules count member by
-    member, also within an encoder or the like. layers: patterns to go by instead, the first that fits a parameter's name ("embed*", "blocks.0.*", ...); several
-    in a tuple make one group. ValueError where some parameter fits none.
+    member, also within an encoder or the like. layers: patterns to go by instead, the first that fits a parameter's name
+    ("embed*", "blocks.0", ...); several in a tuple make one group. ValueError where some parameter fits none.
 
     >>> net = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2))
     >>> [name for name, _ in transfer.layer_groups(net)]
