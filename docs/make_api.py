@@ -44,6 +44,7 @@ PAGES = {
     "data": ("Data", []),
     "models": ("Models", []),
     "train": ("Training", []),
+    "metrics": ("Metrics", []),
     "files": ("Files, testing", [("lamella.serialize", "serialize"), ("lamella.testing", "testing")]),
     "other": ("Others", []),
 }
@@ -59,6 +60,8 @@ WHOLE = {
     "lamella.data": "data",
     "lamella.models": "models",
     "lamella.train": "train",
+    "lamella.metrics": "metrics",
+    "lamella.metrics.functional": "metrics",
     F: "other",
     "lamella": "other",
 }

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: MIT
 """Training: a loop for classifiers, checkpoints, reports, summaries of models."""
 
-from .average_precision import average_precision, mean_average_precision
 from .checkpoint import Recipe, load_checkpoint, save_checkpoint
 from .loop import BarProgress, History, PlainProgress, fit, predict, progress_for
 from .report import plot_curves, plot_predictions, write_csv, write_report
