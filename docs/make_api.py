@@ -45,6 +45,7 @@ PAGES = {
     "models": ("Models", []),
     "train": ("Training", []),
     "metrics": ("Metrics", []),
+    "plots": ("Pictures", []),
     "files": ("Files, testing", [("lamella.serialize", "serialize"), ("lamella.testing", "testing")]),
     "other": ("Others", []),
 }
@@ -61,6 +62,7 @@ WHOLE = {
     "lamella.models": "models",
     "lamella.train": "train",
     "lamella.metrics": "metrics",
+    "lamella.plots": "plots",
     "lamella.metrics.functional": "metrics",
     F: "other",
     "lamella": "other",
