@@ -61,6 +61,7 @@ WHOLE = {
     "lamella.data": "data",
     "lamella.models": "models",
     "lamella.train": "train",
+    "lamella.recipes": "train",
     "lamella.utils.tensorboard": "train",
     "lamella.metrics": "metrics",
     "lamella.plots": "plots",
