@@ -46,6 +46,8 @@ PAGES = {
     "train": ("Training", []),
     "amp": ("Mixed precision", [("lamella", "amp.autocast_mode")]),
     "transfer": ("Transfer", []),
+    "metrics": ("Metrics", []),
+    "plots": ("Pictures", []),
     "files": ("Files, testing", [("lamella.serialize", "serialize"), ("lamella.testing", "testing")]),
     "other": ("Others", []),
 }
@@ -64,6 +66,10 @@ WHOLE = {
     "lamella.amp": "amp",
     "lamella.transfer": "transfer",
     "lamella.recipes": "train",
+    "lamella.utils.tensorboard": "train",
+    "lamella.metrics": "metrics",
+    "lamella.plots": "plots",
+    "lamella.metrics.functional": "metrics",
     F: "other",
     "lamella": "other",
 }

@@ -88,4 +88,21 @@ CATALOGUE = {
             freeze unfreeze GradualUnfreezing layer_groups layerwise_groups FeatureExtractor extract_features GradientReversal
             reverse_gradient DANN MultiHead MultiTaskLoss UncertaintyWeights GradNorm replace_head""",
     },
+    "seeing": {
+        "lamella.plots": """
+            curves confusion_matrix filters histograms attention_map alignment embeddings pca tsne samples roc calibration
+            lr_range waveform spectrogram predictions graph""",
+        "lamella.train": "capture Histograms TensorBoard summary",
+        "lamella.utils.tensorboard": "SummaryWriter",
+    },
+    "metrics": {
+        "lamella.metrics": """
+            Metric Accuracy Precision Recall F1Score AUROC AveragePrecision ROC PrecisionRecallCurve ConfusionMatrix
+            CalibrationError Perplexity BLEUScore WordErrorRate CharErrorRate edit_distance JaccardIndex Dice
+            MeanAveragePrecision MeanSquaredError MeanAbsoluteError R2Score FrechetDistance Mean""",
+        "lamella.metrics.functional": """
+            accuracy precision recall f1_score auroc average_precision roc precision_recall_curve confusion_matrix
+            calibration_error perplexity bleu_score word_error_rate char_error_rate edit_distance jaccard_index dice
+            mean_average_precision mean_squared_error mean_absolute_error r2_score frechet_distance""",
+    },
 }

@@ -113,8 +113,8 @@ def is_tensor(x):
 
 
 _LAZY = (
-    "amp", "cli", "data", "linalg", "models", "nn", "optim", "random", "recipes", "serialize", "testing", "train",
-    "transfer", "utils",
+    "amp", "cli", "data", "distributions", "doctor", "linalg", "metrics", "models", "nn", "optim", "plots", "random",
+    "recipes", "rl", "serialize", "testing", "train", "transfer", "utils",
 )  # fmt: skip
 
 
