@@ -67,7 +67,7 @@ class EnvLoop:
         self.observation_space, self.action_space = first.observation_space, first.action_space
         shape, dtype = storage(self.observation_space)
         self.observations = np.zeros((self.n, *shape), dtype)
-        self.returns, self.lengths = np.zeros(self.n), np.zeros(self.n, np.int64)
+        self.returns, self.lengths = [0.0] * self.n, [0] * self.n  # of the running episodes
         self.finished: list[tuple[float, int]] = []  # (return, length) of episodes, until somebody takes them
         self._starts: list[Any] = [None] * self.n
         self._actions: list[list[Any]] = [[] for _ in self.envs]
@@ -86,38 +86,43 @@ class EnvLoop:
         """Begins an episode in every environment: the one at place i from seed + i."""
         for i in range(self.n):
             self.observations[i] = self._begin(i, None if seed is None else seed + i)
-        self.returns[:] = self.lengths[:] = 0
+        self.returns, self.lengths = [0.0] * self.n, [0] * self.n
         return self.observations.copy()
+
+    def advance(self, i: int, action: Any) -> tuple[Any, float, bool, bool, Any]:
+        """One step of the environment at place i: (observation, reward, terminated, truncated, successor)."""
+        self._actions[i].append(action)
+        observation, reward, terminated, truncated, _ = self.envs[i].step(action)
+        self.returns[i] += float(reward)
+        self.lengths[i] += 1
+        if not (terminated or truncated):
+            return observation, reward, False, False, observation
+        last = np.array(observation)  # an environment may use one array for all its observations
+        self.finished.append((self.returns[i], self.lengths[i]))
+        self.returns[i], self.lengths[i] = 0.0, 0
+        return self._begin(i), reward, terminated, truncated, last
 
     def step(self, actions: np.ndarray, which: np.ndarray | None = None) -> Step:
         """One step of each environment, or of those numbered in `which`, to which all rows then belong."""
         numbers = range(self.n) if which is None else which.tolist()
         count = len(numbers)
         rewards, terminated, truncated = np.empty(count), np.empty(count, bool), np.empty(count, bool)
-        observations, log, envs = self.observations, self._actions, self.envs
-        last: list[tuple[int, int, Any]] = []
+        observations, lasts = self.observations, []
         for row, (i, action) in enumerate(zip(numbers, actions.tolist() if actions.ndim == 1 else actions, strict=True)):
-            log[i].append(action)
-            observations[i], rewards[row], terminated[row], truncated[row], _ = envs[i].step(action)
+            observations[i], rewards[row], terminated[row], truncated[row], last = self.advance(i, action)
             if terminated[row] or truncated[row]:
-                last.append((row, i, observations[i].copy()))
-                observations[i] = self._begin(i)
-        chosen = slice(None) if which is None else which
-        self.returns[chosen] += rewards
-        self.lengths[chosen] += 1
+                lasts.append((row, last))
         after = successors = observations.copy() if which is None else observations[which]
-        if last:
+        if lasts:
             successors = after.copy()
-            for row, i, observation in last:
-                successors[row] = observation
-                self.finished.append((float(self.returns[i]), int(self.lengths[i])))
-                self.returns[i] = self.lengths[i] = 0
+            for row, last in lasts:
+                successors[row] = last
         return after, rewards, terminated, truncated, successors
 
     def state_dict(self) -> dict[str, Any]:
         """How each running episode began, and its actions so far."""
         logs = [np.array(log) if log else np.zeros(0) for log in self._actions]
-        return {"starts": self._starts, "actions": logs, "observations": self.observations.copy()}
+        return {"starts": list(self._starts), "actions": logs, "observations": self.observations.copy()}
 
     def load_state_dict(self, state: dict[str, Any]) -> bool:
         """Replays the episodes. False, with a warning, where an environment went another way: new episodes begin then."""
@@ -130,7 +135,7 @@ class EnvLoop:
             for action in actions.tolist() if actions.ndim == 1 else actions:
                 self._actions[i].append(action)
                 observation, reward, *_ = env.step(action)
-                self.returns[i] += reward
+                self.returns[i] += float(reward)
             self.observations[i], self.lengths[i] = observation, len(actions)
         same = np.array_equal(self.observations, state["observations"])
         if not same:
@@ -141,7 +146,7 @@ class EnvLoop:
     def close(self) -> None:
         """Closes every environment."""
         for env in self.envs:
-            env.close()
+            getattr(env, "close", lambda: None)()
 
 
 class VectorLoop:

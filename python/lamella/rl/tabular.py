@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from .agent import Agent
+from .envs import EnvLoop
 from .schedules import LinearSchedule, Setting
 from .spaces import start
 
@@ -20,10 +21,8 @@ class _Tabular(Agent):
     def _open(self, arguments: dict[str, Any]) -> None:
         self._start(arguments)
         op = type(self).__name__
-        for name, low in (("gamma", 0.0), ("initial", None)):
-            value = getattr(self, name)
-            if low is not None and not low <= value <= 1:
-                raise ValueError(f"[{op}] {name} must be in [0, 1], got {value}")
+        if not isinstance(self.envs, EnvLoop) or self.envs.n != 1:
+            raise ValueError(f"[{op}] env must be one environment, got {self.envs.n} of {self.envs.name}")
         self._first = start(self.envs.observation_space), start(self.envs.action_space)
         self._table = [[float(self.initial)] * int(self.envs.action_space.n) for _ in range(int(self.envs.observation_space.n))]
         self._next: int | None = None  # SARSA: the action that was chosen for the next step
@@ -65,26 +64,24 @@ class _Tabular(Agent):
 
     def _iterate(self) -> dict[str, float]:
         envs, rows, (s0, a0) = self.envs, self._table, self._first
-        if envs.n != 1:
-            raise ValueError(f"[{type(self).__name__}] env must be one environment, got {envs.n}")
         self._drawn: list[float] = []
-        state, error = int(self._observations[0]) - s0, 0.0
-        epsilon, alpha, gamma, count = self._at(self.epsilon), self._at(self.learning_rate), self.gamma, 100
+        state, error, count = int(self._observations[0]) - s0, 0.0, 100
+        epsilon, alpha, gamma = self._at(self.epsilon), self._at(self.learning_rate), self.gamma
         for _ in range(count):
             action = self._explore(state, epsilon) if self._next is None else self._next
-            after, reward, terminated, truncated, successor = envs.step(np.array([action + a0]))
-            goal, self._next = float(reward[0]), None
-            if not terminated[0]:
-                follower = int(successor[0]) - s0
-                goal += gamma * self._worth(follower, epsilon)
-                if truncated[0]:
-                    self._next = None
+            after, goal, terminated, truncated, successor = envs.advance(0, action + a0)
+            self._next = None
+            if not terminated:
+                goal += gamma * self._worth(int(successor) - s0, epsilon)
+                if truncated:
+                    self._next = None  # it was for the state the episode was cut at
             difference = goal - rows[state][action]
             rows[state][action] += alpha * difference
             error += abs(difference)
-            state = int(after[0]) - s0
-            self.steps += 1
-        self._observations = after
+            state = int(after) - s0
+        self.steps += count
+        envs.observations[0] = after
+        self._observations = envs.observations.copy()
         return {"td_error": error / count, "epsilon": epsilon, "learning_rate": alpha}
 
     def _worth(self, state: int, epsilon: float) -> float:
