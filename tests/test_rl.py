@@ -233,9 +233,11 @@ def test_dqn_moves_towards_its_targets(double):
     states, after = rng.normal(size=(2, 4, 2)).astype(np.float32)
     actions, rewards, done = np.array([0, 1, 1, 0]), np.array([1.0, 0, 5, 0]), np.array([0, 0, 1, 1])
     agent.buffer.add(states, actions, rewards, after, done)
-    agent.buffer.sample = lambda n, rng: tuple(getattr(agent.buffer, f)[:n] for f in ("observations", "actions", "rewards", "successors", "terminated"))
+    drawn = [x.copy() for x in (states, actions, np.float32(rewards), after, np.float32(done))]
+    agent.buffer.sample = lambda n, rng: drawn
     with lamella.no_grad():
-        q, online, target = (f(lamella.tensor(x)).numpy() for f, x in ((agent.network, states), (agent.network, after), (agent.target, after)))
+        online, target = (f(lamella.tensor(after)).numpy() for f in (agent.network, agent.target))
+        q = agent.network(lamella.tensor(states)).numpy()
     best = target[np.arange(4), online.argmax(1)] if double else target.max(1)
     error = np.abs(q[np.arange(4), actions] - (rewards + 0.9 * (1 - done) * best))
     figures = agent._train()

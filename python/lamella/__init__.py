@@ -112,7 +112,22 @@ def is_tensor(x):
     return isinstance(x, Tensor)
 
 
-_LAZY = ("cli", "data", "distributions", "linalg", "models", "nn", "optim", "random", "rl", "serialize", "testing", "train", "utils")
+_LAZY = (
+    "cli",
+    "data",
+    "distributions",
+    "linalg",
+    "models",
+    "nn",
+    "optim",
+    "random",
+    "recipes",
+    "rl",
+    "serialize",
+    "testing",
+    "train",
+    "utils",
+)
 
 
 def __getattr__(name):

@@ -20,6 +20,8 @@ from .ppo import PPO
 from .reinforce import REINFORCE
 from .returns import discounted_returns, gae
 from .schedules import ExponentialSchedule, LinearSchedule
+from .session import draw, session
+from .spaces import features
 from .tabular import SARSA, QLearning, optimality_gap, policy_value, value_iteration
 
 __all__ = [
@@ -42,12 +44,15 @@ __all__ = [
     "RunningMeanStd",
     "VectorLoop",
     "discounted_returns",
+    "draw",
     "episode",
     "explained_variance",
+    "features",
     "gae",
     "make",
     "optimality_gap",
     "plots",
     "policy_value",
+    "session",
     "value_iteration",
 ]

@@ -3,9 +3,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import os
-from collections.abc import Callable, Iterable
+import signal
+import threading
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Self
 
 import numpy as np
@@ -52,6 +55,9 @@ class Agent:
         self.steps, self.total_steps = 0, 0
         self.episodes: list[tuple[int, float, int]] = []
         self.history: list[dict[str, float]] = []
+        self.callbacks: list[Callable[[Agent], Any]] = []
+        self._pending: list[dict[str, float]] = []  # figures since the last row of the history
+        self._callback_states: dict[str, Any] = {}
         self._observations: np.ndarray | None = None
 
     @classmethod
@@ -70,7 +76,8 @@ class Agent:
         one would; schedules run over that number.
 
         callbacks are called with the agent after every iteration; one that returns False ends learning. progress: True for
-        a line now and then, or a callback of one's own.
+        a line now and then, or a callback of one's own. Ctrl-C ends learning after the iteration that is under way, so that
+        what callbacks then save can be resumed to the bit; a second one ends it at once.
         """
         calls = [callbacks] if callable(callbacks) else list(callbacks)
         if progress:
@@ -78,27 +85,32 @@ class Agent:
         self.total_steps = total_steps
         if self._observations is None:
             self._observations = self.envs.reset(seed=int(self.rng.integers(2**31)))
+        self.callbacks = calls
         for call in calls:
+            state = self._callback_states.pop(type(call).__name__, None)
+            if state is not None and hasattr(call, "load_state_dict"):
+                call.load_state_dict(state)
             getattr(call, "start", lambda agent: None)(self)
-        try:
-            self._learn(calls, log_every)
-        finally:  # an interrupted run is saved and counted like one that ended
-            for call in calls:
-                getattr(call, "end", lambda agent: None)(self)
+        with held_interrupt() as interrupted:
+            try:
+                self._learn(calls, log_every, interrupted)
+            finally:
+                for call in calls:
+                    getattr(call, "end", lambda agent: None)(self)
         return self
 
-    def _learn(self, calls: list[Callable[[Agent], Any]], log_every: int) -> None:
-        pending: list[dict[str, float]] = []
-        logged, going = self.steps, True
-        while going and self.steps < self.total_steps:
+    def _learn(self, calls: list[Callable[[Agent], Any]], log_every: int, interrupted: list[int]) -> None:
+        going = True
+        while going and not interrupted and self.steps < self.total_steps:
             figures = self._iterate()
             self.episodes += [(self.steps, *episode) for episode in self.envs.finished]
             self.envs.finished.clear()
             if figures:
-                pending.append(figures)
+                self._pending.append(figures)
+            logged = self.history[-1]["steps"] if self.history else 0
             if self.steps - logged >= log_every or self.steps >= self.total_steps:
-                self.history.append({"steps": self.steps, **self.recent(), **_means(pending)})
-                pending, logged = [], self.steps
+                self.history.append({"steps": self.steps, **self.recent(), **_means(self._pending)})
+                self._pending = []
             going = all([call(self) is not False for call in calls])  # every one is called
 
     def recent(self, count: int = 100) -> dict[str, float]:
@@ -128,8 +140,11 @@ class Agent:
             raise ValueError(f"[act] obs must have shape {shape}, or (N, ...) of it, got {x.shape}")
         return self._choose(x, deterministic, self.rng)
 
-    def returns(self, env: Any = None, episodes: int = 10, deterministic: bool = True, seed: int | None = None) -> np.ndarray:
-        """The returns of as many new episodes. env: as for the agent; None makes new environments of its own kind.
+    def returns(
+        self, env: Any = None, episodes: int = 10, deterministic: bool = True, seed: int | None = None, limit: int = 10_000
+    ) -> np.ndarray:
+        """The returns of as many new episodes. env: as for the agent; None makes new environments of its own kind. limit: an
+        episode that has not ended after as many steps (a greedy policy can walk in circles) counts as it is.
 
         Each of up to 8 environments plays its share of the episodes: taking those that end first would favour short ones.
         """
@@ -144,7 +159,7 @@ class Agent:
         rng = np.random.default_rng(seed)
         quota = np.full(envs.n, episodes // envs.n)
         quota[: episodes % envs.n] += 1
-        observations, sums, found = envs.reset(seed=seed), np.zeros(envs.n), []
+        observations, sums, lengths, found = envs.reset(seed=seed), np.zeros(envs.n), np.zeros(envs.n, int), []
         single = isinstance(envs, EnvLoop)
         rows = np.flatnonzero(quota > 0) if single else np.arange(envs.n)
         observations = observations[rows]
@@ -152,11 +167,14 @@ class Agent:
             actions = self._choose(observations, deterministic, rng)
             observations, rewards, terminated, truncated, _ = envs.step(actions, rows if single else None)
             sums[rows] += rewards
-            ended = rows[terminated | truncated]
+            lengths[rows] += 1
+            over = lengths[rows] >= limit
+            ended = rows[terminated | truncated | over]
             if ended.size:
                 found += [sums[i] for i in ended if quota[i] > 0]
-                sums[ended] = 0
+                sums[ended] = lengths[ended] = 0
                 quota[ended] -= 1
+                quota[rows[over]] = 0  # without a reset there is no next episode
                 if single:
                     keep = quota[rows] > 0
                     rows, observations = rows[keep], observations[keep]
@@ -179,6 +197,8 @@ class Agent:
             "rng": self.rng.bit_generator.state,
             "episodes": np.array(self.episodes, np.float64).reshape(-1, 3),
             "history": self.history,
+            "pending": self._pending,
+            "callbacks": {type(c).__name__: c.state_dict() for c in self.callbacks if hasattr(c, "state_dict")},
             "envs": None if self._observations is None else self.envs.state_dict(),
         }
 
@@ -186,7 +206,8 @@ class Agent:
         """Takes over what `state_dict()` gave."""
         self.steps, self.rng.bit_generator.state = state["steps"], state["rng"]
         self.episodes = [(int(a), float(b), int(c)) for a, b, c in state["episodes"].tolist()]
-        self.history = list(state["history"])
+        self.history, self._pending = list(state["history"]), list(state["pending"])
+        self._callback_states = dict(state["callbacks"])
         if state["envs"] is not None:
             self.envs.load_state_dict(state["envs"])
             self._observations = self.envs.observations.copy()
@@ -239,6 +260,28 @@ class Agent:
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.envs.name}, n_envs={self.envs.n}, steps={self.steps})"
+
+
+@contextlib.contextmanager
+def held_interrupt() -> Iterator[list[int]]:
+    """Inside, the first Ctrl-C only fills the list that is given; KeyboardInterrupt comes at the end of the block."""
+    caught: list[int] = []
+    if threading.current_thread() is not threading.main_thread():
+        yield caught
+        return
+    before = signal.getsignal(signal.SIGINT)
+
+    def handle(number: int, frame: Any) -> None:
+        caught.append(number)
+        signal.signal(signal.SIGINT, before)
+
+    signal.signal(signal.SIGINT, handle)
+    try:
+        yield caught
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if caught:
+        raise KeyboardInterrupt
 
 
 def _means(rows: list[dict[str, float]]) -> dict[str, float]:

@@ -76,9 +76,20 @@ class Evaluate:
         if self._weights is not None:
             agent.load_weights(self._weights)
 
+    def state_dict(self) -> dict[str, Any]:
+        """What was measured, the best weights."""
+        return {"rows": self.rows, "best": self.best, "weights": self._weights}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Takes it over."""
+        self.rows, self.best, self._weights = list(state["rows"]), state["best"], state["weights"]
+
 
 class Checkpoint:
-    """Saves the agent every so many steps and at the end, over the last file."""
+    """Saves the agent every so many steps and at the end, over the last file, with the state of callbacks that have one.
+
+    Give it before an Evaluate, which at the end replaces the weights that learning would go on from.
+    """
 
     def __init__(self, path: str | os.PathLike[str], every: int) -> None:
         self.path, self.every, self._next = path, every, every

@@ -14,7 +14,7 @@ from .network_agent import NetworkAgent
 from .normalize import RunningMeanStd
 from .policies import ActorCritic
 from .returns import backward_recurrence, gae
-from .spaces import storage
+from .spaces import features, is_discrete, storage
 
 
 @dataclass
@@ -45,6 +45,13 @@ class OnPolicy(NetworkAgent):
             raise ValueError(f"[{type(self).__name__}] policy must be for {spaces[1]}, got one for {kind}")
         self.reward_stats = RunningMeanStd()
         self._discounted = np.zeros(self.envs.n)  # the running discounted return of every environment
+
+    def network_sizes(self) -> dict[str, Any]:
+        """What ActorCritic.of must be given to make this network again, where the agent made it; box: of Box actions."""
+        spaces = self.envs.observation_space, self.envs.action_space
+        box = not is_discrete(spaces[1])
+        sizes = {"observation_space": features(spaces[0]), "action_space": features(spaces[1])}
+        return {**sizes, "hidden": list(self.hidden), "box": box}
 
     @no_grad()
     def _choose(self, observations: np.ndarray, deterministic: bool, rng: np.random.Generator) -> np.ndarray:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
@@ -18,7 +19,7 @@ def mlp(sizes: Sequence[int], activation: Any = nn.Tanh, gain: float | None = No
     """Linear layers of these sizes with the activation between; with a gain, orthogonal weights (sqrt(2) in the hidden
     layers, gain in the last) and biases of 0 (Engstrom et al. 2020: what PPO's results rest on)."""
     layers: list[Any] = [nn.Flatten()] if flatten else []
-    for i, (a, b) in enumerate(zip(sizes, sizes[1:], strict=False)):
+    for i, (a, b) in enumerate(itertools.pairwise(sizes)):
         last = i == len(sizes) - 2
         linear = nn.Linear(a, b)
         if gain is not None:
@@ -28,14 +29,20 @@ def mlp(sizes: Sequence[int], activation: Any = nn.Tanh, gain: float | None = No
     return nn.Sequential(*layers)
 
 
+def _flat(space: Any) -> bool:
+    """Whether observations must be flattened first."""
+    return not isinstance(space, int) and not is_discrete(space) and len(space.shape) != 1
+
+
 class QNetwork(nn.Module):
     """Q(s, .): observations (N, ...) -> (N, actions), an MLP with ReLU (DQN, Mnih et al. 2015).
 
-    dueling: Q = V + A - mean_a A from two heads over the last hidden layer (Wang et al. 2016).
+    dueling: Q = V + A - mean_a A from two heads over the last hidden layer (Wang et al. 2016). observation_space: a space, or
+    the length of a vector.
     """
 
     def __init__(self, observation_space: Any, actions: int, hidden: Sequence[int] = (64, 64), dueling: bool = False) -> None:
-        flat = not is_discrete(observation_space) and len(observation_space.shape) != 1
+        flat = _flat(observation_space)
         sizes = [features(observation_space), *hidden]
         self.dueling = dueling
         if dueling:
@@ -65,12 +72,15 @@ class ActorCritic(nn.Module):
         self.log_std = None if box is None else nn.Parameter(ops.full((box,), log_std))
 
     @classmethod
-    def of(cls, observation_space: Any, action_space: Any, hidden: Sequence[int] = (64, 64), activation: Any = nn.Tanh) -> Any:
-        """Two MLPs for these spaces."""
-        flat = not is_discrete(observation_space) and len(observation_space.shape) != 1
+    def of(
+        cls, observation_space: Any, action_space: Any, hidden: Sequence[int] = (64, 64), activation: Any = nn.Tanh, box: bool = False
+    ) -> Any:
+        """Two MLPs for these spaces; an int stands for a vector of that length, or for as many Discrete actions (with box:
+        for a vector of them)."""
+        flat, box = _flat(observation_space), box or not (isinstance(action_space, int) or is_discrete(action_space))
         n, body = features(action_space), [features(observation_space), *hidden]
         actor, critic = mlp([*body, n], activation, 0.01, flat), mlp([*body, 1], activation, 1.0, flat)
-        return cls(actor, critic, None if is_discrete(action_space) else n)
+        return cls(actor, critic, n if box else None)
 
     def distribution(self, observations):
         """The policy's distribution of actions."""

@@ -70,9 +70,9 @@ class PPO(OnPolicy):
                 part = slice(begin, begin + self.batch_size)
                 rows = inputs[part], actions[part], old_log_prob[part], advantages[part], returns[part], values[part]
                 figures, kl = self._update(*rows, clip, epoch == self.n_epochs - 1 and begin + self.batch_size >= count)
-                if self.target_kl is not None and kl > 1.5 * self.target_kl:
+                if self._too_far(kl):
                     break
-            if self.target_kl is not None and kl > 1.5 * self.target_kl:
+            if self._too_far(kl):
                 break
         explained = explained_variance(rollout.values, rollout.returns)
         return {**figures, "explained_variance": explained, "learning_rate": rate, "clip_range": clip}
@@ -89,22 +89,20 @@ class PPO(OnPolicy):
         limit = self.clip_range_vf
         near = {} if limit is None else {"old_value": from_numpy(values), "clip_range": limit}
         value_loss = F.value_loss(self.network.value(inputs), from_numpy(returns), **near)
-        loss = policy_loss + self.vf_coef * value_loss
         entropy = pi.entropy().mean() if self.ent_coef or told else None
-        if self.ent_coef:
-            loss = loss - self.ent_coef * entropy
-        figures, kl = {}, 0.0
+        loss = policy_loss + self.vf_coef * value_loss
+        loss = loss - self.ent_coef * entropy if self.ent_coef else loss
+        kl, figures = 0.0, {}
         if told or self.target_kl is not None:
             shift = (log_prob.detach() - old).numpy().astype(np.float64)
             kl = float(np.mean(np.expm1(shift) - shift))
-            if self.target_kl is not None and kl > 1.5 * self.target_kl:
-                told = True
-            else:
-                self._descend(loss)
-            clipped = float(np.mean(np.abs(np.expm1(shift)) > clip))
-            figures = {"policy_loss": policy_loss.item(), "value_loss": value_loss.item(), "kl": kl, "clip_fraction": clipped}
+            figures = {"policy_loss": policy_loss.item(), "value_loss": value_loss.item(), "kl": kl}
+            figures["clip_fraction"] = float(np.mean(np.abs(np.expm1(shift)) > clip))
             if entropy is not None:
                 figures["entropy"] = entropy.item()
-        else:
+        if not self._too_far(kl):
             self._descend(loss)
         return figures, kl
+
+    def _too_far(self, kl: float) -> bool:
+        return self.target_kl is not None and kl > 1.5 * self.target_kl

@@ -41,7 +41,9 @@ def require(op: str, what: str, space: Any, kinds: tuple[str, ...], env_name: st
 
 
 def features(space: Any) -> int:
-    """The length of an observation as a vector: one-hot of a Discrete one, a flat array of a Box."""
+    """The length of an observation as a vector: one-hot of a Discrete one, a flat array of a Box; an int is itself."""
+    if isinstance(space, int):
+        return space
     return int(space.n) if is_discrete(space) else math.prod(space.shape)
 
 
