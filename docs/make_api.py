@@ -44,6 +44,7 @@ PAGES = {
     "data": ("Data", []),
     "models": ("Models", []),
     "train": ("Training", []),
+    "reinforcement": ("Reinforcement learning", []),
     "files": ("Files, testing", [("lamella.serialize", "serialize"), ("lamella.testing", "testing")]),
     "other": ("Others", []),
 }
@@ -60,6 +61,9 @@ WHOLE = {
     "lamella.models": "models",
     "lamella.train": "train",
     "lamella.recipes": "train",
+    "lamella.rl": "reinforcement",
+    "lamella.rl.plots": "reinforcement",
+    "lamella.distributions": "reinforcement",
     F: "other",
     "lamella": "other",
 }

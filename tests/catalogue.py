@@ -79,4 +79,8 @@ CATALOGUE = {
             StepLR MultiStepLR ExponentialLR PolynomialLR LinearLR CosineAnnealingLR CosineAnnealingWarmRestarts OneCycleLR
             CyclicLR ReduceLROnPlateau SequentialLR LambdaLR WarmupCosineLR""",
     },
+    "reinforcement": {
+        "lamella.rl": "QLearning SARSA DQN REINFORCE A2C PPO ReplayBuffer gae discounted_returns EnvLoop",
+        "lamella.distributions": "Categorical Normal Independent kl_divergence",
+    },
 }

@@ -6,7 +6,7 @@ from lamella.recipes import recipe
 
 
 @recipe
-def a2c(run, *, env: str = "CartPole-v1", steps: int = 200_000, lr: float = 7e-4, width: int = 64, solved: float = 475.0,
+def a2c(run, *, env: str = "CartPole-v1", steps: int = 200_000, lr: float = 7e-4, width: int = 64, episodes: int = 100, solved: float = 475.0,
         n_envs: int = 8, n_steps: int = 5, gamma: float = 0.99, ent_coef: float = 0.0, normalize: bool = False):  # fmt: skip
     """A2C on CartPole-v1: solved, 475 over 100 episodes, within 200,000 steps. Takes continuous actions as well.
 
@@ -24,7 +24,7 @@ def a2c(run, *, env: str = "CartPole-v1", steps: int = 200_000, lr: float = 7e-4
         n_envs=n_envs,
         seed=run.seed,
     )
-    agent, figures = rl.session(run, agent, steps, [rl.Evaluate(20_000, seed=run.seed)], solved=solved)
+    agent, figures = rl.session(run, agent, steps, [rl.Evaluate(20_000, seed=run.seed)], episodes=episodes, solved=solved)
     run.save(agent.network, {"network": agent.network_sizes()})
     return figures
 

@@ -6,7 +6,7 @@ from lamella.recipes import recipe
 
 
 @recipe
-def dqn(run, *, env: str = "CartPole-v1", steps: int = 50_000, lr: float = 2.3e-3, width: int = 64, solved: float = 475.0,
+def dqn(run, *, env: str = "CartPole-v1", steps: int = 50_000, lr: float = 2.3e-3, width: int = 64, episodes: int = 100, solved: float = 475.0,
         double: bool = True, dueling: bool = False):  # fmt: skip
     """Double DQN on CartPole-v1: solved, 475 over 100 episodes, within 50,000 steps.
 
@@ -26,7 +26,7 @@ def dqn(run, *, env: str = "CartPole-v1", steps: int = 50_000, lr: float = 2.3e-
         seed=run.seed,
     )
     best = rl.Evaluate(2500, episodes=20, threshold=1.05 * solved, seed=run.seed)
-    agent, figures = rl.session(run, agent, steps, [best], solved=solved)
+    agent, figures = rl.session(run, agent, steps, [best], episodes=episodes, solved=solved)
     sizes = {"observations": rl.features(agent.envs.observation_space), "actions": agent.actions}
     run.save(agent.network, {**sizes, "width": width, "dueling": dueling})
     return figures

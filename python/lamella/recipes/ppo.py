@@ -6,7 +6,7 @@ from lamella.recipes import recipe
 
 
 @recipe
-def ppo(run, *, env: str = "CartPole-v1", steps: int = 100_000, lr: float = 1e-3, width: int = 64, solved: float = 475.0,
+def ppo(run, *, env: str = "CartPole-v1", steps: int = 100_000, lr: float = 1e-3, width: int = 64, episodes: int = 100, solved: float = 475.0,
         n_envs: int = 8, n_steps: int = 32, n_epochs: int = 20, gamma: float = 0.98, gae_lambda: float = 0.8, clip: float = 0.2,
         ent_coef: float = 0.0, normalize: bool = False):  # fmt: skip
     """PPO on CartPole-v1: solved, 475 over 100 episodes, within 100,000 steps. Takes continuous actions as well.
@@ -29,7 +29,7 @@ def ppo(run, *, env: str = "CartPole-v1", steps: int = 100_000, lr: float = 1e-3
         n_envs=n_envs,
         seed=run.seed,
     )
-    agent, figures = rl.session(run, agent, steps, solved=solved)
+    agent, figures = rl.session(run, agent, steps, episodes=episodes, solved=solved)
     run.save(agent.network, {"network": agent.network_sizes()})
     return figures
 

@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 
 
-def _figure(width: float, height: float) -> Any:
+def _figure(width: float, height: float, layout: str | None = "constrained") -> Any:
     try:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
     except ImportError:
         raise ImportError("[rl.plots] matplotlib must be installed: pip install matplotlib") from None
-    figure = Figure(figsize=(width, height), layout="constrained")
+    figure = Figure(figsize=(width, height), layout=layout)
     FigureCanvasAgg(figure)
     return figure
 
@@ -73,14 +73,18 @@ def frames(pictures: Sequence[np.ndarray], columns: int = 6, rows: int = 2, titl
     height, width = pictures[0].shape[:2]
     columns = min(columns, count)
     rows = -(-count // columns)
-    figure = _figure(1.9 * columns, 1.9 * rows * height / width + 0.25 * rows + (0.3 if title else 0))
-    for axes in figure.subplots(rows, columns, squeeze=False).flat:
-        axes.set_axis_off()
-    for axes, i in zip(figure.axes, chosen, strict=False):
+    cell, above, top = 1.9 * height / width, 0.25, 0.35 if title else 0.05  # inches
+    total = rows * (cell + above) + top
+    figure = _figure(1.9 * columns, total, None)  # placed by hand: the engines take seconds for so many axes
+    for k, i in enumerate(chosen):
+        row, column = divmod(k, columns)
+        bottom = 1 - (top + (row + 1) * (cell + above)) / total
+        axes = figure.add_axes((column / columns + 0.005, bottom, 1 / columns - 0.01, cell / total))
         axes.imshow(pictures[i])
-        axes.set_title(f"step {i}", fontsize=8)
+        axes.set_title(f"step {i}", fontsize=8, pad=2)
+        axes.set_axis_off()
     if title:
-        figure.suptitle(title)
+        figure.suptitle(title, fontsize=10, y=1 - 0.1 / total, va="top")
     return figure
 
 
