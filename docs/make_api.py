@@ -48,6 +48,7 @@ PAGES = {
     "transfer": ("Transfer", []),
     "metrics": ("Metrics", []),
     "plots": ("Pictures", []),
+    "reinforcement": ("Reinforcement learning", []),
     "files": ("Files, testing", [("lamella.serialize", "serialize"), ("lamella.testing", "testing")]),
     "other": ("Others", []),
 }
@@ -70,6 +71,9 @@ WHOLE = {
     "lamella.metrics": "metrics",
     "lamella.plots": "plots",
     "lamella.metrics.functional": "metrics",
+    "lamella.rl": "reinforcement",
+    "lamella.rl.plots": "reinforcement",
+    "lamella.distributions": "reinforcement",
     F: "other",
     "lamella": "other",
 }
