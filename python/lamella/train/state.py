@@ -133,7 +133,7 @@ class TrainState:
     def restore(self, trainer: Any) -> None:
         """Puts it into a trainer that was made in the same way. Nothing is changed where it does not fit."""
         parts = self.parts
-        _check_model(trainer.model, parts["model"])
+        check_model(trainer.model, parts["model"])
         names = _names(trainer)
         if set(parts["optimizers"]) != set(trainer.optimizers):
             raise ValueError(
@@ -178,7 +178,7 @@ def _callback_name(callback: Any, taken: dict[str, Any]) -> str:
     return name
 
 
-def _check_model(model: Any, state: dict[str, Any]) -> None:
+def check_model(model: Any, state: dict[str, Any], op: str = "[TrainState]") -> None:
     """ValueError that lists the names and shapes in which a state is not the model's."""
     here = {k: tuple(v.shape) for k, v in model.state_dict().items()}
     there = {k: tuple(v.shape) for k, v in state.items()}
@@ -187,4 +187,4 @@ def _check_model(model: Any, state: dict[str, Any]) -> None:
     faults += [f"{k} is {there[k]}, here {here[k]}" for k in here if k in there and here[k] != there[k]]
     if faults:
         more = f" and {len(faults) - 8} more" if len(faults) > 8 else ""
-        raise ValueError(f"[TrainState] weights must be of the same architecture, got: {'; '.join(faults[:8])}{more}")
+        raise ValueError(f"{op} weights must be of the same architecture, got: {'; '.join(faults[:8])}{more}")

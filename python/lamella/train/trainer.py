@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import math
 import os
 import time
@@ -285,6 +286,8 @@ class Trainer:
         if self._resumed is None and train is not self._loader:
             self.batch_index = 0
         self._loader = train
+        if validation is train:  # whose place evaluation must not move
+            validation = copy.copy(train)
         try:
             self.batches = len(train)  # type: ignore[arg-type]
         except TypeError:
