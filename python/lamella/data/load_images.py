@@ -48,7 +48,7 @@ class ImageData(NamedTuple):
     def loaders(self, batch: int, augment: Sequence[Any] = (), scale: Any = None, **options: Any) -> tuple[Any, Any]:
         """DataLoaders of train, shuffled and augmented (each image by itself), and of test: floating batches, normalised by
         `scale`: (mean, std) of each channel, default `moments()`."""
-        from ..dtypes import float32
+        from .. import float32
         from . import transforms as T
         from .loader import DataLoader
 
