@@ -15,6 +15,8 @@ from .callbacks import (
 from .history import History
 from .state import TrainState
 from .trainer import Trainer
+from .adversarial import AdversarialTrainer
+from .judge import PictureJudge
 from .average_precision import average_precision, mean_average_precision
 from .checkpoint import Recipe, load_checkpoint, save_checkpoint
 from .loop import BarProgress, PlainProgress, fit, predict, progress_for
