@@ -12,10 +12,9 @@ UNSEEN = ("red zero", "green three", "blue seven", "yellow four", "violet eight"
 
 @recipe(data="folder with MNIST's IDX files (default: the embedded digits)")
 def clip(run, data=None, *, epochs: int = 20, batch: int = 64, lr: float = 2e-3, size: int = 28, patch: int = 7, width: int = 64):
-    """CLIP in small (Radford et al. 2021): coloured digits and words such as "blue seven", some of which it never sees in
-    training.
+    """CLIP in small (Radford et al. 2021): pictures of coloured digits and words such as "blue seven".
 
-    Accuracy is that of finding a picture's words among all 60.
+    Accuracy is that of finding a picture's words among all 60; six of them occur in no training picture ("unseen").
     """
     images = load_images(data, size=size, mode="L")
     train = DataLoader(CaptionedDigits(*images.train.tensors, without=UNSEEN), batch, shuffle=True, drop_last=True)
