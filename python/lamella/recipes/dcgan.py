@@ -9,7 +9,7 @@ from lamella.train import AdversarialTrainer, PictureJudge
 
 @recipe(data="MNIST's IDX files or a folder of images per class (default: the embedded digits)")
 def dcgan(
-    run, data=None, *, epochs: int = 20, batch: int = 64, lr: float = 4e-4, noise: int = 64, width: int = 32, size: int = 32, limit: int | None = None
+    run, data=None, *, epochs: int = 15, batch: int = 64, lr: float = 4e-4, noise: int = 64, width: int = 32, size: int = 32, limit: int | None = None
 ):
     """DCGAN (Radford et al. 2015): a generator and a discriminator, both convolutional, with batch norm."""
     images = load_images(data, size=size, mode="L", limit=limit)

@@ -18,7 +18,7 @@ def mlp(run, data=None, *, hidden: str = "128,128", epochs: int = 30, batch: int
     """
     images = load_images(data, mode="L", size=size)
     train, test = images.loaders(batch)
-    meta = images.describe() | {"hidden": [] if hidden in ("", "none") else [int(n) for n in hidden.split(",")], "dropout": dropout}
+    meta = images.describe() | {"hidden": widths(hidden), "dropout": dropout}
     model = build(meta)
     optimizer = optim.AdamW(model.named_parameters(), lr=lr, weight_decay=1e-2)
     schedule = OneCycleLR(optimizer, lr, total_steps=epochs * len(train) + 1, cycle_momentum=False)
@@ -29,6 +29,14 @@ def mlp(run, data=None, *, hidden: str = "128,128", epochs: int = 30, batch: int
     run.figure("curves", plots.curves, trainer.history)
     run.figure("weights", plots.filters, first.reshape(-1, 1, *meta["size"]))
     return {"accuracy": trainer.evaluate(test)["accuracy"]}
+
+
+def widths(hidden):
+    """"128,64" -> [128, 64]."""
+    parts = [] if hidden == "none" else hidden.split(",")
+    if not all(part.isdigit() and int(part) for part in parts):
+        raise ValueError(f"[mlp] hidden must be widths such as 128,64, or none, got {hidden!r}")
+    return [int(part) for part in parts]
 
 
 def build(meta):

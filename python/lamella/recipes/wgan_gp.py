@@ -10,7 +10,7 @@ from lamella.train import AdversarialTrainer, PictureJudge
 
 @recipe(data="MNIST's IDX files or a folder of images per class (default: the embedded digits)")
 def wgan_gp(
-    run, data=None, *, epochs: int = 30, batch: int = 64, lr: float = 3e-4, noise: int = 64, width: int = 32, size: int = 32, critic_steps: int = 3,
+    run, data=None, *, epochs: int = 25, batch: int = 64, lr: float = 5e-4, noise: int = 64, width: int = 16, size: int = 32, critic_steps: int = 2,
     limit: int | None = None,
 ):  # fmt: skip
     """WGAN-GP (Gulrajani et al. 2017): the critic's scores are of slope one, by a penalty that is differentiated twice."""

@@ -13,13 +13,14 @@ __all__ = ["PictureJudge"]
 
 
 class PictureJudge:
-    """Trains a small convolutional classifier on `images` (`data.load_images`) and measures pictures by its last features.
+    """Trains a small convolutional classifier on `images` (`data.load_images`), for so many steps, and measures pictures by
+    its last features.
 
     The distance is that of Heusel et al. 2017 ("FID"), with these features in place of Inception's: it compares models on
     the same data, not with figures of papers.
     """
 
-    def __init__(self, images: Any, *, epochs: int = 4, batch: int = 64, lr: float = 3e-3) -> None:
+    def __init__(self, images: Any, *, steps: int = 300, batch: int = 64, lr: float = 3e-3) -> None:
         from ..data import transforms as T
         from ..models import ConvNet
         from ..optim import AdamW
@@ -28,13 +29,12 @@ class PictureJudge:
 
         size = list(images.train.tensors[0].shape[2:])
         self.images, self.scale = images, images.moments()
-        train, test = images.loaders(batch, augment=[T.RandomCrop(size, padding=2)])
+        train, _ = images.loaders(batch, augment=[T.RandomCrop(size, padding=max(1, size[0] // 14))])
         self.model = ConvNet(len(images.classes), len(self.scale[0]), width=16)
         optimizer = AdamW(self.model.named_parameters(), lr=lr)
-        schedule = OneCycleLR(optimizer, lr, total_steps=epochs * len(train) + 1, cycle_momentum=False)
+        schedule = OneCycleLR(optimizer, lr, total_steps=steps + 1, cycle_momentum=False)
         trainer = Trainer(self.model, optimizer, F.cross_entropy, schedule=schedule)
-        trainer.fit(train, epochs=epochs)
-        self._test = test
+        trainer.fit(train, steps=steps)
 
     @no_grad()
     def features(self, x: Any) -> Any:
