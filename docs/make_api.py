@@ -44,6 +44,8 @@ PAGES = {
     "data": ("Data", []),
     "models": ("Models", []),
     "train": ("Training", []),
+    "metrics": ("Metrics", []),
+    "plots": ("Pictures", []),
     "files": ("Files, testing", [("lamella.serialize", "serialize"), ("lamella.testing", "testing")]),
     "other": ("Others", []),
 }
@@ -60,6 +62,9 @@ WHOLE = {
     "lamella.models": "models",
     "lamella.train": "train",
     "lamella.recipes": "train",
+    "lamella.metrics": "metrics",
+    "lamella.plots": "plots",
+    "lamella.metrics.functional": "metrics",
     F: "other",
     "lamella": "other",
 }
