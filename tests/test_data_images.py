@@ -198,10 +198,11 @@ def test_captioned_digits():
         data.CaptionedDigits(x, y + 1)
 
 
-real = pytest.mark.skipif(not (Path(os.environ.get("LAMELLA_DATA", "no-data")) / "mnist").is_dir(), reason="LAMELLA_DATA names no folder with the real data")
+REAL = Path(os.environ.get("LAMELLA_DATA", "no-data"))
+real = pytest.mark.skipif(not (REAL / "mnist").is_dir(), reason="LAMELLA_DATA names no folder with the real data")
 
 
 @real
 def test_mnist_as_it_lies_there():
-    images = data.load_images(Path(os.environ["LAMELLA_DATA"]) / "mnist")
+    images = data.load_images(REAL / "mnist")
     assert [len(part) for part in images[:2]] == [8000, 2000] and images.train.tensors[0].shape[1:] == (1, 28, 28)

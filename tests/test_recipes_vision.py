@@ -14,22 +14,30 @@ from lamella.recipes import Run, load_model
 
 image = pytest.importorskip("PIL.Image", reason="Pillow is not installed")
 
+JUDGED = {"frechet": 0, "frechet_real": 0, "recognised": 0}
 # name -> settings, figures it returns, and whether it predicts or generates
 TINY = {
     "perceptron": ({"epochs": 2}, {"accuracy": 0.8, "mistakes_in_training": 0}, "predict"),
     "mlp": ({"epochs": 3, "hidden": "32"}, {"accuracy": 0.8}, "predict"),
     "lenet5": ({"epochs": 2, "lr": 8e-3}, {"accuracy": 0.8, "loss": 0}, "predict"),
-    "cifar10": ({"epochs": 3, "width": 4, "size": 16, "batch": 64, "limit": 800}, {"accuracy": 0.2}, "predict"),
+    "cifar10": ({"epochs": 3, "width": 4, "size": 16, "batch": 64, "limit": 500}, {"accuracy": 0.15}, "predict"),
     "vit": ({"epochs": 3, "layers": 1, "width": 16, "size": 16, "limit": 600, "lr": 4e-3}, {"accuracy": 0.11}, "predict"),
     "autoencoder": ({"epochs": 8, "size": 8, "ordinary": "0"}, {"auc": 0.6, "error": 0}, "predict"),
-    "vae": ({"epochs": 3, "width": 4, "size": 8, "limit": 400}, {"elbo": -60, "frechet": 0, "frechet_real": 0, "recognised": 0}, "generate"),
-    "dcgan": ({"epochs": 2, "width": 8, "size": 8, "limit": 400}, {"frechet": 0, "frechet_real": 0, "recognised": 0}, "generate"),
-    "wgan_gp": ({"epochs": 2, "width": 8, "size": 8, "limit": 400, "critic_steps": 2}, {"frechet": 0, "frechet_real": 0, "recognised": 0}, "generate"),
-    "ddpm": ({"epochs": 3, "width": 8, "size": 8, "limit": 300, "draws": 100}, {"loss": 0, "frechet": 0, "frechet_real": 0, "recognised": 0}, "generate"),
+    "vae": ({"epochs": 3, "width": 4, "size": 8, "limit": 400}, {"elbo": -60, **JUDGED}, "generate"),
+    "dcgan": ({"epochs": 2, "width": 8, "size": 8, "limit": 400}, JUDGED, "generate"),
+    "wgan_gp": ({"epochs": 2, "width": 8, "size": 8, "limit": 400, "critic_steps": 2}, JUDGED, "generate"),
+    "ddpm": ({"epochs": 3, "width": 8, "size": 8, "limit": 300, "draws": 100}, {"loss": 0, **JUDGED}, "generate"),
     "unet": ({"epochs": 4, "width": 4, "size": 32, "scenes": 48}, {"iou": 0}, "predict"),
     "ssd": ({"epochs": 2, "width": 4, "size": 64, "scenes": 48}, {"map_50": 0, "map_75": 0}, "predict"),
     "clip": ({"epochs": 2, "size": 14, "width": 16}, {"accuracy": 0.1, "accuracy_unseen": 0}, "predict"),
 }
+
+
+@pytest.fixture(autouse=True)
+def _quick_pictures(monkeypatch):
+    """Pictures are made, but not rendered."""
+    matplotlib = pytest.importorskip("matplotlib.figure", reason="matplotlib is not installed")
+    monkeypatch.setattr(matplotlib.Figure, "savefig", lambda self, file, **options: file.write(b"picture"))
 
 
 def history(folder):
@@ -53,7 +61,6 @@ def test_recipe(name, tmp_path):
         image.fromarray(load_images(size=meta["size"]).test.tensors[0].numpy()[0, 0]).save(path)
         assert module.predict(model, meta, path)
     else:
-        pytest.importorskip("matplotlib", reason="matplotlib is not installed")
         run = Run(module, {}, None, tmp_path / "new")
         (tmp_path / "new").mkdir()
         module.generate(model, meta, run, "", n=2)
@@ -78,16 +85,20 @@ def test_settings_that_do_not_fit(tmp_path):
 
 
 def test_fine_tuning_takes_all_but_the_last_layer(tmp_path):
+    for i, name in enumerate(("cat", "dog")):
+        (tmp_path / "data" / name).mkdir(parents=True)
+        for j in range(10):
+            image.new("RGB", (20, 30), (200 * i, 10 * j, 0)).save(tmp_path / "data" / name / f"{j}.png")
     source = models.create("resnet18", num_classes=7)
     lamella.save(source.state_dict(), tmp_path / "weights.safetensors")
-    settings = {"epochs": 3, "size": 32, "limit": 32, "lr": 1e-2, "frozen": True, "weights": str(tmp_path / "weights.safetensors")}
-    figures = recipes.get("image_classifier")(out=tmp_path, **settings)
+    settings = {"epochs": 4, "size": 32, "lr": 1e-2, "batch": 8, "frozen": True, "weights": str(tmp_path / "weights.safetensors")}
+    figures = recipes.get("image_classifier")(tmp_path / "data", out=tmp_path, **settings)
     assert set(figures) == {"accuracy", "loss"} and history(tmp_path)[-1]["loss"] < history(tmp_path)[0]["loss"]
     model, meta, module = load_model(tmp_path / "model.safetensors")
-    assert (model.layer4[1].conv2.weight == source.layer4[1].conv2.weight).all() and model.fc.weight.shape == (10, 512)
+    assert (model.layer4[1].conv2.weight == source.layer4[1].conv2.weight).all() and model.fc.weight.shape == (2, 512)
     np.save(tmp_path / "digit.npy", np.zeros((3, 32, 32), np.uint8))
     name, chance = module.predict(model, meta, tmp_path / "digit.npy").split("\t")
-    assert name in meta["classes"] and 0.1 <= float(chance) <= 1
+    assert name in ("cat", "dog") and 0.5 <= float(chance) <= 1
 
 
 def test_load_backbone(tmp_path):
@@ -146,7 +157,7 @@ def test_adversarial_trainer_says_what_it_wants():
     losses = {"discriminator_loss": models.critic_loss, "generator_loss": lambda s: -s.mean()}
     with pytest.raises(ValueError, match="optimizer must be a dict of 'generator' and 'discriminator'"):
         lamella.train.AdversarialTrainer(model, one, **losses)
-    with pytest.raises(ValueError, match="clip_norm must be None, got 1.0"):
+    with pytest.raises(ValueError, match=r"clip_norm must be None, got 1\.0"):
         lamella.train.AdversarialTrainer(model, {"generator": one, "discriminator": one}, clip_norm=1.0, **losses)
 
 

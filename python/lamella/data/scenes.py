@@ -50,7 +50,8 @@ class Scenes(Dataset):
         if x.ndim != 4 or x.shape[1] != 1 or y.shape != (len(x),):
             raise ValueError(f"[Scenes] images and labels must have shapes (N, 1, h, w) and (N,), got {x.shape} and {y.shape}")
         if not 1 <= objects[0] <= objects[1] or not 4 <= extent[0] <= extent[1] <= size:
-            raise ValueError(f"[Scenes] objects and extent must be (least, most), of at least 1 and of 4 to {size} pixels, got {tuple(objects)} and {tuple(extent)}")
+            got = f"{tuple(objects)} and {tuple(extent)}"
+            raise ValueError(f"[Scenes] objects and extent must be (least, most), of at least 1 and of 4 to {size} pixels, got {got}")
         if target not in ("boxes", "mask"):
             raise ValueError(f"[Scenes] target must be 'boxes' or 'mask', got {target!r}")
         self.images = x.astype(np.float32) / (255 if x.dtype == np.uint8 else 1)

@@ -34,6 +34,7 @@ def cifar10(run, data=None, *, epochs: int = 8, batch: int = 256, lr: float = 0.
 
     figures = trainer.evaluate(test)
     run.figure("curves", plots.curves, trainer.history)
+    run.figure("predictions", plots.predictions, *images.test.tensors, trainer.predict(test), images.classes)
     run.figure("confusion", plots.confusion_matrix, trainer.arrays["confusion"], images.classes)
     run.figure("filters", plots.filters, model.features[0][0].weight)
     return {"accuracy": figures["accuracy"]}

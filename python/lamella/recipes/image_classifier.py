@@ -43,6 +43,7 @@ def image_classifier(
 
     figures = trainer.evaluate(test)
     run.figure("curves", plots.curves, trainer.history)
+    run.figure("predictions", plots.predictions, *images.test.tensors, trainer.predict(test), images.classes)
     run.figure("confusion", plots.confusion_matrix, trainer.arrays["confusion"], images.classes)
     first = next((p for p in net.parameters() if p.ndim == 4), None)
     if first is not None:

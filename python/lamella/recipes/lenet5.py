@@ -30,6 +30,7 @@ def lenet5(run, data=None, *, epochs: int = 15, batch: int = 64, lr: float = 4e-
 
     figures = trainer.evaluate(test)
     run.figure("curves", plots.curves, trainer.history)
+    run.figure("predictions", plots.predictions, *images.test.tensors, trainer.predict(test), images.classes)
     run.figure("confusion", plots.confusion_matrix, trainer.arrays["confusion"], images.classes)
     run.figure("filters", plots.filters, model.features[0].weight)
     return {"accuracy": figures["accuracy"], "loss": figures["loss"]}

@@ -11,7 +11,10 @@ from lamella.recipes.image_classifier import predict  # noqa: F401  what `lamell
 
 
 @recipe(data="MNIST's IDX files or a folder of images per class (default: the embedded digits)")
-def mlp(run, data=None, *, hidden: str = "128,128", epochs: int = 30, batch: int = 64, lr: float = 3e-3, dropout: float = 0.1, size: int | None = None):
+def mlp(
+    run, data=None, *, hidden: str = "128,128", epochs: int = 30, batch: int = 64, lr: float = 3e-3, dropout: float = 0.1,
+    size: int | None = None,
+):  # fmt: skip
     """A multi-layer perceptron on digits; with hidden=none, logistic regression.
 
     hidden: the widths of the layers in between.

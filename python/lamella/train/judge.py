@@ -13,14 +13,15 @@ __all__ = ["PictureJudge"]
 
 
 class PictureJudge:
-    """Trains a small convolutional classifier on `images` (`data.load_images`), for so many steps, and measures pictures by
-    its last features.
+    """Trains a small convolutional classifier on `images` (`data.load_images`), and measures pictures by its last features.
+
+    steps: of its training; default 300, on few images no more than 12 passes over them.
 
     The distance is that of Heusel et al. 2017 ("FID"), with these features in place of Inception's: it compares models on
     the same data, not with figures of papers.
     """
 
-    def __init__(self, images: Any, *, steps: int = 300, batch: int = 64, lr: float = 3e-3) -> None:
+    def __init__(self, images: Any, *, steps: int | None = None, batch: int = 64, lr: float = 3e-3) -> None:
         from ..data import transforms as T
         from ..models import ConvNet
         from ..optim import AdamW
@@ -30,11 +31,13 @@ class PictureJudge:
         size = list(images.train.tensors[0].shape[2:])
         self.images, self.scale = images, images.moments()
         train, _ = images.loaders(batch, augment=[T.RandomCrop(size, padding=max(1, size[0] // 14))])
+        steps = min(300, 12 * len(train)) if steps is None else steps
         self.model = ConvNet(len(images.classes), len(self.scale[0]), width=16)
         optimizer = AdamW(self.model.named_parameters(), lr=lr)
         schedule = OneCycleLR(optimizer, lr, total_steps=steps + 1, cycle_momentum=False)
         trainer = Trainer(self.model, optimizer, F.cross_entropy, schedule=schedule)
         trainer.fit(train, steps=steps)
+        self._real = self.features(images.train.tensors[0].float() / 255)
 
     @no_grad()
     def features(self, x: Any) -> Any:
@@ -59,11 +62,8 @@ class PictureJudge:
         from ..metrics import FrechetDistance
 
         distance = FrechetDistance()
-        distance.update(self.features(x), self._real())
+        distance.update(self.features(x), self._real)
         return float(distance.compute())
-
-    def _real(self) -> Any:
-        return self.features(self.images.train.tensors[0].float() / 255)
 
     def figures(self, x: Any) -> dict[str, float]:
         """frechet, frechet_real (of as many held-out images, what a perfect generator would get about) and recognised."""
