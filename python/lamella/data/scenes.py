@@ -28,6 +28,7 @@ class Scenes(Dataset):
     a function of seed and i alone. A batch is (pictures (N, 3, size, size), list of dicts), with target="mask" (pictures,
     masks (N, size, size)).
 
+    >>> from lamella.data import digits
     >>> picture, target = Scenes(*digits().tensors, length=100)[7]
     >>> picture.shape, len(target["labels"]) == len(target["boxes"])
     ((3, 96, 96), True)
@@ -108,7 +109,9 @@ class CaptionedDigits(Dataset):
     `captions`: all the words there are, by number: colour * 10 + digit. without: words that never occur, so that one can see
     whether a model puts known colours and digits together. images: uint8 (N, 1, h, w), labels (N) from 0 to 9.
 
-    >>> CaptionedDigits(*digits().tensors)[0][1] in CaptionedDigits(*digits().tensors).captions
+    >>> from lamella.data import digits
+    >>> picture, words, number = CaptionedDigits(*digits().tensors)[0]
+    >>> CaptionedDigits.captions[number] == words
     True
     """
 
