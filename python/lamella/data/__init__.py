@@ -27,6 +27,8 @@ from .sampler import (
 )
 from .sampler_groups import BucketBatchSampler, DistributedSampler
 from .cifar import cifar, read_cifar
+from .load_images import ImageData, load_images, read_like
+from .scenes import CaptionedDigits, Scenes
 from .table import TableDataset, read_table
 from .text_files import LabelledText, TextLines, TextPairs, read_lines
 from .wav import AudioFolder, read_audio, read_wav, write_wav
@@ -38,12 +40,14 @@ __all__ = [
     "BatchSampler",
     "BucketBatchSampler",
     "ByteTokenizer",
+    "CaptionedDigits",
     "ChainDataset",
     "CharTokenizer",
     "ConcatDataset",
     "DataLoader",
     "Dataset",
     "DistributedSampler",
+    "ImageData",
     "ImageFolder",
     "IterableDataset",
     "LabelledText",
@@ -52,6 +56,7 @@ __all__ = [
     "PadCollate",
     "RandomSampler",
     "Sampler",
+    "Scenes",
     "SequentialSampler",
     "StackDataset",
     "Subset",
@@ -70,6 +75,7 @@ __all__ = [
     "digits",
     "encode_all",
     "get_worker_info",
+    "load_images",
     "mnist",
     "pack_tokens",
     "pad_tokens",
@@ -80,6 +86,7 @@ __all__ = [
     "read_idx",
     "read_idx_pair",
     "read_image",
+    "read_like",
     "read_lines",
     "read_table",
     "read_wav",
