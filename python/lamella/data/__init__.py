@@ -28,10 +28,11 @@ from .sampler import (
 from .sampler_groups import BucketBatchSampler, DistributedSampler
 from .cifar import cifar, read_cifar
 from .table import TableDataset, read_table
-from .text_files import LabelledText, TextLines, TextPairs, read_lines
+from .text_files import LabelledText, TextLines, TextPairs, lines_of, read_lines, read_text
 from .wav import AudioFolder, read_audio, read_wav, write_wav
 from .sequences import TokenBlocks, encode_all, pack_tokens, pad_tokens, truncate
-from .tokenizers import ByteTokenizer, CharTokenizer, LibraryTokenizer, Vocabulary, WordTokenizer
+from .parallel import pair_loader, parallel_text, text_blocks
+from .tokenizers import ByteTokenizer, CharTokenizer, LibraryTokenizer, Vocabulary, WordTokenizer, tokenizer_from_dict
 
 __all__ = [
     "AudioFolder",
@@ -70,9 +71,12 @@ __all__ = [
     "digits",
     "encode_all",
     "get_worker_info",
+    "lines_of",
     "mnist",
     "pack_tokens",
     "pad_tokens",
+    "pair_loader",
+    "parallel_text",
     "random_split",
     "read_audio",
     "read_cifar",
@@ -82,8 +86,11 @@ __all__ = [
     "read_image",
     "read_lines",
     "read_table",
+    "read_text",
     "read_wav",
     "sample_generator",
+    "text_blocks",
+    "tokenizer_from_dict",
     "transforms",
     "truncate",
     "write_wav",

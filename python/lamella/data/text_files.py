@@ -12,19 +12,45 @@ from .dataset import Dataset
 from .table import read_table
 
 
-def read_lines(path: str | os.PathLike[str]) -> list[str]:
-    """The lines of a UTF-8 file (gzipped or not), without their ends. ValueError names a line that is not UTF-8."""
+def _decoded(op: str, path: str | os.PathLike[str]) -> str:
+    if os.path.isdir(path):
+        raise ValueError(f"[{op}] path must be a text file, got the folder {os.fspath(path)}")
     with open(path, "rb") as file:
         data = file.read()
     if data[:2] == b"\x1f\x8b":
         data = gzip.decompress(data)
     try:
-        text = data.decode("utf-8-sig")
+        return data.decode("utf-8-sig").replace("\r\n", "\n")
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
-        raise ValueError(f"[read_lines] {os.fspath(path)}: line {line}: must be UTF-8: {error.reason}") from None
-    lines = text.replace("\r\n", "\n").split("\n")  # splitlines would also split at U+2028 and its like
+        raise ValueError(f"[{op}] {os.fspath(path)}: line {line}: must be UTF-8: {error.reason}") from None
+
+
+def read_lines(path: str | os.PathLike[str]) -> list[str]:
+    """The lines of a UTF-8 file (gzipped or not), without their ends. ValueError names a line that is not UTF-8."""
+    lines = _decoded("read_lines", path).split("\n")  # splitlines would also split at U+2028 and its like
     return lines[:-1] if lines and not lines[-1] else lines
+
+
+def read_text(path: str | os.PathLike[str]) -> str:
+    """All of a UTF-8 file (gzipped or not), with \\n as line ends. ValueError where there is nothing in it."""
+    text = _decoded("read_text", path)
+    if not text.strip():
+        raise ValueError(f"[read_text] {os.fspath(path)}: must hold text, got an empty file")
+    return text
+
+
+def lines_of(text: str | os.PathLike[str]) -> list[str]:
+    """The lines of the file of that name, or of the text itself where there is none.
+
+    >>> lines_of("no file, but a line")
+    ['no file, but a line']
+    """
+    try:
+        found = os.path.isfile(text)
+    except ValueError:  # a NUL in it
+        found = False
+    return read_lines(text) if found else os.fspath(text).split("\n")
 
 
 class TextLines(Dataset):
