@@ -62,6 +62,7 @@ WHOLE = {
     "lamella.train": "train",
     "lamella.metrics": "metrics",
     "lamella.metrics.functional": "metrics",
+    "lamella.recipes": "train",
     F: "other",
     "lamella": "other",
 }
