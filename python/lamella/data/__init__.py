@@ -7,6 +7,7 @@ from .dataset import (
     ConcatDataset,
     Dataset,
     IterableDataset,
+    MapDataset,
     StackDataset,
     Subset,
     TensorDataset,
@@ -28,10 +29,10 @@ from .sampler import (
 from .sampler_groups import BucketBatchSampler, DistributedSampler
 from .cifar import cifar, read_cifar
 from .table import TableDataset, read_table
-from .text_files import LabelledText, TextLines, TextPairs, lines_of, read_lines, read_text
+from .text_files import LabelledText, NextSentence, TextLines, TextPairs, lines_of, read_lines, read_text
 from .wav import AudioFolder, read_audio, read_wav, write_wav
 from .sequences import TokenBlocks, encode_all, pack_tokens, pad_tokens, truncate
-from .parallel import pair_loader, parallel_text, text_blocks
+from .text_loaders import bucket_loader, pair_loader, parallel_text, text_blocks
 from .tokenizers import ByteTokenizer, CharTokenizer, LibraryTokenizer, Vocabulary, WordTokenizer, tokenizer_from_dict
 
 __all__ = [
@@ -49,6 +50,8 @@ __all__ = [
     "IterableDataset",
     "LabelledText",
     "LibraryTokenizer",
+    "MapDataset",
+    "NextSentence",
     "PackCollate",
     "PadCollate",
     "RandomSampler",
@@ -65,6 +68,7 @@ __all__ = [
     "Vocabulary",
     "WeightedRandomSampler",
     "WordTokenizer",
+    "bucket_loader",
     "cifar",
     "default_collate",
     "default_convert",

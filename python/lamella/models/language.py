@@ -3,8 +3,8 @@
 
 from __future__ import annotations
 
-from .. import bool as boolean
 from .. import arange, cat, nn
+from .. import bool as boolean
 
 __all__ = ["LSTMLanguageModel", "RecurrentClassifier", "RecurrentLanguageModel", "RecurrentTagger"]
 

@@ -3,11 +3,11 @@
 
 from __future__ import annotations
 
-from .. import arange
+from .. import arange, int64, no_grad, stack, tensor
 from ..nn import functional as F
 from .generate import generate
 
-__all__ = ["generate_text", "seq2seq_loss", "translate_lines"]
+__all__ = ["classify_lines", "generate_text", "seq2seq_loss", "translate_lines"]
 
 
 def generate_text(model, tokenizer, prompt, max_new_tokens, **options):
@@ -23,13 +23,14 @@ def generate_text(model, tokenizer, prompt, max_new_tokens, **options):
     if not ids:
         raise ValueError(f"[generate_text] prompt must not be empty, got {prompt!r}")
     call = model.generate if hasattr(model, "generate") else lambda *args, **kw: generate(model, *args, **kw)
-    return tokenizer.decode(call(_row(ids), max_new_tokens, **options)[0].tolist())
+    return tokenizer.decode(call(tensor([ids], dtype=int64), max_new_tokens, **options)[0].tolist())
 
 
-def _row(ids):
-    from .. import int64, tensor
-
-    return tensor([ids], dtype=int64)
+@no_grad()
+def classify_lines(model, lines, encode):
+    """The probabilities (len(lines), classes) of lines of text, of a model of integers (1, T) -> logits (1, classes), one line
+    at a time; encode: a line's tokens."""
+    return stack([F.softmax(model(tensor([encode(line)], dtype=int64)), -1)[0] for line in lines])
 
 
 def seq2seq_loss(model, batch, label_smoothing=0.0, pad=0):

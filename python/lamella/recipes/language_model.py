@@ -6,7 +6,7 @@ from lamella.data import DataLoader, RandomSampler, text_blocks
 from lamella.nn import functional as F
 from lamella.optim.lr_scheduler import WarmupCosineLR
 from lamella.recipes import recipe
-from lamella.recipes.gpt import generate  # noqa: F401 (as there: what `lamella generate` calls)
+from lamella.recipes.gpt import generate
 
 
 @recipe(data="a text file, such as tiny Shakespeare")

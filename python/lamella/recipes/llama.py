@@ -5,7 +5,7 @@ from lamella import models, optim
 from lamella.data import DataLoader, LibraryTokenizer, RandomSampler, text_blocks
 from lamella.optim.lr_scheduler import WarmupCosineLR
 from lamella.recipes import recipe
-from lamella.recipes.gpt import generate, next_token  # noqa: F401 (as there: what `lamella generate` calls)
+from lamella.recipes.gpt import generate, next_token
 
 
 @recipe(data="a text file, such as tiny Shakespeare")

@@ -3,8 +3,8 @@
 
 from pathlib import Path
 
-from lamella import models, no_grad, optim, tensor
-from lamella.data import BucketBatchSampler, DataLoader, LabelledText, PadCollate, WordTokenizer, lines_of, tokenizer_from_dict
+from lamella import models, optim
+from lamella.data import LabelledText, WordTokenizer, bucket_loader, lines_of, tokenizer_from_dict
 from lamella.metrics import Accuracy
 from lamella.nn import functional as F
 from lamella.optim.lr_scheduler import OneCycleLR
@@ -20,7 +20,8 @@ def sentiment(run, data=None, *, epochs: int = 5, batch: int = 32, lr: float = 6
     """
     texts = {name: labelled(data, name) for name in ("train", "dev")}
     tokenizer = WordTokenizer.build(texts["train"].texts, min_freq=2, specials=("<pad>", "<unk>"))
-    loaders = {name: bucketed(text, tokenizer, batch, name == "train") for name, text in texts.items()}
+    items = {name: [(encode(tokenizer, t), y) for t, y in zip(x.texts, x.labels, strict=True)] for name, x in texts.items()}
+    train, dev = bucket_loader(items["train"], batch), bucket_loader(items["dev"], batch, shuffle=False)
     classes = max(max(text.labels) for text in texts.values()) + 1
     sizes = {"classes": classes, "embedding_dim": embedding, "hidden_size": width, "dropout": dropout}
     meta = {"tokenizer": tokenizer.to_dict(), "model": {"vocab_size": len(tokenizer), **sizes}, "names": names.split(",")}
@@ -34,10 +35,10 @@ def sentiment(run, data=None, *, epochs: int = 5, batch: int = 32, lr: float = 6
         return {"loss": F.cross_entropy(scores, labels), "output": scores, "target": labels}
 
     optimizer = optim.AdamW(model.named_parameters(), lr=lr, weight_decay=0.01)
-    schedule = OneCycleLR(optimizer, lr, total_steps=epochs * len(loaders["train"]) + 1, cycle_momentum=False)
+    schedule = OneCycleLR(optimizer, lr, total_steps=epochs * len(train) + 1, cycle_momentum=False)
     metrics = {"accuracy": Accuracy(num_classes=classes)}
     trainer = run.trainer(model, optimizer, step=step, schedule=schedule, metrics=metrics, clip_norm=1.0)
-    history = trainer.fit(loaders["train"], loaders["dev"], epochs=epochs)
+    history = trainer.fit(train, dev, epochs=epochs)
     run.save(model, meta)
     return {"val_loss": history.last["val_loss"], "accuracy": history.last["val_accuracy"]}
 
@@ -49,10 +50,8 @@ def labelled(folder, name):
     return LabelledText(path, header=False)
 
 
-def bucketed(text, tokenizer, batch, shuffle):
-    items = [(tokenizer.encode(line) or [1], label) for line, label in zip(text.texts, text.labels, strict=True)]
-    sampler = BucketBatchSampler([len(ids) for ids, _ in items], batch, shuffle=shuffle)
-    return DataLoader(items, batch_sampler=sampler, collate_fn=PadCollate())
+def encode(tokenizer, line):
+    return tokenizer.encode(line.lower()) or [tokenizer.special("<unk>")]
 
 
 def build(meta):
@@ -60,13 +59,14 @@ def build(meta):
 
 
 def predict(model, meta, text):
-    tokenizer, said = tokenizer_from_dict(meta["tokenizer"]), []
-    for line in lines_of(text):
-        with no_grad():
-            p = F.softmax(model(tensor([tokenizer.encode(line.lower()) or [1]])), -1)[0]
-        best = int(p.argmax())
-        said.append(f"{meta['names'][best] if best < len(meta['names']) else best} {p[best].item():.3f}")
-    return "\n".join(said)
+    tokenizer = tokenizer_from_dict(meta["tokenizer"])
+    return verdicts(models.classify_lines(model, lines_of(text), lambda line: encode(tokenizer, line)), meta["names"])
+
+
+def verdicts(probabilities, names):
+    """The likeliest class of each line, and how likely it is."""
+    rows = probabilities.tolist()
+    return "\n".join(f"{dict(enumerate(names)).get(p.index(max(p)), p.index(max(p)))} {max(p):.3f}" for p in rows)
 
 
 if __name__ == "__main__":

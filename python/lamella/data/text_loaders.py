@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +59,27 @@ def parallel_text(folder: str | os.PathLike[str] | None, source: str, target: st
     return found
 
 
+def bucket_loader(
+    items: Any,
+    batch_size: int | None = None,
+    max_tokens: int | None = None,
+    shuffle: bool = True,
+    fields: Sequence[int] = (0,),
+    lengths: Sequence[int] | None = None,
+) -> DataLoader:
+    """Batches of items whose `fields` are lists of tokens, each padded to (ids (N, T), lengths (N)): items of like length go
+    together, batch_size of them, or as many as keep N times the longest at most max_tokens. lengths:
+    of the items, where looking at each would be slow, or random.
+
+    >>> loader = bucket_loader([([5, 6, 7], 0), ([8], 1), ([9], 0)], batch_size=2, shuffle=False)
+    >>> [ids.tolist() for (ids, lengths), labels in loader]
+    [[[8], [9]], [[5, 6, 7]]]
+    """
+    lengths = [max(len(item[i]) for i in fields) for item in items] if lengths is None else lengths
+    sampler = BucketBatchSampler(lengths, batch_size, max_tokens, shuffle)
+    return DataLoader(items, batch_sampler=sampler, collate_fn=PadCollate(fields=fields))
+
+
 def pair_loader(pairs: TextPairs, source: Any, target: Any, max_tokens: int, shuffle: bool = True) -> DataLoader:
     """Batches ((source (N, S), lengths (N)), (target (N, T), lengths (N))) of parallel text, for `models.seq2seq_loss`.
 
@@ -69,5 +91,4 @@ def pair_loader(pairs: TextPairs, source: Any, target: Any, max_tokens: int, shu
         x = [*source.encode(a)[: max_tokens - 1], source.special("<eos>")]
         y = [target.special("<bos>"), *target.encode(b)[: max_tokens - 2], target.special("<eos>")]
         items.append((np.array(x), np.array(y)))
-    sampler = BucketBatchSampler([max(len(x), len(y)) for x, y in items], max_tokens=max_tokens, shuffle=shuffle)
-    return DataLoader(items, batch_sampler=sampler, collate_fn=PadCollate(fields=(0, 1)))
+    return bucket_loader(items, max_tokens=max_tokens, shuffle=shuffle, fields=(0, 1))
