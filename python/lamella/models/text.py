@@ -19,7 +19,10 @@ def generate_text(model, tokenizer, prompt, max_new_tokens, **options):
     >>> len(models.generate_text(model, tokenizer, "ab", 5))
     7
     """
-    ids = tokenizer.encode(prompt)
+    try:
+        ids = tokenizer.encode(prompt)
+    except ValueError as error:
+        raise ValueError(f"[generate_text] prompt must be in the model's vocabulary, got {prompt!r}: {error}") from None
     if not ids:
         raise ValueError(f"[generate_text] prompt must not be empty, got {prompt!r}")
     call = model.generate if hasattr(model, "generate") else lambda *args, **kw: generate(model, *args, **kw)

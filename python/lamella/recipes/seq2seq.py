@@ -9,12 +9,13 @@ from lamella.recipes import recipe
 
 
 @recipe(data="folder with train.de, train.en, val.*, test*.* (or other languages: source=fr target=en), a sentence a line")
-def seq2seq(run, data=None, *, source: str = "de", target: str = "en", epochs: int = 6, tokens: int = 1500, lr: float = 2e-3,
-            width: int = 256, embedding: int = 192, attention: str = "luong", dropout: float = 0.3, min_freq: int = 2, beams: int = 5):  # fmt: skip
+def seq2seq(run, data=None, *, source: str = "de", target: str = "en", epochs: int = 5, tokens: int = 1500, lr: float = 2e-3,
+            width: int = 256, embedding: int = 192, attention: str = "bahdanau", dropout: float = 0.3, min_freq: int = 2, beams: int = 5,
+            average: float = 0.99):  # fmt: skip
     """A GRU with attention that translates: Multi30k German to English.
 
     attention: "bahdanau" asks before each step, which goes word by word, "luong" after it, all words at once, which is quicker.
-    The weights are averaged over the last steps, and BLEU is that of beam search on the test files.
+    The weights are averaged over the last 1 / (1 - average) steps, and BLEU is that of beam search on the test files.
     """
     texts = parallel_text(data, source, target)
     sides = [WordTokenizer.build(lines, min_freq=min_freq) for lines in (texts["train"].source, texts["train"].target)]
@@ -26,7 +27,7 @@ def seq2seq(run, data=None, *, source: str = "de", target: str = "en", epochs: i
     optimizer = optim.AdamW(model.named_parameters(), lr=lr, weight_decay=0.01)
     steps = epochs * len(train)
     schedule = WarmupCosineLR(optimizer, min(200, steps // 4), steps)
-    trainer = run.trainer(model, optimizer, step=step, schedule=schedule, clip_norm=1.0, ema=0.99)
+    trainer = run.trainer(model, optimizer, step=step, schedule=schedule, clip_norm=1.0, ema=average)
     history = trainer.fit(train, validation, epochs=epochs)
     best = trainer.evaluated.eval()
     run.save(best, meta)

@@ -9,12 +9,13 @@ from lamella.recipes import recipe
 
 
 @recipe(data="folder with train.de, train.en, val.*, test*.* (or other languages: source=fr target=en), a sentence a line")
-def translate(run, data=None, *, source: str = "de", target: str = "en", epochs: int = 8, tokens: int = 1500, lr: float = 2e-3,
-              width: int = 192, layers: int = 3, heads: int = 4, dropout: float = 0.1, min_freq: int = 2, beams: int = 5):  # fmt: skip
+def translate(run, data=None, *, source: str = "de", target: str = "en", epochs: int = 6, tokens: int = 1500, lr: float = 2e-3,
+              width: int = 192, layers: int = 3, heads: int = 4, dropout: float = 0.1, min_freq: int = 2, beams: int = 5,
+              average: float = 0.99):  # fmt: skip
     """The Transformer of "Attention is all you need", small: Multi30k German to English.
 
     Words are tokens, those seen less than min_freq times unknown; a batch has about `tokens` of them. The weights are averaged
-    over the last steps, and BLEU is that of beam search on the test files.
+    over the last 1 / (1 - average) steps, and BLEU is that of beam search on the test files.
     """
     texts = parallel_text(data, source, target)
     sides = [WordTokenizer.build(lines, min_freq=min_freq) for lines in (texts["train"].source, texts["train"].target)]
@@ -26,7 +27,7 @@ def translate(run, data=None, *, source: str = "de", target: str = "en", epochs:
     optimizer = optim.AdamW(model.named_parameters(), lr=lr, betas=(0.9, 0.98), weight_decay=0.01)
     steps = epochs * len(train)
     schedule = WarmupCosineLR(optimizer, min(400, steps // 4), steps)
-    trainer = run.trainer(model, optimizer, step=step, schedule=schedule, clip_norm=1.0, ema=0.99)
+    trainer = run.trainer(model, optimizer, step=step, schedule=schedule, clip_norm=1.0, ema=average)
     history = trainer.fit(train, validation, epochs=epochs)
     best = trainer.evaluated.eval()
     run.save(best, meta)
