@@ -56,8 +56,8 @@ def translate_lines(model, source, target, lines, *, eos="<eos>", batch_size=64,
     """What an encoder-decoder answers to each line: `source` and `target` are its tokenizers, which have the special `eos`.
 
     Lines of like length go together, batch_size at a time. max_new_tokens: 20 more than twice the longest line's tokens
-    unless given. Options are those of `generate`; without any, the likeliest token is taken at each step. An empty line has an
-    empty answer.
+    unless given. Options are those of `generate`; without any, the likeliest token is taken at each step, and beams stop early.
+    An empty line has an empty answer.
     """
     end = source.special(eos)
     ids = [source.encode(line) for line in lines]
@@ -67,7 +67,7 @@ def translate_lines(model, source, target, lines, *, eos="<eos>", batch_size=64,
         chosen = order[at : at + batch_size]
         most = max_new_tokens or 2 * len(ids[chosen[-1]]) + 20
         prompts = [[*ids[i], end] for i in chosen]
-        made = generate(model, prompts, most, **{"temperature": 0, "eos": target.special(eos), **options})
+        made = generate(model, prompts, most, **{"temperature": 0, "early_stopping": True, "eos": target.special(eos), **options})
         for i, row in zip(chosen, made.tolist(), strict=True):
             answers[i] = target.decode(row)
     return answers

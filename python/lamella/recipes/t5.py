@@ -2,7 +2,15 @@
 """T5 in small: fills the gaps in a line."""
 
 from lamella import models, optim
-from lamella.data import CharTokenizer, LibraryTokenizer, MapDataset, bucket_loader, lines_of, read_text, tokenizer_from_dict
+from lamella.data import (
+    CharTokenizer,
+    LibraryTokenizer,
+    MapDataset,
+    bucket_loader,
+    lines_of,
+    read_text,
+    tokenizer_from_dict,
+)
 from lamella.data.transforms import SpanCorruption
 from lamella.optim.lr_scheduler import WarmupCosineLR
 from lamella.recipes import recipe
