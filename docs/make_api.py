@@ -45,6 +45,7 @@ PAGES = {
     "models": ("Models", []),
     "train": ("Training", []),
     "metrics": ("Metrics", []),
+    "plots": ("Pictures", []),
     "files": ("Files, testing", [("lamella.serialize", "serialize"), ("lamella.testing", "testing")]),
     "other": ("Others", []),
 }
@@ -60,7 +61,9 @@ WHOLE = {
     "lamella.data": "data",
     "lamella.models": "models",
     "lamella.train": "train",
+    "lamella.utils.tensorboard": "train",
     "lamella.metrics": "metrics",
+    "lamella.plots": "plots",
     "lamella.metrics.functional": "metrics",
     "lamella.recipes": "train",
     F: "other",

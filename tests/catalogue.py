@@ -79,6 +79,13 @@ CATALOGUE = {
             StepLR MultiStepLR ExponentialLR PolynomialLR LinearLR CosineAnnealingLR CosineAnnealingWarmRestarts OneCycleLR
             CyclicLR ReduceLROnPlateau SequentialLR LambdaLR WarmupCosineLR""",
     },
+    "seeing": {
+        "lamella.plots": """
+            curves confusion_matrix filters histograms attention_map alignment embeddings pca tsne samples roc calibration
+            lr_range waveform spectrogram predictions graph""",
+        "lamella.train": "capture Histograms TensorBoard summary",
+        "lamella.utils.tensorboard": "SummaryWriter",
+    },
     "metrics": {
         "lamella.metrics": """
             Metric Accuracy Precision Recall F1Score AUROC AveragePrecision ROC PrecisionRecallCurve ConfusionMatrix
