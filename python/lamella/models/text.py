@@ -7,7 +7,7 @@ from .. import arange, int64, no_grad, stack, tensor
 from ..nn import functional as F
 from .generate import generate
 
-__all__ = ["classify_lines", "generate_text", "seq2seq_loss", "translate_lines"]
+__all__ = ["classify_lines", "fill_gaps", "generate_text", "seq2seq_loss", "translate_lines"]
 
 
 def generate_text(model, tokenizer, prompt, max_new_tokens, **options):
@@ -71,3 +71,24 @@ def translate_lines(model, source, target, lines, *, eos="<eos>", batch_size=64,
         for i, row in zip(chosen, made.tolist(), strict=True):
             answers[i] = target.decode(row)
     return answers
+
+
+def fill_gaps(model, tokenizer, line, sentinels, gap="___", eos="</s>", **options):
+    """The line with what an encoder-decoder trained on `SpanCorruption` puts for each `gap`; sentinels: the tokens that stand for
+    gaps, in order, as names. Further gaps are left as they are. Options are those of `generate`."""
+    marks, end = [tokenizer.special(name) for name in sentinels], tokenizer.special(eos)
+    parts = line.split(gap, len(marks))
+    marks = marks[: len(parts) - 1]
+    if not marks:
+        return line
+    ids = [i for part, mark in zip(parts, [*marks, end], strict=True) for i in (*tokenizer.encode(part), mark)]
+    answer = generate(model, [ids], 20 * len(marks), **{"num_beams": 4, "early_stopping": True, "eos": end, **options})
+    spans, now = {mark: [] for mark in marks}, []
+    for i in answer[0].tolist()[1:]:
+        if i == end:
+            break
+        now = spans.get(i, now)
+        if i not in spans:
+            now.append(i)
+    words = [tokenizer.decode(spans[mark]) for mark in marks]
+    return "".join(part + word for part, word in zip(parts, [*words, ""], strict=True))

@@ -65,21 +65,7 @@ def build(meta):
 
 def predict(model, meta, text):
     tokenizer = tokenizer_from_dict(meta["tokenizer"])
-    gaps, end = [tokenizer.special(gap) for gap in GAPS], tokenizer.special("</s>")
-    filled = []
-    for line in lines_of(text):
-        parts = line.split("___")[: len(gaps) + 1]
-        ids = [i for part, mark in zip(parts, [*gaps[: len(parts) - 1], end], strict=True) for i in (*tokenizer.encode(part), mark)]
-        answer = models.generate(model, [ids], 20 * len(parts), num_beams=4, eos=end)[0].tolist()
-        spans = {}
-        for i in answer[1:]:
-            if i in gaps:
-                spans[i] = []
-            elif spans and i != end:
-                list(spans.values())[-1].append(i)
-        words = [tokenizer.decode(spans.get(gap, [])) for gap in gaps[: len(parts) - 1]]
-        filled.append("".join(a + b for a, b in zip(parts, [*words, ""], strict=True)))
-    return "\n".join(filled)
+    return "\n".join(models.fill_gaps(model, tokenizer, line, GAPS) for line in lines_of(text))
 
 
 if __name__ == "__main__":
