@@ -7,6 +7,7 @@ from .dataset import (
     ConcatDataset,
     Dataset,
     IterableDataset,
+    MapDataset,
     StackDataset,
     Subset,
     TensorDataset,
@@ -30,10 +31,11 @@ from .cifar import cifar, read_cifar
 from .load_images import ImageData, load_images, read_like
 from .scenes import CaptionedDigits, Scenes
 from .table import TableDataset, read_table
-from .text_files import LabelledText, TextLines, TextPairs, read_lines
+from .text_files import LabelledText, NextSentence, TextLines, TextPairs, lines_of, read_lines, read_text
 from .wav import AudioFolder, read_audio, read_wav, write_wav
 from .sequences import TokenBlocks, encode_all, pack_tokens, pad_tokens, truncate
-from .tokenizers import ByteTokenizer, CharTokenizer, LibraryTokenizer, Vocabulary, WordTokenizer
+from .text_loaders import bucket_loader, pair_loader, parallel_text, text_blocks
+from .tokenizers import ByteTokenizer, CharTokenizer, LibraryTokenizer, Vocabulary, WordTokenizer, tokenizer_from_dict
 
 __all__ = [
     "AudioFolder",
@@ -52,6 +54,8 @@ __all__ = [
     "IterableDataset",
     "LabelledText",
     "LibraryTokenizer",
+    "MapDataset",
+    "NextSentence",
     "PackCollate",
     "PadCollate",
     "RandomSampler",
@@ -69,6 +73,7 @@ __all__ = [
     "Vocabulary",
     "WeightedRandomSampler",
     "WordTokenizer",
+    "bucket_loader",
     "cifar",
     "default_collate",
     "default_convert",
@@ -76,9 +81,12 @@ __all__ = [
     "encode_all",
     "get_worker_info",
     "load_images",
+    "lines_of",
     "mnist",
     "pack_tokens",
     "pad_tokens",
+    "pair_loader",
+    "parallel_text",
     "random_split",
     "read_audio",
     "read_cifar",
@@ -89,8 +97,11 @@ __all__ = [
     "read_like",
     "read_lines",
     "read_table",
+    "read_text",
     "read_wav",
     "sample_generator",
+    "text_blocks",
+    "tokenizer_from_dict",
     "transforms",
     "truncate",
     "write_wav",

@@ -38,4 +38,4 @@ from .sound import (
     resample,
 )
 from .spectrum import MFCC, AmplitudeToDB, MelScale, MelSpectrogram, Spectrogram, create_dct, melscale_fbanks
-from .words import Chain, MaskTokens, Paraphrase, RandomDeletion, RandomSwap, SynonymReplacement
+from .words import Chain, MaskTokens, Paraphrase, RandomDeletion, RandomSwap, SpanCorruption, SynonymReplacement
