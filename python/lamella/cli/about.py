@@ -56,7 +56,7 @@ def list_models(args: Any) -> int:
 
     chosen = matching(models.names(), args.names)
     if not chosen:
-        raise UsageError(f"NAME must match one of {', '.join(models.names())}, got {' '.join(wanted)}")
+        raise UsageError(f"NAME must match one of {', '.join(models.names())}, got {' '.join(args.names)}")
     if len(chosen) > 1:
         print(f"{'model':34}{'parameters':>14}{'MFLOPs':>12}{'weights':>13}{'activations':>14}   input")
     for name in chosen:

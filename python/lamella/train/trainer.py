@@ -7,7 +7,6 @@ import contextlib
 import copy
 import math
 import os
-import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
