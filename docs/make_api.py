@@ -44,6 +44,7 @@ PAGES = {
     "data": ("Data", []),
     "models": ("Models", []),
     "train": ("Training", []),
+    "metrics": ("Metrics", []),
     "files": ("Files, testing", [("lamella.serialize", "serialize"), ("lamella.testing", "testing")]),
     "other": ("Others", []),
 }
@@ -60,6 +61,8 @@ WHOLE = {
     "lamella.models": "models",
     "lamella.train": "train",
     "lamella.recipes": "train",
+    "lamella.metrics": "metrics",
+    "lamella.metrics.functional": "metrics",
     F: "other",
     "lamella": "other",
 }

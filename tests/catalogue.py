@@ -79,4 +79,14 @@ CATALOGUE = {
             StepLR MultiStepLR ExponentialLR PolynomialLR LinearLR CosineAnnealingLR CosineAnnealingWarmRestarts OneCycleLR
             CyclicLR ReduceLROnPlateau SequentialLR LambdaLR WarmupCosineLR""",
     },
+    "metrics": {
+        "lamella.metrics": """
+            Metric Accuracy Precision Recall F1Score AUROC AveragePrecision ROC PrecisionRecallCurve ConfusionMatrix
+            CalibrationError Perplexity BLEUScore WordErrorRate CharErrorRate edit_distance JaccardIndex Dice
+            MeanAveragePrecision MeanSquaredError MeanAbsoluteError R2Score FrechetDistance Mean""",
+        "lamella.metrics.functional": """
+            accuracy precision recall f1_score auroc average_precision roc precision_recall_curve confusion_matrix
+            calibration_error perplexity bleu_score word_error_rate char_error_rate edit_distance jaccard_index dice
+            mean_average_precision mean_squared_error mean_absolute_error r2_score frechet_distance""",
+    },
 }

@@ -112,7 +112,9 @@ def is_tensor(x):
     return isinstance(x, Tensor)
 
 
-_LAZY = ("cli", "data", "linalg", "models", "nn", "optim", "random", "recipes", "serialize", "testing", "train", "utils")
+_LAZY = (
+    "cli", "data", "linalg", "metrics", "models", "nn", "optim", "random", "recipes", "serialize", "testing", "train", "utils",
+)  # fmt: skip
 
 
 def __getattr__(name):
