@@ -113,7 +113,7 @@ def is_tensor(x):
 
 
 _LAZY = (
-    "cli", "data", "linalg", "metrics", "models", "nn", "optim", "random", "recipes", "serialize", "testing", "train", "utils",
+    "cli", "data", "linalg", "metrics", "models", "nn", "optim", "plots", "random", "recipes", "serialize", "testing", "train", "utils",
 )  # fmt: skip
 
 

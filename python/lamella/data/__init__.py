@@ -10,6 +10,7 @@ from .dataset import (
     StackDataset,
     Subset,
     TensorDataset,
+    in_memory,
     random_split,
 )
 from .digits import digits, read_digits
@@ -27,6 +28,7 @@ from .sampler import (
 )
 from .sampler_groups import BucketBatchSampler, DistributedSampler
 from .cifar import cifar, read_cifar
+from .spoken_digits import DigitStrings, SpokenDigits
 from .table import TableDataset, read_table
 from .text_files import LabelledText, TextLines, TextPairs, read_lines
 from .wav import AudioFolder, read_audio, read_wav, write_wav
@@ -43,6 +45,7 @@ __all__ = [
     "ConcatDataset",
     "DataLoader",
     "Dataset",
+    "DigitStrings",
     "DistributedSampler",
     "ImageFolder",
     "IterableDataset",
@@ -53,6 +56,7 @@ __all__ = [
     "RandomSampler",
     "Sampler",
     "SequentialSampler",
+    "SpokenDigits",
     "StackDataset",
     "Subset",
     "SubsetRandomSampler",
@@ -70,6 +74,7 @@ __all__ = [
     "digits",
     "encode_all",
     "get_worker_info",
+    "in_memory",
     "mnist",
     "pack_tokens",
     "pad_tokens",

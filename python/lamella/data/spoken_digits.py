@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 import re
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ _NAME = re.compile(r"([0-9])_([^_]+)_([0-9]+)")
 
 
 class SpokenDigits(Dataset):
-    """(waveform (time), digit) of the files {digit}_{speaker}_{index}.wav in a folder, all in memory.
+    """(transform(waveform (time)), digit) of the files {digit}_{speaker}_{index}.wav in a folder, all in memory.
 
     split: "test", the recordings 0 to 4 of each digit and speaker (the set's own split), "train", all others, or "all".
     hold_out: a speaker whose recordings, all of them, are the test; "train" is the other speakers.
@@ -32,9 +32,10 @@ class SpokenDigits(Dataset):
 
     def __init__(
         self,
-        root: str | os.PathLike[str],
+        root: str | os.PathLike[str] | None,
         split: str = "train",
         hold_out: str | None = None,
+        transform: Callable[[Any], Any] | None = None,
         sample_rate: int = 8000,
         on_error: str = "raise",
     ) -> None:
@@ -42,9 +43,12 @@ class SpokenDigits(Dataset):
             raise ValueError(f"[SpokenDigits] split must be 'train', 'test' or 'all', got {split!r}")
         if on_error not in ("raise", "skip"):
             raise ValueError(f"[SpokenDigits] on_error must be 'raise' or 'skip', got {on_error!r}")
-        self.root, self.sample_rate, self.skipped = Path(root), sample_rate, []
-        if not self.root.is_dir():
-            raise ValueError(f"[SpokenDigits] {self.root} is not a folder")
+        if root is None or not Path(root).is_dir():
+            raise ValueError(f"[SpokenDigits] root must be a folder of digit_speaker_index.wav files, got {root}")
+        self.root, self.transform, self.sample_rate = Path(root), transform, sample_rate
+        if (self.root / "recordings").is_dir():  # the set's repository
+            self.root /= "recordings"
+        self.skipped: list[tuple[Path, str]] = []
         named = []
         for path in sorted(self.root.glob("*.wav")):
             match = _NAME.fullmatch(path.stem)
@@ -96,11 +100,12 @@ class SpokenDigits(Dataset):
     def __getitem__(self, index: int) -> tuple[Any, int]:
         from ..ops import from_numpy
 
-        return from_numpy(self.waveforms[index]), int(self.digit[index])
+        x = from_numpy(self.waveforms[index])
+        return x if self.transform is None else self.transform(x), int(self.digit[index])
 
 
 class DigitStrings(Dataset):
-    """(waveform (time), digits (k)): recordings of one speaker, drawn at random, with silence before, between and after.
+    """(transform(waveform (time)), digits (k)): recordings of one speaker, drawn at random, with silence before, between and after.
 
     length: (least, greatest) number of digits; gap: (least, greatest) seconds of silence. With a seed, string i is the
     same whenever it is asked for (a test set); without, it is drawn anew each epoch, a function of the DataLoader's
@@ -114,7 +119,8 @@ class DigitStrings(Dataset):
         recordings: SpokenDigits,
         count: int,
         length: Sequence[int] = (3, 7),
-        gap: Sequence[float] = (0.05, 0.3),
+        gap: Sequence[float] = (0.0, 0.3),
+        transform: Callable[[Any], Any] | None = None,
         seed: int | None = None,
         one_speaker: bool = True,
     ) -> None:
@@ -124,7 +130,8 @@ class DigitStrings(Dataset):
             raise ValueError(f"[DigitStrings] gap must be (least, greatest) from 0 on, got {gap}")
         if count < 1:
             raise ValueError(f"[DigitStrings] count must be positive, got {count}")
-        self.recordings, self.count, self.length, self.seed = recordings, count, tuple(length), seed
+        self.recordings, self.count, self.length = recordings, count, tuple(length)
+        self.transform, self.seed = transform, seed
         self.gap = tuple(round(seconds * recordings.sample_rate) for seconds in gap)
         same = [np.flatnonzero(recordings.speaker == s) for s in range(len(recordings.speakers))]
         self.pools = [pool for pool in same if len(pool)] if one_speaker else [np.arange(len(recordings))]
@@ -148,4 +155,5 @@ class DigitStrings(Dataset):
         if not 0 <= index < self.count:
             raise IndexError(f"[DigitStrings] index must be in [0, {self.count}), got {index}")
         waveform, digits = self.draw(random_source() if self.seed is None else philox(self.seed, 0, index, 0))
-        return from_numpy(waveform), from_numpy(digits)
+        x = from_numpy(waveform)
+        return x if self.transform is None else self.transform(x), from_numpy(digits)
