@@ -212,18 +212,17 @@ class Trainer:
     def optimizer_step(self) -> None:
         """Clips, steps, drops the gradients, averages the weights. A group of batches that is not full counts as a whole."""
         optimizer = self.optimizer
-        parameters = [p for group in optimizer.param_groups for p in group["params"]]
         if self.scaler is not None:
             self.scaler.unscale_(optimizer)
         if self._micro < self.accumulate:
-            for p in parameters:
+            for p in self._parameters():
                 if p.grad is not None:
                     p.grad = p.grad.detach() * (self.accumulate / self._micro)
         self._call("on_backward_end")
         if self.clip_norm is not None:
-            self.grad_norm = clip_grad_norm_(parameters, self.clip_norm)
+            self.grad_norm = clip_grad_norm_(self._parameters(), self.clip_norm)
         if self.clip_value is not None:
-            clip_grad_value_(parameters, self.clip_value)
+            clip_grad_value_(self._parameters(), self.clip_value)
         if self.scaler is None:
             optimizer.step()
         else:
@@ -231,6 +230,9 @@ class Trainer:
             self.scaler.update()
         optimizer.zero_grad()
         self._micro = 0
+
+    def _parameters(self) -> list[Any]:
+        return [p for group in self.optimizer.param_groups for p in group["params"]]
 
     def _one(self, batch: Any) -> None:
         """A training step with what belongs to it: figures, schedule, average, counts, callbacks."""
