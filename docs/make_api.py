@@ -45,6 +45,7 @@ PAGES = {
     "models": ("Models", []),
     "train": ("Training", []),
     "metrics": ("Metrics", []),
+    "plots": ("Pictures", []),
     "files": ("Files, testing", [("lamella.serialize", "serialize"), ("lamella.testing", "testing")]),
     "other": ("Others", []),
 }
@@ -62,6 +63,7 @@ WHOLE = {
     "lamella.train": "train",
     "lamella.recipes": "train",
     "lamella.metrics": "metrics",
+    "lamella.plots": "plots",
     "lamella.metrics.functional": "metrics",
     F: "other",
     "lamella": "other",

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Training: the Trainer, its callbacks and state, reports, summaries of models."""
+"""Training: the Trainer, its callbacks and state, what is seen inside of models, their summaries."""
 
 from .callbacks import (
     Callback,
@@ -11,11 +11,12 @@ from .callbacks import (
     TimeLimit,
     duration,
     progress,
+    write_csv,
 )
 from .history import History
 from .state import TrainState
 from .trainer import Trainer
+from .capture import Capture, Distribution, Histograms, capture
 from .checkpoint import Recipe, load_checkpoint, save_checkpoint
 from .loop import BarProgress, PlainProgress, fit, predict, progress_for
-from .report import plot_curves, plot_predictions, write_csv, write_report
 from .summary import Layer, Summary, summary
