@@ -76,7 +76,7 @@ def test_damaged_files_name_themselves_and_can_be_skipped(folder, tmp_path):
             call()
     empty = tmp_path / "empty"
     empty.mkdir()
-    with pytest.raises(ValueError, match="must hold files .* for train, found none"):
+    with pytest.raises(ValueError, match="for train, found none"):
         data.SpokenDigits(empty)
 
 

@@ -17,7 +17,7 @@ augment = T.Compose([T.WarpSpectrogram(shift=4), T.SpecAugment(2, 10, 2, 8, zero
 
 @recipe(data="folder of digit_speaker_index.wav files (the Free Spoken Digit Dataset)")
 def spoken_digits(
-    run, data=None, *, hold_out: str | None = None, epochs: int = 15, batch: int = 64, lr: float = 4e-3, skip: bool = False
+    run, data=None, *, hold_out: str | None = None, epochs: int = 12, batch: int = 64, lr: float = 4e-3, skip: bool = False
 ):
     """Spoken digits: the set's own split; hold_out=NAME tests on a speaker never heard, hold_out=all on each in turn.
 
