@@ -79,6 +79,22 @@ CATALOGUE = {
             StepLR MultiStepLR ExponentialLR PolynomialLR LinearLR CosineAnnealingLR CosineAnnealingWarmRestarts OneCycleLR
             CyclicLR ReduceLROnPlateau SequentialLR LambdaLR WarmupCosineLR""",
     },
+    "mixed precision": {
+        "lamella": "autocast is_autocast_enabled get_autocast_dtype is_autocast_cache_enabled clear_autocast_cache",
+        "lamella.amp": "autocast GradScaler MasterWeights custom_fwd custom_bwd is_autocast_available is_bfloat16_fast",
+    },
+    "transfer": {
+        "lamella.transfer": """
+            freeze unfreeze GradualUnfreezing layer_groups layerwise_groups FeatureExtractor extract_features GradientReversal
+            reverse_gradient DANN MultiHead MultiTaskLoss UncertaintyWeights GradNorm replace_head""",
+    },
+    "seeing": {
+        "lamella.plots": """
+            curves confusion_matrix filters histograms attention_map alignment embeddings pca tsne samples roc calibration
+            lr_range waveform spectrogram predictions graph""",
+        "lamella.train": "capture Histograms TensorBoard summary",
+        "lamella.utils.tensorboard": "SummaryWriter",
+    },
     "metrics": {
         "lamella.metrics": """
             Metric Accuracy Precision Recall F1Score AUROC AveragePrecision ROC PrecisionRecallCurve ConfusionMatrix

@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from .. import _core
+from ..precision import region, regions
 
 is_grad_enabled = _core.is_grad_enabled
 prepare_inplace = _core.prepare_inplace
@@ -205,7 +206,7 @@ def backward(
     weights = _weights("backward", "grad_tensors", tensors, grad_tensors)
     retain = create_graph if retain_graph is None else retain_graph
     if inputs is None:
-        _core.run_backward(tensors, weights, None, retain, create_graph)
+        _run_backward(tensors, weights, None, retain, create_graph)
         return
     inputs = _tuple(inputs)
     if not inputs:
@@ -213,6 +214,13 @@ def backward(
     for x, g in zip(inputs, grad(tensors, inputs, weights, retain, create_graph, allow_unused=True), strict=True):
         if g is not None:
             x.grad = g if x.grad is None else x.grad + g
+
+
+def _run_backward(*args: Any) -> Any:
+    if regions:  # every rule computes in the types of its forward op
+        with region(None):
+            return _core.run_backward(*args)
+    return _core.run_backward(*args)
 
 
 def _weights(op: str, name: str, outputs: tuple[Any, ...], given: Any) -> tuple[Any, ...]:
@@ -251,7 +259,7 @@ def grad(
         if not getattr(x, "requires_grad", False):
             raise RuntimeError(f"[grad] inputs must require gradient, got one that does not at position {i}")
     retain = create_graph if retain_graph is None else retain_graph
-    grads = _core.run_backward(outputs, weights, inputs, retain, create_graph)
+    grads = _run_backward(outputs, weights, inputs, retain, create_graph)
     if materialize_grads:
         from ..ops.creation import zeros_like
 

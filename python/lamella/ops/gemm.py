@@ -8,6 +8,7 @@ from typing import Any
 
 from .. import _core
 from ..autograd import is_grad_enabled, record
+from ..precision import lower, regions
 from .activation import gelu
 from .elementwise import where
 
@@ -32,7 +33,13 @@ def matmul(input, other):
 
     ValueError if the inner sizes differ or the leading ones do not broadcast, TypeError for dtypes.
     """
-    return record(_core.matmul(input, other), matmul_vjp, (input, other), (input, other))
+    if regions:
+        input, other = lower(input, other)
+    return _product(input, other)
+
+
+def _product(a, b):
+    return record(_core.matmul(a, b), matmul_vjp, (a, b), (a, b))
 
 
 def matmul_vjp(node, dy):  # da = dy b^T, db = a^T dy
@@ -89,7 +96,7 @@ def dot(input, other):
     """Sum of the products of two vectors. ValueError for other shapes."""
     _want_dims("dot", input=(input, 1), other=(other, 1))
     if input.shape[0] < 4096 or input.shape != other.shape or input.dtype is not other.dtype or input.dtype.itemsize < 4:
-        return matmul(input, other)
+        return _product(input, other)
     return record(_long_dot(input, other), dot_vjp, (input, other), (input, other))
 
 
@@ -128,6 +135,8 @@ def baddbmm(input, batch1, batch2, *, beta=1, alpha=1):
 
 
 def _scaled_sum(op, input, product, beta, alpha):
+    if regions and op != "addr":  # of no matrix product
+        (input,) = lower(input)
     y = product if alpha == 1 else product * alpha
     if beta != 0:
         shape = product.shape
@@ -139,6 +148,8 @@ def _scaled_sum(op, input, product, beta, alpha):
 
 def linear(input, weight, bias=None):
     """input @ weight^T + bias: (..., in), (out, in), (out,) -> (..., out). ValueError for shapes that do not fit."""
+    if regions:
+        input, weight, bias = lower(input, weight, bias)
     return record(_core.linear(input, weight, bias), linear_vjp, (input, weight, bias), (input, weight))
 
 
@@ -163,6 +174,8 @@ def linear_vjp(node, dy):
 def linear_activation(input, weight, bias, activation):
     """relu(linear(input, weight, bias)), or of gelu, the `activation` by its name: applied as tiles are stored, one pass over
     memory less. gelu's derivative needs what linear gives, so where it may be asked for, that is made first."""
+    if regions:
+        input, weight, bias = lower(input, weight, bias)
     if activation == "relu":
         y = _core.linear(input, weight, bias, 1)
         return record(y, linear_relu_vjp, (input, weight, bias), (input, weight), True)
@@ -199,13 +212,13 @@ def tensordot(a, b, dims=2):
         )
     keep_a = [d for d in range(a.ndim) if d not in over_a]
     keep_b = [d for d in range(b.ndim) if d not in over_b]
-    k = _product(a.shape[d] for d in over_a)
-    left = a.permute(keep_a + over_a).reshape(_product(a.shape[d] for d in keep_a), k)
-    right = b.permute(over_b + keep_b).reshape(k, _product(b.shape[d] for d in keep_b))
+    k = _count(a.shape[d] for d in over_a)
+    left = a.permute(keep_a + over_a).reshape(_count(a.shape[d] for d in keep_a), k)
+    right = b.permute(over_b + keep_b).reshape(k, _count(b.shape[d] for d in keep_b))
     return matmul(left, right).reshape([a.shape[d] for d in keep_a] + [b.shape[d] for d in keep_b])
 
 
-def _product(sizes) -> int:
+def _count(sizes) -> int:
     n = 1
     for s in sizes:
         n *= s
@@ -230,7 +243,7 @@ def einsum(equation, *operands):
         for i in range(len(items)):
             for j in range(i + 1, len(items)):
                 left = set(items[i][1]) | set(items[j][1])
-                cost = _product(sizes[c] for c in left)
+                cost = _count(sizes[c] for c in left)
                 if best is None or cost < best[0]:
                     best = (cost, i, j)
         _, i, j = best
@@ -321,7 +334,7 @@ def _contract(a, ta, b, tb, needed):
     rows, columns = [c for c in ta if c not in tb], [c for c in tb if c not in ta]
     size = {**dict(zip(ta, a.shape, strict=True)), **dict(zip(tb, b.shape, strict=True))}
     shape = [size[c] for c in batch]
-    m, k, n = (_product(size[c] for c in g) for g in (rows, inner, columns))
+    m, k, n = (_count(size[c] for c in g) for g in (rows, inner, columns))
     left = a.permute([ta.index(c) for c in batch + rows + inner]).reshape([*shape, m, k])
     right = b.permute([tb.index(c) for c in batch + inner + columns]).reshape([*shape, k, n])
     out = batch + rows + columns

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import functools
 
+from ..precision import raised, regions
 from .creation import eye, tensor
 from .gemm import _scaled_sum, _want_dims, bmm, dot, matmul, mv, outer, tensordot
 from .index import index_select
@@ -18,6 +19,8 @@ __all__ = "addbmm addmv addr chain_matmul cross ger inner kron matrix_power trac
 def trace(input):
     """The sum of the diagonal of a matrix."""
     _want_dims("trace", input=(input, 2))
+    if regions:
+        (input,) = raised(input)
     return sum(diagonal(input))
 
 

@@ -8,6 +8,7 @@ from .callbacks import (
     EarlyStopping,
     ProgressBar,
     ProgressLines,
+    TensorBoard,
     TimeLimit,
     duration,
     progress,

@@ -117,6 +117,10 @@ class Trainer:
             from ..amp import GradScaler
 
             self.scaler = GradScaler("cpu")
+        elif precision == "bfloat16":
+            from ..amp.autocast_mode import warn_if_slow
+
+            warn_if_slow("Trainer")
         self._hooks: dict[str, list[Any]] = {}
         self.callbacks: list[Any] = []
         for callback in callbacks:
