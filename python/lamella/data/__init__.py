@@ -11,6 +11,7 @@ from .dataset import (
     StackDataset,
     Subset,
     TensorDataset,
+    in_memory,
     random_split,
 )
 from .digits import digits, read_digits
@@ -30,6 +31,7 @@ from .sampler_groups import BucketBatchSampler, DistributedSampler
 from .cifar import cifar, read_cifar
 from .load_images import ImageData, load_images, read_like
 from .scenes import CaptionedDigits, Scenes
+from .spoken_digits import DigitStrings, SpokenDigits
 from .table import TableDataset, read_table
 from .text_files import LabelledText, NextSentence, TextLines, TextPairs, lines_of, read_lines, read_text
 from .wav import AudioFolder, read_audio, read_wav, write_wav
@@ -48,6 +50,7 @@ __all__ = [
     "ConcatDataset",
     "DataLoader",
     "Dataset",
+    "DigitStrings",
     "DistributedSampler",
     "ImageData",
     "ImageFolder",
@@ -62,6 +65,7 @@ __all__ = [
     "Sampler",
     "Scenes",
     "SequentialSampler",
+    "SpokenDigits",
     "StackDataset",
     "Subset",
     "SubsetRandomSampler",
@@ -82,6 +86,7 @@ __all__ = [
     "get_worker_info",
     "load_images",
     "lines_of",
+    "in_memory",
     "mnist",
     "pack_tokens",
     "pad_tokens",
