@@ -59,6 +59,7 @@ WHOLE = {
     "lamella.data": "data",
     "lamella.models": "models",
     "lamella.train": "train",
+    "lamella.recipes": "train",
     F: "other",
     "lamella": "other",
 }

@@ -112,7 +112,7 @@ def is_tensor(x):
     return isinstance(x, Tensor)
 
 
-_LAZY = ("cli", "data", "doctor", "linalg", "models", "nn", "optim", "random", "serialize", "testing", "train", "utils")
+_LAZY = ("cli", "data", "doctor", "linalg", "models", "nn", "optim", "random", "recipes", "serialize", "testing", "train", "utils")
 
 
 def __getattr__(name):
