@@ -152,11 +152,15 @@ class Data:
             if sum(map(len, self.target_floats)) < ROWS:
                 self.target_floats.append(np.array(y, np.float64).reshape(len(y), -1) if y.ndim else np.array(y).reshape(1, 1))
             return
-        values, counts = np.unique(y, return_counts=True)
-        for value, count in zip(values.tolist(), counts.tolist(), strict=True):
-            self.counts[value] = self.counts.get(value, 0) + count
+        self.tally(y)
         if y.shape == x.shape and y.ndim >= 2 and x.dtype.kind in "iu":
             self.same_as_input = self.same_as_input is not False and bool((x == y).all())
+
+    def tally(self, labels: np.ndarray) -> None:
+        """Counts integer labels."""
+        values, counts = np.unique(labels, return_counts=True)
+        for value, count in zip(values.tolist(), counts.tolist(), strict=True):
+            self.counts[value] = self.counts.get(value, 0) + count
 
     # ---- figures ----------------------------------------------------------------------------------------------------
     @property

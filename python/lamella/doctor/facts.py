@@ -87,6 +87,7 @@ class Run:
     eval_steps: int = 0  # of these, how many found a layer in evaluation mode to which that matters
     eval_modules: list[str] = field(default_factory=list)
     small_norms: dict[str, int] = field(default_factory=dict)  # batch norm: the smallest batch it was trained on
+    frozen: tuple[int, int] = (0, 0)  # parameters with requires_grad False, of how many
     normalised: bool = False  # the first layer is a norm
     output_shape: tuple[int, ...] = ()
     nan_at: str = ""
@@ -130,6 +131,7 @@ class Evidence:
     duplicates: tuple[int, int] = (0, 0)
     shared: tuple[int, int] = (0, 0)  # validation samples that are in the training set, of how many
     own_rate: bool = True  # the optimiser is the user's
+    planned: int = 0  # steps of the watched run, had it not ended early
 
     @property
     def classes(self) -> int:

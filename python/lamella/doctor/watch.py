@@ -59,6 +59,8 @@ class Watch:
                 self.optimizer.register_step_pre_hook(self._before_step),
                 self.optimizer.register_step_post_hook(self._after_step),
             ]
+        own = list(self.model.parameters())
+        self.run.frozen = (sum(not p.requires_grad for p in own), len(own))
         self._next()
         return self
 
@@ -70,8 +72,7 @@ class Watch:
 
     def __exit__(self, kind: Any = None, error: BaseException | None = None, trace: Any = None) -> None:
         if isinstance(error, Exception):
-            self.run.error = error
-            self._target_of_error(error)
+            self.failed(error)
         for handle in (*self._handles, *self._close):
             handle.remove()
         self._handles, self._close, self._before, self._made = [], [], {}, {}
@@ -79,9 +80,21 @@ class Watch:
             self._probe.remove()
             self._probe = None
 
+    def failed(self, error: Exception) -> None:
+        """Notes an exception that ended the loop."""
+        self.run.error = error
+        self._bad_input()
+        self._target_of_error(error)
+
+    def _bad_input(self) -> None:
+        """Takes the inputs of this step into account if they are not finite: it may be none that is looked at."""
+        if any(t.dtype.is_floating_point and not np.isfinite(arrays(t)).all() for t in self._input):
+            self.run.data.add(self._input, None)
+            self._input = []
+
     def report(self) -> Any:
         """What was found so far, as a Report."""
-        from .examine import Evidence
+        from .facts import Evidence
         from .report import Report
 
         return Report.of(Evidence(run=self.run, data=self.run.data))
@@ -195,6 +208,8 @@ class Watch:
         self._pending.append(value)
         if not math.isfinite(value) and not self.run.nan_at and loss.grad_fn is not None:
             self.run.nan_at = self._origin(graph.walk(loss.grad_fn))
+            if self._look is None:
+                self._bad_input()
         look = self._look
         if look is None or loss.grad_fn is None:
             return
@@ -304,12 +319,11 @@ class Watch:
         """The labels that a loss refused, from the frame in which it did."""
         trace = error.__traceback__
         while trace is not None:
-            local = trace.tb_frame.f_locals
+            code, local = trace.tb_frame.f_code, trace.tb_frame.f_locals
             x, y = local.get("input"), local.get("target")
-            if isinstance(x, Tensor) and isinstance(y, Tensor) and trace.tb_frame.f_code.co_name != "__call__":
-                name = trace.tb_frame.f_code.co_name.strip("_")
-                self.run.loss_nodes = [graph.LossNode(name, x.detach(), y)]
-                if not self.run.data.samples and getattr(self, "_input", None):
+            if code.co_name in ("cross_entropy", "nll_loss") and isinstance(x, Tensor) and isinstance(y, Tensor):
+                self.run.loss_nodes = [graph.LossNode(code.co_name.removesuffix("_loss"), x.detach(), y)]
+                if not self.run.data.samples and self._input:
                     self.run.data.add(self._input, y)
                 return
             trace = trace.tb_next

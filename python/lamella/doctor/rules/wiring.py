@@ -83,7 +83,9 @@ def reach(e: Evidence) -> Iterator[Finding]:
     """Parameters without a gradient, or without an update."""
     looks = [look for look in e.run.looks if look.weights]
     if not looks:
-        if e.run.error is not None and "must require gradient" in str(e.run.error):
+        if e.run.frozen[1] and e.run.frozen[0] == e.run.frozen[1]:
+            yield Finding("frozen", f"all {e.run.frozen[1]} parameters")
+        elif e.run.error is not None and "must require gradient" in str(e.run.error):
             yield Finding("detached", "the loss does not depend on any parameter: " + str(e.run.error))
         return
     first = looks[0]
