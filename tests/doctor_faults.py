@@ -142,12 +142,13 @@ class Setup:
         self.make()
         step = self.train_step(self) if self.train_step else _plain_step(self)
         batches = list(self.loader())
-        with lamella.doctor.watch(self.model, self.optimizer) as w, np.errstate(all="ignore"):
-            try:
+        w = lamella.doctor.watch(self.model, self.optimizer)
+        try:
+            with w, np.errstate(all="ignore"):
                 for i in range(steps):
                     step(batches[i % len(batches)])
-            except (ValueError, IndexError):
-                pass
+        except (ValueError, IndexError):
+            pass
         return w.report()
 
 

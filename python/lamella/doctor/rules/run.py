@@ -51,7 +51,8 @@ def _by_trials(e: Evidence, rates: dict[float, list[float]]) -> Iterator[Finding
     firsts = [r[0] for r in rates.values() if r and math.isfinite(r[0])]
     if not firsts:
         return
-    first = firsts[0]
+    first, even = firsts[0], min(len(r) for r in rates.values() if math.isfinite(tail(r))) if any(math.isfinite(tail(r)) for r in rates.values()) else 0
+    rates = {f: r[:even] if math.isfinite(tail(r)) else r for f, r in rates.items()}  # the same batches, where time cut one short
     gains = {factor: gain(losses, first) for factor, losses in rates.items()}
     mine, best = gains[1.0], max(gains, key=lambda f: gains[f])
     ratio, lr = ratio_of(e), e.run.rates[0]
