@@ -44,6 +44,7 @@ PAGES = {
     "data": ("Data", []),
     "models": ("Models", []),
     "train": ("Training", []),
+    "doctor": ("Doctor", []),
     "files": ("Files, testing", [("lamella.serialize", "serialize"), ("lamella.testing", "testing")]),
     "other": ("Others", []),
 }
@@ -59,6 +60,7 @@ WHOLE = {
     "lamella.data": "data",
     "lamella.models": "models",
     "lamella.train": "train",
+    "lamella.doctor": "doctor",
     "lamella.recipes": "train",
     F: "other",
     "lamella": "other",

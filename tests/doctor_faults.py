@@ -23,12 +23,12 @@ from lamella.data import DataLoader, TensorDataset, digits
 class Conv(nn.Module):
     """Two blocks of convolution, batch norm and ReLU."""
 
-    def __init__(self) -> None:
+    def __init__(self, width=12) -> None:
         self.features = nn.Sequential(
-            nn.Conv2d(1, 12, 3, padding=1), nn.BatchNorm2d(12), nn.ReLU(), nn.MaxPool2d(2),
-            nn.Conv2d(12, 24, 3, padding=1), nn.BatchNorm2d(24), nn.ReLU(), nn.Flatten(),
+            nn.Conv2d(1, width, 3, padding=1), nn.BatchNorm2d(width), nn.ReLU(), nn.MaxPool2d(2),
+            nn.Conv2d(width, 2 * width, 3, padding=1), nn.BatchNorm2d(2 * width), nn.ReLU(), nn.Flatten(),
         )  # fmt: skip
-        self.head = nn.Sequential(nn.Linear(24 * 16, 32), nn.ReLU(), nn.Dropout(0.1), nn.Linear(32, 10))
+        self.head = nn.Sequential(nn.Linear(32 * width, 32), nn.ReLU(), nn.Dropout(0.1), nn.Linear(32, 10))
 
     def forward(self, x):  # (n, 1, 8, 8) -> (n, 10)
         return self.head(self.features(x))
@@ -63,10 +63,10 @@ class Cells(nn.Module):
 class Transformer(nn.Module):
     """Rows as tokens."""
 
-    def __init__(self) -> None:
+    def __init__(self, layers=2, **options) -> None:
         self.embed = nn.Linear(8, 32)
         self.place = nn.Parameter(lamella.randn(8, 32) * 0.1)
-        self.encoder = nn.TransformerEncoder(nn.TransformerEncoderLayer(32, 4, 64, dropout=0.1, batch_first=True), 2)
+        self.encoder = nn.TransformerEncoder(nn.TransformerEncoderLayer(32, 4, 64, dropout=0.1, batch_first=True, **options), layers)
         self.head = nn.Linear(32, 10)
 
     def forward(self, x):
@@ -92,6 +92,14 @@ def mlp(hidden=nn.ReLU, sizes=(64, 64, 32)) -> nn.Module:
 
 
 MODELS: dict[str, Callable[[], Any]] = {"mlp": mlp, "conv": Conv, "lstm": Recurrent, "transformer": Transformer}
+
+# Others with the same parts by name, for a wider look: main --wide.
+WIDE: dict[str, Callable[[], Any]] = {
+    "mlp": lambda: mlp(nn.ReLU, (64, 128, 96, 64, 32)),
+    "conv": lambda: Conv(6),
+    "lstm": lambda: Recurrent(nn.GRU, 16, num_layers=2),
+    "transformer": lambda: Transformer(3, norm_first=True),
+}
 
 
 @dataclass
@@ -372,9 +380,12 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--budget", type=float, default=4.0)
+    parser.add_argument("--first-seed", type=int, default=0)
+    parser.add_argument("--wide", action="store_true", help="other architectures than the tests have")
     parser.add_argument("--only", default="")
     parser.add_argument("--watch", action="store_true", help="by a loop under watch() instead of examine()")
     args = parser.parse_args()
+    MODELS.update(WIDE if args.wide else {})
     total = first = 0
     begun = time.time()
 
@@ -387,7 +398,7 @@ def main() -> None:
         hits, misses = 0, []
         for arch in fault.archs:
             for variant in range(len(fault.variants)):
-                for seed in range(args.seeds):
+                for seed in range(args.first_seed, args.first_seed + args.seeds):
                     for algorithm in ("adam", "sgd"):
                         found = look(plant(name, arch, variant, seed, algorithm)).findings
                         good = bool(found) and found[0].code in fault.codes
@@ -401,7 +412,7 @@ def main() -> None:
         return
     alarms, healthy = 0, 0
     for arch in MODELS:
-        for seed in range(3 * args.seeds):
+        for seed in range(args.first_seed, args.first_seed + 3 * args.seeds):
             for algorithm in ("adam", "adamw", "sgd"):
                 report = look(Setup(arch, seed, algorithm))
                 healthy, alarms = healthy + 1, alarms + (not report.ok)

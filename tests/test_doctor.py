@@ -163,7 +163,8 @@ def test_labels_out_of_range_and_shapes():
 
 def test_parameters_that_the_optimiser_does_not_know():
     model = nn.Sequential(nn.Linear(4, 16), nn.ReLU(), nn.Linear(16, 3))
-    x, y = lamella.randn(256, 4), lamella.randint(0, 3, (256,))
+    x = lamella.randn(256, 4)
+    y = x[:, :3].argmax(1)
     report = doctor.examine(model, (x, y), F.cross_entropy, optim.SGD(model[2].parameters(), lr=0.1), budget_seconds=2)
     assert report.findings[0].code == "not-in-optimizer" and report.findings[0].where == ("0.weight", "0.bias")
 
@@ -182,7 +183,7 @@ def test_nan_is_blamed_on_the_layer_that_makes_it():
 
     model = nn.Sequential(nn.Linear(4, 8), Log(), nn.Linear(8, 3))
     found = _first(model, (lamella.randn(64, 4), lamella.randint(0, 3, (64,))), F.cross_entropy)
-    assert found.code == "nan-made" and found.seen.startswith("first in 1 (Log)")
+    assert found.code == "nan-made" and found.seen == "first in 1 (sqrt), at step 0"
 
 
 def test_samples_that_influence_each_other():
@@ -252,7 +253,7 @@ def test_causes_come_before_consequences():
 
 def test_every_cause_is_in_the_guide():
     page = (Path(__file__).parents[1] / "docs/guide/doctor.md").read_text()
-    assert set(re.findall(r"^\| `([a-z-]+)` \|", page, re.M)) == set(CAUSES) and len(ORDER) == len(CAUSES)
+    assert set(re.findall(r'^\| `"([a-z-]+)"` \|', page, re.M)) == set(CAUSES) and len(ORDER) == len(CAUSES)
 
 
 def test_report_as_text_values_and_page(tmp_path, capsys):

@@ -54,7 +54,8 @@ def examine(
     where not exactly one of criterion, step and train_step is given.
 
     >>> _ = lamella.manual_seed(0)
-    >>> x, y = lamella.randn(256, 8), lamella.randint(0, 3, (256,))
+    >>> x = lamella.randn(256, 8)
+    >>> y = x[:, :3].argmax(1)
     >>> model = nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 3), nn.Softmax(-1))
     >>> optimizer = lamella.optim.SGD(model.parameters(), lr=0.1)
     >>> report = lamella.doctor.examine(model, (x, y), nn.CrossEntropyLoss(), optimizer, budget_seconds=2)

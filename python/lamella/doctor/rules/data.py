@@ -59,8 +59,9 @@ def target_scale(e: Evidence) -> Iterator[Finding]:
     kinds = {n.kind for n in e.run.loss_nodes}
     y = np.concatenate([t.ravel() for t in e.data.target_floats])
     y = y[np.isfinite(y)]
-    if y.size and kinds & {"mse", "l1", "huber", "smooth_l1"} and float(np.sqrt((y * y).mean())) > LARGE:
-        yield Finding("targets-not-scaled", f"mean {y.mean():.4g}, standard deviation {y.std():.4g}", "warning")
+    if y.size and kinds & {"mse", "l1", "huber", "smooth_l1"} and (size := float(np.sqrt((y * y).mean()))) > LARGE:
+        severity = "error" if size > 10 * LARGE else "warning"
+        yield Finding("targets-not-scaled", f"mean {y.mean():.4g}, standard deviation {y.std():.4g}", severity)
 
 
 def label_range(e: Evidence) -> Iterator[Finding]:

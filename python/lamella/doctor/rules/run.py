@@ -13,7 +13,7 @@ from ..finding import Finding
 
 PROGRESS = 0.1  # of the first loss: the least that a trial must gain to be taken for learning
 SHARE = 0.25  # of the best trial's gain: a rate that gains less is off
-HIGH, LOW = 0.1, 1e-5  # update / weight per step, where no trials tell
+WILD, HIGH, LOW = 0.3, 0.1, 1e-5  # update / weight per step, where no trials tell
 
 
 def tail(losses: list[float]) -> float:
@@ -61,7 +61,8 @@ def _by_trials(e: Evidence, rates: dict[float, list[float]]) -> Iterator[Finding
         yield Finding("rate-too-low", f"an update is {ratio:.1g} of a weight (median; about 1e-3 is usual); at {lr:.3g} the loss went from {first:.3g} to {tail(rates[1.0]):.3g} in {len(rates[1.0])} steps")
         return
     broken = not math.isfinite(tail(rates[1.0]))
-    if best == 1.0 or mine > SHARE * gains[best] or gains[best] < (0 if broken else PROGRESS):
+    wild = best < 1 and ratio > 0.03 and mine < 0.005  # large steps that gain nothing: little is asked of the better rate
+    if best == 1.0 or mine > SHARE * gains[best] or gains[best] < (0 if broken else 0.02 if wild else PROGRESS):
         return
     steps = len(rates[best])
     end = tail(rates[1.0])
@@ -73,7 +74,7 @@ def _by_trials(e: Evidence, rates: dict[float, list[float]]) -> Iterator[Finding
         yield Finding("rate-too-high", seen)
     elif best >= 100 and (ratio < 1e-4 or not math.isfinite(ratio)):
         yield Finding("rate-too-low", seen)
-    elif best >= 100 and (mine < 0.02 or unmoved):
+    elif best >= 100 and ratio < 3e-4 and (mine < 0.02 or unmoved):
         yield Finding("rate-too-low", seen, "warning")
 
 
@@ -82,16 +83,17 @@ def _by_run(e: Evidence) -> Iterator[Finding]:
     losses, ratio = e.run.losses, ratio_of(e)
     if len(losses) < 10 or not math.isfinite(ratio):
         return
-    head = float(np.mean(losses[: max(1, len(losses) // 10)]))
-    end, lr = tail(losses), e.run.rates[-1]
-    spread = float(np.std(losses[: len(losses) // 2])) if all(map(math.isfinite, losses)) else 0.0
-    stuck = end > head - max(0.02 * abs(head), 0.2 * spread)
-    figures = f"at rate {lr:.3g} an update is {ratio:.1g} of a weight (median; about 1e-3 is usual); the loss went from {losses[0]:.3g} to {end:.3g} in {len(losses)} steps"
+    first, end, lr = losses[0], tail(losses), e.run.rates[-1]
+    early = max((look.ratio for look in e.run.looks if 0 < look.step <= 10 and math.isfinite(look.ratio)), default=ratio)
     peak = max((x for x in losses if math.isfinite(x)), default=math.inf)
-    blown = not math.isfinite(end) or peak > 5 * abs(losses[0]) + 1
-    if (blown and (stuck or ratio > HIGH) and ratio > 0.01) or (stuck and ratio > HIGH):
+    stuck = not end < 0.9 * first
+    figures = (
+        f"at rate {lr:.3g} an update is {ratio:.1g} of a weight (median, {early:.1g} early on; about 1e-3 is usual); "
+        f"the loss went from {first:.3g} to {end:.3g} in {len(losses)} steps"
+    )
+    if stuck and (early > WILD or (early > HIGH and not end < 0.98 * first) or (early > 0.05 and (peak > 2 * abs(first) or not math.isfinite(end)))):
         yield Finding("rate-too-high", f"{figures}, at most {peak:.3g}")
-    elif ratio < LOW and e.run.rates[-1] >= 0.5 * max(e.run.rates) and end > 0.9 * head:
+    elif ratio < LOW and lr >= 0.5 * max(e.run.rates) and stuck:
         yield Finding("rate-too-low", figures)
 
 
