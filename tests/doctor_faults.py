@@ -8,6 +8,7 @@ of them in all architectures and prints how often each was named first, and how 
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -66,7 +67,9 @@ class Transformer(nn.Module):
     def __init__(self, layers=2, **options) -> None:
         self.embed = nn.Linear(8, 32)
         self.place = nn.Parameter(lamella.randn(8, 32) * 0.1)
-        self.encoder = nn.TransformerEncoder(nn.TransformerEncoderLayer(32, 4, 64, dropout=0.1, batch_first=True, **options), layers)
+        self.encoder = nn.TransformerEncoder(
+            nn.TransformerEncoderLayer(32, 4, 64, dropout=0.1, batch_first=True, **options), layers
+        )
         self.head = nn.Linear(32, 10)
 
     def forward(self, x):
@@ -86,7 +89,7 @@ class Attention(nn.Module):
 
 def mlp(hidden=nn.ReLU, sizes=(64, 64, 32)) -> nn.Module:
     layers: list[Any] = [nn.Flatten()]
-    for a, b in zip(sizes, sizes[1:], strict=False):
+    for a, b in itertools.pairwise(sizes):
         layers += [nn.Linear(a, b), hidden()]
     return nn.Sequential(*layers, nn.Dropout(0.1), nn.Linear(sizes[-1], 10))
 
@@ -116,7 +119,7 @@ class Setup:
     batch: int = 32
     criterion: Callable[[Any, Any], Any] = F.cross_entropy
     parameters: Callable[[Any], Any] = lambda model: model.parameters()
-    train_step: Callable[["Setup"], Callable[[Any], Any]] | None = None
+    train_step: Callable[[Setup], Callable[[Any], Any]] | None = None
     before: list[Callable[[Any], Any]] = field(default_factory=list)
     optimizer: Any = None
 
@@ -336,7 +339,9 @@ FAULTS: dict[str, Fault] = {
     "a frozen layer": Fault(("frozen",), (_freeze(0), _freeze(1))),
     "a detached branch": Fault(("detached",), (_cut("detach"), _cut("no_grad"))),
     "dead ReLUs": Fault(("dead-relu",), (_kill(10.0), _kill(30.0))),
-    "saturated sigmoids": Fault(("saturated",), (_saturate(nn.Sigmoid, 40.0), _saturate(nn.Tanh, 30.0)), ("mlp", "conv", "lstm")),
+    "saturated sigmoids": Fault(
+        ("saturated",), (_saturate(nn.Sigmoid, 40.0), _saturate(nn.Tanh, 30.0)), ("mlp", "conv", "lstm")
+    ),
     "exploding recurrent net": Fault(
         ("exploding-recurrent",),
         (

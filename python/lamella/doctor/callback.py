@@ -8,8 +8,12 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from ..optim.lr_scheduler import ReduceLROnPlateau
 from ..train.callbacks.base import Callback
 from .examine import examine
+from .keep import Trial
 from .report import Report
 from .watch import Watch
 
@@ -78,7 +82,8 @@ class Doctor(Callback):
 
 
 def examine_trainer(trainer: Any, loader: Any, validation: Any = None, *, budget_seconds: float = 20.0) -> Report:
-    """`examine` for a Trainer that has not begun: its model, loss, optimiser and schedule, which are all put back.
+    """`examine` for a Trainer that has not begun: its model, loss, optimiser and schedule, which are all put back. With a
+    schedule the rate that is looked at is the median of those that are planned: a warm-up begins far below it.
 
     >>> from lamella.data import DataLoader, digits
     >>> _ = lamella.manual_seed(0)
@@ -93,15 +98,49 @@ def examine_trainer(trainer: Any, loader: Any, validation: Any = None, *, budget
     options: dict[str, Any] = {"validation": validation, "budget_seconds": budget_seconds}
     kept = [trainer.schedule, trainer.scaler, *(o for o in trainer.optimizers.values() if o is not trainer.optimizer)]
     options["keep"] = tuple(o for o in kept if o is not None)
-    model = trainer.model.train()
-    if type(trainer).training_step is not Trainer.training_step:
-        return examine(model, loader, optimizer=trainer.optimizer, train_step=trainer.training_step, **options)
+    model, optimizer = trainer.model, trainer.optimizer
+    modes = [(m, m.training) for m in model.modules()]
+    rates = [group["lr"] for group in optimizer.param_groups]
+    model.train()
+    try:
+        for group, rate in zip(optimizer.param_groups, _planned(trainer), strict=True):
+            group["lr"] = rate
+        if type(trainer).training_step is not Trainer.training_step:
+            return examine(model, loader, optimizer=optimizer, train_step=trainer.training_step, **options)
+        return examine(model, loader, optimizer=optimizer, step=_step_of(trainer), **options)
+    finally:
+        for group, rate in zip(optimizer.param_groups, rates, strict=True):
+            group["lr"] = rate
+        for m, mode in modes:
+            m.training = mode
 
+
+def _step_of(trainer: Any) -> Any:
     def step(model: Any, batch: Any) -> Any:
         with trainer.autocast():
             return trainer.forward(model, batch)["loss"]
 
-    return examine(model, loader, optimizer=trainer.optimizer, step=step, **options)
+    return step
+
+
+def _planned(trainer: Any) -> list[float]:
+    """The median of each group's rate over the run; where it is not known how long that will be, the largest of 1,000."""
+    optimizer, schedule = trainer.optimizer, trainer.schedule
+    rates = [[group["lr"]] for group in optimizer.param_groups]
+    if schedule is None or isinstance(schedule, ReduceLROnPlateau):
+        return [r[0] for r in rates]
+    of_epochs = (trainer.epochs or 0) * (trainer.batches or 1 if trainer.schedule_every == "step" else 1)
+    known = (trainer.steps if trainer.schedule_every == "step" else None) or of_epochs
+    with Trial(trainer.model, optimizer, (schedule,)), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            for _ in range(min(5000, known or 1000)):
+                schedule.step()
+                for rate, group in zip(rates, optimizer.param_groups, strict=True):
+                    rate.append(group["lr"])
+        except ValueError:  # a schedule of a fixed length is at its end
+            pass
+    return [float(np.median(r) if known else max(r)) for r in rates]
 
 
 class _Examined(Exception):
@@ -120,19 +159,26 @@ class _Examiner(Callback):
         raise _Examined
 
 
-def command(recipe: Any, data: Any, out: Path, settings: dict[str, Any], seed: int, quiet: bool, budget_seconds: float = 30.0) -> int:
+def command(
+    recipe: Any, data: Any, out: Path, settings: dict[str, Any], seed: int, quiet: bool, budget_seconds: float = 30.0
+) -> int:
     """What `lamella doctor RECIPE` does: the recipe up to its first trainer, that one examined, report.html and report.json
     in `out`, the findings on the terminal. 0 if there is no alarm, else 1."""
     examiner = _Examiner(budget_seconds)
     if not quiet:
-        print(f"{recipe.name}: seed {seed}, looking at data, model and first steps for up to {budget_seconds:.0f} s", flush=True)
+        print(
+            f"{recipe.name}: seed {seed}, looking at data, model and first steps for up to {budget_seconds:.0f} s",
+            flush=True,
+        )
     try:
         recipe(data, out=out, seed=seed, quiet=True, options={"callbacks": [examiner]}, **settings)
     except _Examined:
         pass
     report = examiner.report
     if report is None:
-        raise ValueError(f"[doctor] recipe must train by run.trainer, got {recipe.name}, which does not: call lamella.doctor.watch in it")
+        raise ValueError(
+            f"[doctor] recipe must train by run.trainer, got {recipe.name}, which does not: call lamella.doctor.watch in it"
+        )
     report.html(out / "report.html", f"{recipe.name}, seed {seed}")
     (out / "report.json").write_text(report.json() + "\n")
     report.print()

@@ -38,7 +38,11 @@ def parts(batch: Any) -> tuple[list[Tensor], Tensor | None]:
 
 def is_pair(data: Any) -> bool:
     """Whether it is (inputs, targets) as two arrays rather than batches."""
-    return isinstance(data, (tuple, list)) and len(data) == 2 and all(hasattr(a, "shape") and hasattr(a, "dtype") for a in data)
+    return (
+        isinstance(data, (tuple, list))
+        and len(data) == 2
+        and all(hasattr(a, "shape") and hasattr(a, "dtype") for a in data)
+    )
 
 
 def batches_of(data: Any, count: int, batch_size: int = 32) -> list[Any]:
@@ -46,7 +50,9 @@ def batches_of(data: Any, count: int, batch_size: int = 32) -> list[Any]:
     which is shuffled by a fixed order."""
     if is_pair(data):
         x, y = (a if isinstance(a, Tensor) else as_tensor(np.asarray(a)) for a in data)
-        data = DataLoader(TensorDataset(x, y), batch_size=min(batch_size, len(x)), shuffle=True, generator=0, drop_last=True)
+        data = DataLoader(
+            TensorDataset(x, y), batch_size=min(batch_size, len(x)), shuffle=True, generator=0, drop_last=True
+        )
     elif isinstance(data, DataLoader):
         data = copy.copy(data)
     found, iterator = [], iter(data)
@@ -131,7 +137,9 @@ class Data:
     def _moments(self, x: np.ndarray) -> None:
         x = np.nan_to_num(x.astype(np.float64), nan=0, posinf=0, neginf=0)
         flat = x if x.ndim == 2 else x.reshape(len(x), -1)
-        if self.total is not None and flat.shape[1] != self.total.size:  # samples of different sizes: all values are one feature
+        if (
+            self.total is not None and flat.shape[1] != self.total.size
+        ):  # samples of different sizes: all values are one feature
             flat = flat.reshape(-1, 1)
             if self.total.size != 1:
                 self.total, self.squares = self.total.sum(keepdims=True), self.squares.sum(keepdims=True)
@@ -150,7 +158,9 @@ class Data:
         if y.dtype.kind == "f":
             self.targets_not_finite += int((~np.isfinite(y)).sum())
             if sum(map(len, self.target_floats)) < ROWS:
-                self.target_floats.append(np.array(y, np.float64).reshape(len(y), -1) if y.ndim else np.array(y).reshape(1, 1))
+                self.target_floats.append(
+                    np.array(y, np.float64).reshape(len(y), -1) if y.ndim else np.array(y).reshape(1, 1)
+                )
             return
         self.tally(y)
         if y.shape == x.shape and y.ndim >= 2 and x.dtype.kind in "iu":
@@ -166,7 +176,11 @@ class Data:
     @property
     def mean(self) -> float:
         """Of all input values."""
-        return float(self.total.sum() / (self._count[0] * self.total.size)) if self.total is not None and self.total.size else 0.0
+        return (
+            float(self.total.sum() / (self._count[0] * self.total.size))
+            if self.total is not None and self.total.size
+            else 0.0
+        )
 
     @property
     def std(self) -> float:

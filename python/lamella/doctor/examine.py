@@ -73,7 +73,11 @@ def examine(
     if not batches:
         raise ValueError("[examine] data must yield at least one batch, got none")
     evidence = Evidence(own_rate=optimizer is not None)
-    used = optimizer if optimizer is not None else Adam([p for p in model.parameters() if p.requires_grad] or list(model.parameters()), lr=1e-3)
+    used = (
+        optimizer
+        if optimizer is not None
+        else Adam([p for p in model.parameters() if p.requires_grad] or list(model.parameters()), lr=1e-3)
+    )
 
     def loss(batch: Any) -> Any:
         if step is not None:
@@ -108,7 +112,9 @@ def _run(e: Evidence, stepper: trials.Stepper, batches: list[Any], steps: int | 
                 if i == 4 and steps is None:
                     each = (time.perf_counter() - begun) / 4
                     count = int(np.clip(0.2 * budget / max(each, 1e-6), 12, 60))
-                if (i >= 8 and time.perf_counter() - begun > 0.4 * budget) or (i >= 3 and not all(map(math.isfinite, e.run.losses))):
+                if (i >= 8 and time.perf_counter() - begun > 0.4 * budget) or (
+                    i >= 3 and not all(map(math.isfinite, e.run.losses))
+                ):
                     break
         e.planned = count
     except Exception as error:  # it is evidence, whatever it is
@@ -121,7 +127,11 @@ def _data(e: Evidence, data: Any, batches: list[Any], validation: Any) -> None:
     if isinstance(dataset, TensorDataset) and len(dataset.tensors) == 2 and not dataset.tensors[1].dtype.is_floating_point:
         e.data.counts = {}
         e.data.tally(arrays(dataset.tensors[1]))
-    last = getattr(data, "drop_last", True) is False and getattr(data, "batch_size", None) not in (None, 1) and hasattr(dataset, "__len__")
+    last = (
+        getattr(data, "drop_last", True) is False
+        and getattr(data, "batch_size", None) not in (None, 1)
+        and hasattr(dataset, "__len__")
+    )
     if last:
         e.trials.last_batch = len(dataset) % data.batch_size
     rows = _joined(e.data.rows)
@@ -169,7 +179,11 @@ def _trials(e: Evidence, trial: Trial, stepper: trials.Stepper, loss: Any, batch
         return
     model = stepper.model
     trial.again()
-    t.mixed = trials.mixing(model, batches[0], lambda inputs: model(*inputs)) if stepper.own is None and e.run.output_shape else None
+    t.mixed = (
+        trials.mixing(model, batches[0], lambda inputs: model(*inputs))
+        if stepper.own is None and e.run.output_shape
+        else None
+    )
     t.overfit = trials.overfit(trial, model, loss, batches[0], 60, now + 0.6 * left)
     r = e.relation
     if r is not None and r.z <= 4 and not r.shift and len(batches) >= 4:
@@ -180,4 +194,3 @@ def _trials(e: Evidence, trial: Trial, stepper: trials.Stepper, loss: Any, batch
         each = (time.perf_counter() - now) / max(1, sum(map(len, t.rates.values())) + len(t.overfit))
         points = int(np.clip((until - time.perf_counter()) / max(each, 1e-6), 20, 80))
         t.range, t.low_high = trials.range_test(model, stepper.optimizer, loss, batches, points)
-

@@ -68,7 +68,9 @@ class Look:
     @property
     def ratio(self) -> float:
         """The median of update norm / weight norm over the weight matrices; NaN where there is none."""
-        found = [w.update / w.norm for w in self.weights if w.update is not None and w.grad and w.norm > 0 and len(w.shape) > 1]
+        found = [
+            w.update / w.norm for w in self.weights if w.update is not None and w.grad and w.norm > 0 and len(w.shape) > 1
+        ]
         return float(np.median(found)) if found else math.nan
 
 

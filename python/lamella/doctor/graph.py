@@ -12,7 +12,9 @@ import numpy as np
 from ..tensor import Tensor
 from .data import arrays
 
-PASS = {"view", "reshape", "transpose", "permute", "squeeze", "unsqueeze", "flatten", "alias", "cast", "contiguous", "clone", "copy", "getitem", "index", "narrow", "select", "identity", "seen"}
+PASS = set(
+    "view reshape transpose permute squeeze unsqueeze flatten alias cast contiguous clone copy getitem index narrow select identity".split()
+) | {"seen"}  # ops that move values and keep them; "seen" is a hook's
 LEAF = "AccumulateGrad"
 
 
@@ -190,12 +192,16 @@ def origin_of_nan(nodes: list[Any], names: dict[Any, str]) -> str:
     for n in reversed(nodes):
         if n.name() == LEAF:
             continue
-        inputs = [t for t in (n.ctx if isinstance(n.ctx, tuple) else ()) if isinstance(t, Tensor) and t.dtype.is_floating_point]
+        inputs = [
+            t for t in (n.ctx if isinstance(n.ctx, tuple) else ()) if isinstance(t, Tensor) and t.dtype.is_floating_point
+        ]
         bad = next((t for t in inputs if not np.isfinite(arrays(t)).all()), None)
         if bad is not None:
             which = next((t for t, _ in n.next_functions if t is not None and t.name() == LEAF and t.variable is bad), None)
-            return f"a weight of {label(n, names)}" if which is not None else f"what goes into {label(n, names)} ({n.name()})"
+            return (
+                f"a weight of {label(n, names)}" if which is not None else f"what goes into {label(n, names)}, {n.name()}"
+            )
         outputs = n.output if isinstance(n.output, tuple) else (n.output,)
         if any(isinstance(t, Tensor) and not np.isfinite(arrays(t)).all() for t in outputs):
-            return f"{label(n, names)} ({n.name()})"
+            return f"{label(n, names)}, {n.name()}"
     return ""

@@ -12,33 +12,10 @@ import numpy as np
 from . import svg
 from .causes import CAUSES
 from .facts import Evidence
+from .style import STYLE
 
 if TYPE_CHECKING:
     from .report import Report
-
-STYLE = """
-:root{--bg:#f6f7f9;--card:#fff;--ink:#1c2530;--dim:#5d6b7a;--line:#dfe4ea;--error:#c62f3b;--warning:#b7791f;--note:#3a6ea5;
---good:#2f855a;--band:#3a6ea522;--c0:#3b74b8;--c1:#d9762b;--c2:#3d9a60;--c3:#b0455f;--c4:#7a63b8;--c5:#8a6d3b;--c6:#3aa0a8;--c7:#7d8894}
-@media (prefers-color-scheme:dark){:root{--bg:#14181d;--card:#1d232b;--ink:#e4e9ef;--dim:#9aa7b5;--line:#323b46;--error:#f0717c;
---warning:#e2ab52;--note:#7fb0e6;--good:#6fcf97;--band:#7fb0e62a;--c0:#6ea8ea;--c1:#f0995a;--c2:#6cc48c;--c3:#e0829a;--c4:#a995e0;--c5:#c8a86e;--c6:#6fcbd2;--c7:#a3adb8}}
-*{box-sizing:border-box}body{margin:0;background:var(--bg);color:var(--ink);font:15px/1.5 system-ui,-apple-system,"Segoe UI",Roboto,sans-serif}
-main{max-width:1180px;margin:0 auto;padding:32px 20px 60px}h1{font-size:26px;line-height:1.25;margin:0 0 4px}h2{font-size:17px;margin:36px 0 12px}
-.kicker{color:var(--dim);font-size:13px;letter-spacing:.03em;margin-bottom:10px}.summary{color:var(--dim);margin:10px 0 24px;padding:0;list-style:none}
-.summary li{margin:2px 0}.ok{color:var(--good)}.finding{background:var(--card);border:1px solid var(--line);border-left:5px solid var(--note);
-border-radius:8px;padding:14px 18px;margin:12px 0}.finding.error{border-left-color:var(--error)}.finding.warning{border-left-color:var(--warning)}
-.finding h3{margin:0 0 6px;font-size:17px}.finding .n{color:var(--dim);font-weight:400;margin-right:6px}.tag{font-size:11px;font-weight:600;text-transform:uppercase;
-letter-spacing:.05em;padding:2px 7px;border-radius:9px;margin-left:8px;vertical-align:2px;border:1px solid currentColor}.error .tag{color:var(--error)}
-.warning .tag{color:var(--warning)}.note .tag{color:var(--note)}.because{color:var(--dim);font-size:13px;margin:0 0 6px}dl{display:grid;
-grid-template-columns:46px 1fr;gap:4px 12px;margin:0}dt{color:var(--dim)}dd{margin:0}dd.seen{font-variant-numeric:tabular-nums}
-.grid{columns:2 420px;column-gap:16px}figure{margin:0 0 16px;break-inside:avoid;background:var(--card);border:1px solid var(--line);
-border-radius:8px;padding:12px 14px}figcaption{font-weight:600;margin-bottom:2px}figure p{margin:0 0 6px;color:var(--dim);font-size:13px}
-svg{width:100%;height:auto;display:block}svg text{fill:var(--dim);font-size:11.5px}svg .name{font-size:12px}svg .halo{paint-order:stroke;stroke:var(--card);stroke-width:4px;stroke-linejoin:round}svg .figure{font-variant-numeric:tabular-nums}svg line.grid{stroke:var(--line)}
-svg .axis,svg .tick{stroke:var(--dim)}svg .mark{stroke:var(--dim);stroke-dasharray:4 3}svg .band{fill:var(--band)}.key{display:flex;flex-wrap:wrap;gap:2px 14px;
-font-size:12.5px;color:var(--dim);margin-top:4px}.key i{display:inline-block;width:11px;height:11px;border-radius:3px;margin-right:5px;vertical-align:-1px}
-table{border-collapse:collapse;width:100%;font-size:13px;font-variant-numeric:tabular-nums}td,th{padding:3px 8px;text-align:right;border-bottom:1px solid var(--line)}
-th{color:var(--dim);font-weight:500}td:first-child,th:first-child{text-align:left}.wide{overflow-x:auto;background:var(--card);border:1px solid var(--line);border-radius:8px;padding:10px 14px}
-footer{color:var(--dim);font-size:13px;margin-top:36px}@media (max-width:520px){.grid{columns:1}}
-"""
 
 
 def page(report: Report, title: str) -> str:
@@ -60,13 +37,17 @@ def page(report: Report, title: str) -> str:
     from .. import __version__
 
     seconds = f", {report.seconds:.1f} s" if report.seconds else ""
-    parts.append(f"<footer>lamella {__version__}{seconds}. Causes stand before what follows from them.</footer></main></body></html>")
+    parts.append(
+        f"<footer>lamella {__version__}{seconds}. Causes stand before what follows from them.</footer></main></body></html>"
+    )
     return "".join(parts)
 
 
 def _finding(number: int, f: Any) -> str:
     because = f"<p class='because'>Probably because: {html.escape(CAUSES[f.because].title)}.</p>" if f.because else ""
-    rows = "".join(f"<dt>{k}</dt><dd class='{k}'>{html.escape(v)}</dd>" for k, v in (("seen", f.seen), ("why", f.why), ("try", f.do)))
+    rows = "".join(
+        f"<dt>{k}</dt><dd class='{k}'>{html.escape(v)}</dd>" for k, v in (("seen", f.seen), ("why", f.why), ("try", f.do))
+    )
     title = f"<h3><span class='n'>{number}</span>{html.escape(f.title[0].upper() + f.title[1:])}<span class='tag'>{f.severity}</span></h3>"
     return f"<section class='finding {f.severity}'>{title}{because}<dl>{rows}</dl></section>"
 
@@ -83,32 +64,90 @@ def run_pictures(e: Evidence) -> list[str]:
         rows = ((e.expected, f"guessing: ln {e.classes} = {e.expected:.3g}"),) if e.expected else ()
         good = [x for x in run.losses if math.isfinite(x)]
         log = bool(good) and min(good) > 0 and max(good) > 30 * min(good)
-        found.append(_figure("Loss", "of each step, as the run is set up", svg.lines({"loss": (range(len(run.losses)), run.losses)}, "step", "loss", rows=rows, logy=log)))
+        found.append(
+            _figure(
+                "Loss",
+                "of each step, as the run is set up",
+                svg.lines({"loss": (range(len(run.losses)), run.losses)}, "step", "loss", rows=rows, logy=log),
+            )
+        )
     if len(t.rates) > 1 and run.rates:
-        named = {f"{run.rates[0] * k:.2g}" + (" (yours)" if k == 1 else ""): (range(len(v)), _clipped(v)) for k, v in sorted(t.rates.items())}
+        named = {
+            f"{run.rates[0] * k:.2g}" + (" (yours)" if k == 1 else ""): (range(len(v)), _clipped(v))
+            for k, v in sorted(t.rates.items())
+        }
         mine = next(n for n in named if "yours" in n)
-        found.append(_figure("The same steps at other learning rates", "from the same start, on the same batches", svg.lines(named, "step", "loss", strong=mine)))
+        found.append(
+            _figure(
+                "The same steps at other learning rates",
+                "from the same start, on the same batches",
+                svg.lines(named, "step", "loss", strong=mine),
+            )
+        )
     if t.range.get("lr"):
         band = (t.low_high[0], t.low_high[2]) if t.low_high else None
         columns = ((run.rates[0], "yours"),) if e.own_rate and run.rates else ()
-        words = f"the loss falls from {band[0]:.1g} to {band[1]:.1g}; a constant rate lies in the lower half" if band else "no range in which the loss falls was found"
-        found.append(_figure("Learning-rate range test", words, svg.lines({"loss": (t.range["lr"], _clipped(t.range["loss"]))}, "learning rate", "smoothed loss", logx=True, band=band, columns=columns)))
+        words = (
+            f"the loss falls from {band[0]:.1g} to {band[1]:.1g}; a constant rate lies in the lower half"
+            if band
+            else "no range in which the loss falls was found"
+        )
+        found.append(
+            _figure(
+                "Learning-rate range test",
+                words,
+                svg.lines(
+                    {"loss": (t.range["lr"], _clipped(t.range["loss"]))},
+                    "learning rate",
+                    "smoothed loss",
+                    logx=True,
+                    band=band,
+                    columns=columns,
+                ),
+            )
+        )
     if len(t.overfit) > 1:
-        found.append(_figure("One batch learnt by heart", "16 samples, Adam, dropout off: a working model gets close to 0", svg.lines({"loss": (range(len(t.overfit)), t.overfit)}, "step", "loss")))
+        found.append(
+            _figure(
+                "One batch learnt by heart",
+                "16 samples, Adam, dropout off: a working model gets close to 0",
+                svg.lines({"loss": (range(len(t.overfit)), t.overfit)}, "step", "loss"),
+            )
+        )
     steps = [look.step for look in run.looks]
     if len(steps) > 1:
         names = _matrices(e)[:8]
         ratios = {n: (steps, [_of(look, n, "update") for look in run.looks]) for n in names}
         if any(math.isfinite(v) for _, b in ratios.values() for v in b):
-            found.append(_figure("Update / weight", "of the largest weight matrices; about 1e-3 is usual", svg.lines(ratios, "step", "norm of update / norm of weight", logy=True, rows=((1e-3, "1e-3"),), dots=True)))
+            found.append(
+                _figure(
+                    "Update / weight",
+                    "of the largest weight matrices; about 1e-3 is usual",
+                    svg.lines(
+                        ratios, "step", "norm of update / norm of weight", logy=True, rows=((1e-3, "1e-3"),), dots=True
+                    ),
+                )
+            )
         norms = [look.gradient_norm for look in run.looks]
-        found.append(_figure("Norm of the gradient", "of all parameters together", svg.lines({"norm": (steps, norms)}, "step", "norm", logy=True, dots=True)))
+        found.append(
+            _figure(
+                "Norm of the gradient",
+                "of all parameters together",
+                svg.lines({"norm": (steps, norms)}, "step", "norm", logy=True, dots=True),
+            )
+        )
     for path, values in (run.looks[0].time_gradients if run.looks else {}).items():
         series = {"gradient": (range(len(values)), values)}
         states = run.looks[0].time_states.get(path)
         if states:
             series = {"state": (range(len(states)), states), **series}
-        found.append(_figure(f"{path}: through time", "norms per time step, at the first step of the run", svg.lines(series, "time step", "norm", logy=True)))
+        found.append(
+            _figure(
+                f"{path}: through time",
+                "norms per time step, at the first step of the run",
+                svg.lines(series, "time step", "norm", logy=True),
+            )
+        )
     return found
 
 
@@ -145,10 +184,13 @@ def layer_pictures(e: Evidence) -> list[str]:
     if grads:
         state = {w.name: ("frozen" if not w.trainable else "none") for w in look.weights if w.grad is None}
         colours = {n: "var(--error)" for n in state}
-        found.append(_figure("Gradient per layer", "norm of the gradient / norm of the weight, first step", svg.bars(grads, "gradient / weight", log=True, words=state, colours=colours)))
-    spreads = {y.path: y.std for y in list(look.layers.values())[:28]}
-    if spreads:
-        found.append(_figure("Activations", "standard deviation of each layer's output, first step", svg.bars(spreads, "standard deviation", log=True)))
+        found.append(
+            _figure(
+                "Gradient per layer",
+                "norm of the gradient / norm of the weight, first step",
+                svg.bars(grads, "gradient / weight", log=True, words=state, colours=colours),
+            )
+        )
     seen, shares, colours = set(), {}, {}
     for u in look.units[:28]:
         if u.where not in seen:
@@ -157,7 +199,22 @@ def layer_pictures(e: Evidence) -> list[str]:
             colours[u.where] = "var(--error)" if shares[u.where] > 0.5 else "var(--c0)"
     if shares:
         words = {n: f"{v:.0%}" for n, v in shares.items()}
-        found.append(_figure("Dead units and flat values", "ReLU: units that are 0 for the whole batch; sigmoid and tanh: values at an end", svg.bars(shares, "share", limit=1.0, colours=colours, words=words)))
+        found.append(
+            _figure(
+                "Dead units and flat values",
+                "ReLU: units that are 0 for the whole batch; sigmoid and tanh: values at an end",
+                svg.bars(shares, "share", limit=1.0, colours=colours, words=words),
+            )
+        )
+    spreads = {y.path: y.std for y in list(look.layers.values())[:28]}
+    if spreads:
+        found.append(
+            _figure(
+                "Activations",
+                "standard deviation of each layer's output, first step",
+                svg.bars(spreads, "standard deviation", log=True),
+            )
+        )
     return found
 
 
@@ -165,7 +222,13 @@ def data_pictures(e: Evidence) -> list[str]:
     """Labels and input values."""
     found, counts = [], e.data.label_counts()
     if 1 < len(counts) <= 200:
-        found.append(_figure("Labels", f"{sum(counts.values())} labels", svg.columns({str(k): float(v) for k, v in counts.items()}, "label", "samples")))
+        found.append(
+            _figure(
+                "Labels",
+                f"{sum(counts.values())} labels",
+                svg.columns({str(k): float(v) for k, v in counts.items()}, "label", "samples"),
+            )
+        )
     if e.data.float_inputs and e.data.rows:
         values = np.concatenate([r.ravel()[:200_000] for r in e.data.rows]).astype(np.float64)
         values = values[np.isfinite(values)]
@@ -175,7 +238,13 @@ def data_pictures(e: Evidence) -> list[str]:
             found.append(_figure("Input values", f"mean {e.data.mean:.3g}, standard deviation {e.data.std:.3g}", picture))
     look = next((look for look in reversed(e.run.looks) if look.predictions is not None), None)
     if look is not None and len(look.predictions) <= 200:
-        found.append(_figure("Predictions", f"of one batch, step {look.step}", svg.columns({str(i): float(v) for i, v in enumerate(look.predictions)}, "class", "samples")))
+        found.append(
+            _figure(
+                "Predictions",
+                f"of one batch, step {look.step}",
+                svg.columns({str(i): float(v) for i, v in enumerate(look.predictions)}, "class", "samples"),
+            )
+        )
     return found
 
 
@@ -188,6 +257,8 @@ def _table(e: Evidence) -> str:
     for w in look.weights[:400]:
         ratio = "" if w.update is None or not w.norm else f"{w.update / w.norm:.2g}"
         grad = "frozen" if not w.trainable else "none" if w.grad is None else f"{w.grad:.3g}"
-        rows.append(f"<tr><td>{html.escape(w.name)}</td><td>{'x'.join(map(str, w.shape))}</td><td>{w.norm:.3g}</td><td>{grad}</td><td>{ratio}</td></tr>")
+        rows.append(
+            f"<tr><td>{html.escape(w.name)}</td><td>{'x'.join(map(str, w.shape))}</td><td>{w.norm:.3g}</td><td>{grad}</td><td>{ratio}</td></tr>"
+        )
     head = "<tr><th>parameter</th><th>shape</th><th>norm</th><th>gradient</th><th>update / weight</th></tr>"
     return f"<h2>Parameters at step {look.step}</h2><div class='wide'><table>{head}{''.join(rows)}</table></div>"

@@ -34,7 +34,9 @@ class Trial:
         self._parameters = list({id(p): p for p in (*own, *known)}.values())
         self._grads = [p.grad for p in self._parameters]
         self._values = [(p.detach().clone(), p.requires_grad) for p in self._parameters]
-        self._modules = [(m, m.training, [(n, b, b.detach().clone()) for n, b in m._own_buffers()]) for m in self.model.modules()]
+        self._modules = [
+            (m, m.training, [(n, b, b.detach().clone()) for n, b in m._own_buffers()]) for m in self.model.modules()
+        ]
         if self.optimizer is not None:
             self._state = self.optimizer.state
             self._options = [{k: copy.copy(v) for k, v in g.items() if k != "params"} for g in self.optimizer.param_groups]

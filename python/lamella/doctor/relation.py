@@ -97,7 +97,9 @@ def _against_chance(rows: np.ndarray, y: np.ndarray) -> Relation | None:
 
 def tokens_related(rows: list[np.ndarray], labels: list[np.ndarray]) -> Relation | None:
     """For a label per token: how often the most frequent label of a token (learnt on one half) is right on the other."""
-    pairs = [(r.ravel(), t.ravel()) for r, t in zip(rows, labels, strict=False) if r.shape == t.shape and r.dtype.kind in "iu"]
+    pairs = [
+        (r.ravel(), t.ravel()) for r, t in zip(rows, labels, strict=False) if r.shape == t.shape and r.dtype.kind in "iu"
+    ]
     if not pairs:
         return None
     x, y = (np.concatenate(p) for p in zip(*pairs, strict=True))

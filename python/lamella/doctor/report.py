@@ -50,25 +50,37 @@ class Report:
         if not alarms:
             return "Nothing wrong was found."
         more = len(alarms) - 1
-        return f"{alarms[0].title[0].upper()}{alarms[0].title[1:]}" + (f", and {more} more finding{'s' if more > 1 else ''}." if more else ".")
+        return f"{alarms[0].title[0].upper()}{alarms[0].title[1:]}" + (
+            f", and {more} more finding{'s' if more > 1 else ''}." if more else "."
+        )
 
     def summary(self) -> list[str]:
         """What was looked at, in a few lines."""
         e, lines = self.evidence, []
         if e.data.samples:
             shape = "x".join(map(str, e.data.shape)) or "scalars"
-            lines.append(f"{e.data.samples} samples of {shape} in batches of {max(e.data.batch_sizes)}" + (f", {e.classes} classes" if e.classes else ""))
+            lines.append(
+                f"{e.data.samples} samples of {shape} in batches of {max(e.data.batch_sizes)}"
+                + (f", {e.classes} classes" if e.classes else "")
+            )
         if e.run.losses:
             expected = f" (guessing: {e.expected:.3g})" if e.expected else ""
-            lines.append(f"{len(e.run.losses)} steps: loss {_number(e.run.losses[0])}{expected} to {_number(e.run.losses[-1])}")
+            lines.append(
+                f"{len(e.run.losses)} steps: loss {_number(e.run.losses[0])}{expected} to {_number(e.run.losses[-1])}"
+            )
         ratios = [look.ratio for look in e.run.looks if math.isfinite(look.ratio)]
         if ratios:
             lines.append(f"an update is {ratios[-1]:.1g} of a weight (about 1e-3 is usual)")
         if e.trials.low_high:
             low, _, high = e.trials.low_high
-            lines.append(f"range test: the loss falls at rates from {low:.1g} to {high:.1g}" + (f"; yours is {e.run.rates[0]:.1g}" if e.own_rate and e.run.rates else ""))
+            lines.append(
+                f"range test: the loss falls at rates from {low:.1g} to {high:.1g}"
+                + (f"; yours is {e.run.rates[0]:.1g}" if e.own_rate and e.run.rates else "")
+            )
         if e.trials.overfit:
-            lines.append(f"one batch learnt by heart: loss {_number(e.trials.overfit[0])} to {_number(min(e.trials.overfit))} in {len(e.trials.overfit)} steps")
+            lines.append(
+                f"one batch learnt by heart: loss {_number(e.trials.overfit[0])} to {_number(min(e.trials.overfit))} in {len(e.trials.overfit)} steps"
+            )
         if e.trials.skipped:
             lines.append(e.trials.skipped)
         return lines
@@ -76,7 +88,10 @@ class Report:
     def __str__(self) -> str:
         lines = [self.headline(), ""]
         for i, f in enumerate(self.findings, 1):
-            lines.append(f"{i}. [{_MARKS[f.severity]}] {f.title}" + (f" (probably because: {self._title(f.because)})" if f.because else ""))
+            lines.append(
+                f"{i}. [{_MARKS[f.severity]}] {f.title}"
+                + (f" (probably because: {self._title(f.because)})" if f.because else "")
+            )
             for name, text in (("seen", f.seen), ("why", f.why), ("try", f.do)):
                 lines += textwrap.wrap(f"{name}: {text}", 110, initial_indent="     ", subsequent_indent="           ")
             lines.append("")
@@ -123,7 +138,10 @@ class Report:
                 "gradient_norm": look.gradient_norm,
                 "update_ratio": look.ratio,
                 "weights": [{"name": w.name, "norm": w.norm, "grad": w.grad, "update": w.update} for w in look.weights],
-                "layers": [{"path": y.path, "kind": y.kind, "mean": y.mean, "std": y.std, "peak": y.peak} for y in look.layers.values()],
+                "layers": [
+                    {"path": y.path, "kind": y.kind, "mean": y.mean, "std": y.std, "peak": y.peak}
+                    for y in look.layers.values()
+                ],
                 "units": [{"where": u.where, "kind": u.kind, "dead": u.dead, "flat": u.flat} for u in look.units],
             }
             for look in run.looks
@@ -134,7 +152,12 @@ class Report:
             "losses": run.losses,
             "rates": run.rates,
             "looks": looks,
-            "trials": {"rates": {f"{k:g}": v for k, v in t.rates.items()}, "overfit": t.overfit, "range": t.range, "low_steepest_high": t.low_high},
+            "trials": {
+                "rates": {f"{k:g}": v for k, v in t.rates.items()},
+                "overfit": t.overfit,
+                "range": t.range,
+                "low_steepest_high": t.low_high,
+            },
             "seconds": self.seconds,
         }
 

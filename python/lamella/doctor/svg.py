@@ -28,6 +28,13 @@ def short(value: float) -> str:
     return f"1e{power}" if abs(mantissa - 1) < 1e-6 else f"{mantissa:.2g}e{power}"
 
 
+def rect(x: float, y: float, width: float, height: float, colour: str = "var(--c0)", told: str = "", round: int = 0) -> str:
+    """A filled rectangle; `told` is shown where the pointer rests."""
+    words = f"<title>{html.escape(told)}</title>" if told else ""
+    size = f'x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height:.1f}"'
+    return f'<rect {size} rx="{round}" fill="{colour}">{words}</rect>'
+
+
 class Axis:
     """Maps values to pixels, linear or logarithmic, with round ticks."""
 
@@ -119,7 +126,8 @@ def lines(
             if dots:
                 parts.append(f'<circle cx="{x(u):.1f}" cy="{y(v):.1f}" r="2.6" fill="{colour}"/>')
         width = 2.6 if name == strong else 1.7
-        parts.append(f'<path d="{"".join(path)}" fill="none" stroke="{colour}" stroke-width="{width}" stroke-linejoin="round"><title>{html.escape(name)}</title></path>')
+        drawn = f'd="{"".join(path)}" fill="none" stroke="{colour}" stroke-width="{width}" stroke-linejoin="round"'
+        parts.append(f"<path {drawn}><title>{html.escape(name)}</title></path>")
     return frame("".join(parts), x, y, xname, yname) + key(list(series))
 
 
@@ -127,11 +135,21 @@ def key(names: list[str]) -> str:
     """Which colour is which, where there are several."""
     if len(names) < 2:
         return ""
-    items = (f'<span><i style="background:{COLOURS[i % len(COLOURS)]}"></i>{html.escape(n)}</span>' for i, n in enumerate(names))
+    items = (
+        f'<span><i style="background:{COLOURS[i % len(COLOURS)]}"></i>{html.escape(n)}</span>' for i, n in enumerate(names)
+    )
     return f'<div class="key">{"".join(items)}</div>'
 
 
-def bars(values: dict[str, float], xname: str, *, log: bool = False, limit: float | None = None, colours: dict[str, str] | None = None, words: dict[str, str] | None = None) -> str:
+def bars(
+    values: dict[str, float],
+    xname: str,
+    *,
+    log: bool = False,
+    limit: float | None = None,
+    colours: dict[str, str] | None = None,
+    words: dict[str, str] | None = None,
+) -> str:
     """Horizontal bars, one per name, from the top; values beyond `limit` end there."""
     room, each = 190, 20
     height = TOP + each * len(values) + BOTTOM
@@ -150,8 +168,17 @@ def bars(values: dict[str, float], xname: str, *, log: bool = False, limit: floa
         drawn = value if math.isfinite(value) else (limit if limit is not None else max(good, default=1.0))
         width = max(1.0, x(drawn) - room) if (drawn > 0 or not log) else 1.0
         colour = (colours or {}).get(name, "var(--c0)")
-        parts.append(f'<rect x="{room}" y="{top + 3}" width="{width:.1f}" height="13" rx="2" fill="{colour}"><title>{html.escape(name)}: {short(value) if math.isfinite(value) else value}</title></rect>')
-        parts.append(text(room + width + 5, top + 14, (words or {}).get(name, short(float(f"{value:.2g}")) if math.isfinite(value) else str(value)), "start", 'class="figure"'))
+        told = f"{name}: {short(value) if math.isfinite(value) else value}"
+        parts.append(rect(room, top + 3, width, 13, colour, told, 2))
+        parts.append(
+            text(
+                room + width + 5,
+                top + 14,
+                (words or {}).get(name, short(float(f"{value:.2g}")) if math.isfinite(value) else str(value)),
+                "start",
+                'class="figure"',
+            )
+        )
     bottom = height - BOTTOM
     for v in x.ticks(4):
         parts.append(f'<line class="tick" x1="{x(v):.1f}" x2="{x(v):.1f}" y1="{bottom}" y2="{bottom + 4}"/>')
@@ -171,7 +198,7 @@ def columns(values: dict[str, float], xname: str, yname: str) -> str:
     parts = []
     for i, (name, value) in enumerate(values.items()):
         left = LEFT + i * each
-        parts.append(f'<rect x="{left + each * 0.08:.1f}" y="{y(value):.1f}" width="{each * 0.84:.1f}" height="{max(0.0, bottom - y(value)):.1f}" fill="var(--c0)"><title>{html.escape(name)}: {value:g}</title></rect>')
+        parts.append(rect(left + each * 0.08, y(value), each * 0.84, bottom - y(value), told=f"{name}: {value:g}"))
         if i % every == 0:
             parts.append(text(left + each / 2, bottom + 17, name))
     return frame("".join(parts), None, y, xname, yname)
@@ -183,7 +210,7 @@ def histogram(edges: Sequence[float], heights: Sequence[float], xname: str, ynam
     x, y = Axis(edges, LEFT, WIDTH - RIGHT), Axis([0.0, *heights], bottom, TOP)
     y.low = 0.0
     parts = [
-        f'<rect x="{x(a) + 0.5:.1f}" y="{y(h):.1f}" width="{max(1.0, x(b) - x(a) - 1):.1f}" height="{bottom - y(h):.1f}" fill="var(--c0)"/>'
-        for a, b, h in zip(edges, edges[1:], heights, strict=False)
+        rect(x(a) + 0.5, y(h), max(1.0, x(b) - x(a) - 1), bottom - y(h))
+        for a, b, h in zip(edges[:-1], edges[1:], heights, strict=True)
     ]
     return frame("".join(parts), x, y, xname, yname)

@@ -27,7 +27,9 @@ LOWER, HIGHER = (0.1, 0.01, 0.001, 1e-4), (10.0, 100.0, 1e3, 1e4)
 class Stepper:
     """One training step of a batch, by the user's own function or made of a loss function and the optimiser; its loss."""
 
-    def __init__(self, model: Any, optimizer: Any, loss: Callable[[Any], Any] | None, own: Callable[[Any], Any] | None) -> None:
+    def __init__(
+        self, model: Any, optimizer: Any, loss: Callable[[Any], Any] | None, own: Callable[[Any], Any] | None
+    ) -> None:
         self.model, self.optimizer, self.loss, self.own = model, optimizer, loss, own
 
     def __call__(self, batch: Any) -> float:
@@ -55,7 +57,9 @@ def losses_of(step: Callable[[Any], float], batches: list[Any], count: int, unti
     return found
 
 
-def try_rates(trial: Trial, stepper: Stepper, base: list[float], ratio: float, batches: list[Any], count: int, until: float) -> dict[float, list[float]]:
+def try_rates(
+    trial: Trial, stepper: Stepper, base: list[float], ratio: float, batches: list[Any], count: int, until: float
+) -> dict[float, list[float]]:
     """The same steps at rates 10 to 10,000 times lower or higher, unless the rate that is there does well. Lower ones come
     first; each side ends where it gets worse. ratio: of an update to its weight, at the rate that is there."""
     found = {1.0: base}
@@ -111,11 +115,17 @@ def cut(batch: Any, count: int) -> Any:
     if isinstance(batch, dict):
         return {k: cut(v, count) for k, v in batch.items()}
     if isinstance(batch, (list, tuple)):
-        return type(batch)(cut(v, count) for v in batch) if not hasattr(batch, "_fields") else type(batch)(*(cut(v, count) for v in batch))
+        return (
+            type(batch)(cut(v, count) for v in batch)
+            if not hasattr(batch, "_fields")
+            else type(batch)(*(cut(v, count) for v in batch))
+        )
     return batch
 
 
-def held_out(trial: Trial, model: Any, loss: Callable[[Any], Any], train: list[Any], test: list[Any], until: float) -> tuple[float, float, float, float, int] | None:
+def held_out(
+    trial: Trial, model: Any, loss: Callable[[Any], Any], train: list[Any], test: list[Any], until: float
+) -> tuple[float, float, float, float, int] | None:
     """Trains by Adam at 2e-3 on `train`, twenty times over, and looks at `test` after each: the best, so that learning by
     heart does not hide what carries over. For one integer label per sample."""
     targets = [parts(b)[1] for b in test]
@@ -154,7 +164,9 @@ def held_out(trial: Trial, model: Any, loss: Callable[[Any], Any], train: list[A
     return (best[0], prior, best[1], largest, len(y)) if best and math.isfinite(best[0]) else None
 
 
-def range_test(model: Any, optimizer: Any, loss: Callable[[Any], Any], batches: list[Any], count: int) -> tuple[dict[str, list[float]], tuple[float, float, float] | None]:
+def range_test(
+    model: Any, optimizer: Any, loss: Callable[[Any], Any], batches: list[Any], count: int
+) -> tuple[dict[str, list[float]], tuple[float, float, float] | None]:
     """The curve of optim.LRFinder and the range read from it, if there is one."""
 
     class Whole(nn.Module):
@@ -174,6 +186,9 @@ def range_test(model: Any, optimizer: Any, loss: Callable[[Any], Any], batches: 
     try:
         finder.range_test(((b, None) for b in batches * (count // len(batches) + 1)), 1e-6, 10.0, count, smooth_f=0.3)
         found = finder.suggestion(skip_start=2)
+        start, lowest = finder.history["loss"][2], min(finder.history["loss"])
+        if found.high < 1.5 * found.low or start - lowest < 0.03 * abs(start):  # noise
+            return finder.history, None
         return finder.history, (found.low, found.steepest, found.high)
     except (ArithmeticError, ValueError, IndexError, RuntimeError):
         return finder.history, None
@@ -219,4 +234,3 @@ def quietly(function: Callable[..., Any], *args: Any) -> Any:
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
         return function(*args)
-

@@ -129,7 +129,9 @@ class Watch:
             if isinstance(module, NORMS):
                 self._close.append(module.register_forward_pre_hook(lambda m, args, path=path: self._norm(path, m, args)))
             if isinstance(module, nn.RNNBase):
-                self._close.append(module.register_forward_pre_hook(lambda m, args, path=path: self._sequence(path, m, args)))
+                self._close.append(
+                    module.register_forward_pre_hook(lambda m, args, path=path: self._sequence(path, m, args))
+                )
 
     def _modes(self) -> None:
         self.run.mode_checks += 1
@@ -190,7 +192,7 @@ class Watch:
         layer.norms.append(norm)
         if y.requires_grad:
             if y.grad_fn is not None:
-                self._made[y.grad_fn] = path
+                self._made[y.grad_fn] = f"{path} ({kind})" if path.rpartition(".")[2].isdigit() else path
             place = len(layer.gradients)
             layer.gradients.append(math.nan)
 
@@ -237,7 +239,7 @@ class Watch:
                 look.predictions = np.bincount(guess.ravel(), minlength=f.classes)
 
     def _origin(self, nodes: list[Any]) -> str:
-        """"layer (op)", or which weight is not finite, or "inputs"."""
+        """ "layer (op)", or which weight is not finite, or "inputs"."""
         bad = [self._names.get(id(p), "") for p in self.model.parameters() if not np.isfinite(arrays(p)).all()]
         if bad:
             return f"weights: {bad[0]}" + (f" and {len(bad) - 1} more" if len(bad) > 1 else "")
@@ -270,17 +272,22 @@ class Watch:
         look = self._look
         if look is None:
             return
-        known = {id(p) for g in optimizer.param_groups if g.get("lr", 1) != 0 for p in g["params"]}
+        groups = [g for g in optimizer.param_groups if g.get("lr", 1) != 0] or optimizer.param_groups
+        known = {id(p) for g in groups for p in g["params"]}
         fresh = look.step == 0
         for p in self.model.parameters():
             name = self._names.get(id(p), "?")
-            w = Weight(name, tuple(p.shape), p.requires_grad, id(p) in known, _norm(p), None if p.grad is None else _norm(p.grad))
+            w = Weight(
+                name, tuple(p.shape), p.requires_grad, id(p) in known, _norm(p), None if p.grad is None else _norm(p.grad)
+            )
             owner = name.rpartition(".")[0]
             w.called = not self._called or owner in self._called or not owner or not self._is_leaf(owner)
             w.fresh = fresh and _looks_fresh(p)
             look.weights.append(w)
         with no_grad():
-            self._before = {id(p): p.detach().clone() for p in self.model.parameters() if id(p) in known and p.grad is not None}
+            self._before = {
+                id(p): p.detach().clone() for p in self.model.parameters() if id(p) in known and p.grad is not None
+            }
 
     def _is_leaf(self, path: str) -> bool:
         try:

@@ -27,7 +27,11 @@ def identical(e: Evidence) -> Iterator[Finding]:
     d = e.data
     if d.samples > 1 and d.rows and not d.not_finite:
         rows = d.rows[0]
-        if len(rows) > 1 and all((r == rows[0]).all() for r in rows[1:]) and all((r[0] == rows[0]).all() for r in d.rows[1:]):
+        if (
+            len(rows) > 1
+            and all((r == rows[0]).all() for r in rows[1:])
+            and all((r[0] == rows[0]).all() for r in d.rows[1:])
+        ):
             yield Finding("inputs-identical", f"the {d.samples} samples looked at are one and the same")
 
 
@@ -46,9 +50,13 @@ def scale(e: Evidence) -> Iterator[Finding]:
         seen = f"standard deviations of the features go from {alive.min():.3g} to {alive.max():.3g}"
         yield Finding("inputs-not-scaled", seen, severity)
     elif 0 < rms < SMALL:
-        yield Finding("inputs-not-scaled", f"{figures}: very small; 0 and 1 are usual", "warning" if severity == "error" else "note")
+        yield Finding(
+            "inputs-not-scaled", f"{figures}: very small; 0 and 1 are usual", "warning" if severity == "error" else "note"
+        )
     elif d.std > 0 and abs(d.mean) > 10 * d.std and rms > 0.5:
-        yield Finding("inputs-not-scaled", f"{figures}: nearly all of it is offset", "warning" if severity == "error" else "note")
+        yield Finding(
+            "inputs-not-scaled", f"{figures}: nearly all of it is offset", "warning" if severity == "error" else "note"
+        )
     if tabular and (std == 0).any() and d.samples >= 32:
         yield Finding("constant-features", f"{int((std == 0).sum())} of {std.size} features are constant", "note")
 
@@ -83,13 +91,19 @@ def label_range(e: Evidence) -> Iterator[Finding]:
         yield Finding("labels-off-by-one", f"{seen}: class 0 never occurs, so labels probably begin at 1", "warning")
     elif enough and missing and c <= 1000:
         shown = ", ".join(map(str, missing[:8])) + (" ..." if len(missing) > 8 else "")
-        yield Finding("empty-class", f"{len(missing)} of {c} classes never occur in {sum(counts.values())} labels: {shown}", "note" if c > 50 else "warning")
+        yield Finding(
+            "empty-class",
+            f"{len(missing)} of {c} classes never occur in {sum(counts.values())} labels: {shown}",
+            "note" if c > 50 else "warning",
+        )
     most, total = max(counts.values()), sum(counts.values())
     if c > 1 and total >= 100 and most / total > max(0.9, 1 - 0.2 / c):
         label = max(counts, key=counts.__getitem__)
         yield Finding("class-imbalance", f"{most / total:.1%} of {total} labels are class {label}", "warning")
     elif 1 < c <= 100 and total >= 20 * c and most > 20 * min(counts.values()):
-        yield Finding("class-imbalance", f"the largest class has {most} samples, the smallest {min(counts.values())}", "note")
+        yield Finding(
+            "class-imbalance", f"the largest class has {most} samples, the smallest {min(counts.values())}", "note"
+        )
 
 
 def shifted(e: Evidence) -> Iterator[Finding]:
@@ -139,7 +153,9 @@ def repeats(e: Evidence) -> Iterator[Finding]:
     n = sum(map(len, e.data.rows))
     if n and (again > 0.1 * n or differ > 0.02 * n):
         severity = "warning" if differ > 0.05 * n else "note"
-        yield Finding("duplicates", f"{again} of {n} samples occurred before, {differ} of them with another label", severity)
+        yield Finding(
+            "duplicates", f"{again} of {n} samples occurred before, {differ} of them with another label", severity
+        )
     common, of = e.shared
     if of and common > max(1, 0.02 * of):
         yield Finding("leak", f"{common} of {of} validation samples are in the training set", "warning")

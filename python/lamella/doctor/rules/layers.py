@@ -33,7 +33,10 @@ def dead(e: Evidence) -> Iterator[Finding]:
     before = {u.where: u.dead for u in first.units if u.kind == "relu"}
     died = [u for u in last.units if u.kind == "relu" and u.count >= 4 and u.dead > 0.8 and before.get(u.where, 1) < DEAD]
     if died and last is not first:
-        seen = "; ".join(f"{u.where}: {before[u.where]:.0%} of {u.count} at the start, {u.dead:.0%} at step {last.step}" for u in died[:4])
+        seen = "; ".join(
+            f"{u.where}: {before[u.where]:.0%} of {u.count} at the start, {u.dead:.0%} at step {last.step}"
+            for u in died[:4]
+        )
         yield Finding("relus-died", seen, "warning", tuple(u.where for u in died))
 
 
@@ -43,7 +46,12 @@ def saturated(e: Evidence) -> Iterator[Finding]:
     for path, layer in (first.layers if first else {}).items():  # the states of a tanh RNN
         flat = layer.kind == "RNN" and layer.peak <= 1 and math.hypot(layer.mean, layer.std) > 0.97
         if flat:
-            yield Finding("saturated", f"{path}: the states' root mean square is {math.hypot(layer.mean, layer.std):.3f} of at most 1", "warning", (path,))
+            yield Finding(
+                "saturated",
+                f"{path}: the states' root mean square is {math.hypot(layer.mean, layer.std):.3f} of at most 1",
+                "warning",
+                (path,),
+            )
     if found:
         seen = "; ".join(f"{u.where}: {u.flat:.0%} of the values lie within 0.02 of an end" for u in found[:4])
         yield Finding("saturated", seen, where=tuple(u.where for u in found))
@@ -72,12 +80,20 @@ def recurrent(e: Evidence) -> Iterator[Finding]:
             states, gradients = layer.norms, layer.gradients
         if not states:
             continue
-        steps, up, down = len(states), _growth(states, False), _growth([g for g in gradients or [] if g == g or layer.calls < 4], True)
+        steps, up, down = (
+            len(states),
+            _growth(states, False),
+            _growth([g for g in gradients or [] if g == g or layer.calls < 4], True),
+        )
         if not layer.finite or max(up, down) > GROWTH:
             told = [f"over {steps} time steps"]
-            told += [f"the state's norm goes from {states[0]:.3g} to {states[-1]:.3g}"] if up > 10 or not layer.finite else []
+            told += (
+                [f"the state's norm goes from {states[0]:.3g} to {states[-1]:.3g}"] if up > 10 or not layer.finite else []
+            )
             if gradients and down > 10:
-                told.append(f"the gradient's norm from {gradients[-1]:.3g} at the last step to {gradients[0]:.3g} at the first")
+                told.append(
+                    f"the gradient's norm from {gradients[-1]:.3g} at the last step to {gradients[0]:.3g} at the first"
+                )
             told.append(f"the whole gradient's norm is {first.gradient_norm:.3g}")
             yield Finding("exploding-recurrent", f"{path}: {', '.join(told)}", where=(path,))
             return
@@ -89,8 +105,14 @@ def steep(e: Evidence) -> Iterator[Finding]:
         return
     norm = first.gradient_norm
     if not math.isfinite(norm) or norm > STEEP * max(1.0, abs(first.loss) if math.isfinite(first.loss) else 1.0):
-        worst = max(first.weights, key=lambda w: math.inf if w.grad is not None and not math.isfinite(w.grad) else w.grad or 0.0)
-        yield Finding("exploding", f"the gradient's norm at the start is {norm:.3g}, most of it at {worst.name} ({worst.grad:.3g})", where=(worst.name,))
+        worst = max(
+            first.weights, key=lambda w: math.inf if w.grad is not None and not math.isfinite(w.grad) else w.grad or 0.0
+        )
+        yield Finding(
+            "exploding",
+            f"the gradient's norm at the start is {norm:.3g}, most of it at {worst.name} ({worst.grad:.3g})",
+            where=(worst.name,),
+        )
 
 
 def faint(e: Evidence) -> Iterator[Finding]:
@@ -100,10 +122,16 @@ def faint(e: Evidence) -> Iterator[Finding]:
         return
     least: dict[str, float] = {}
     for look in looks:
-        ratios = {w.name: w.grad / w.norm for w in look.weights if w.trainable and w.grad is not None and w.norm > 0 and len(w.shape) > 1}
+        ratios = {
+            w.name: w.grad / w.norm
+            for w in look.weights
+            if w.trainable and w.grad is not None and w.norm > 0 and len(w.shape) > 1
+        }
         top = max(ratios.values(), default=0.0)
+        if top == 0:
+            return  # nothing comes to any of them: another rule's matter
         for name, r in ratios.items():
-            least[name] = max(least.get(name, 0.0), r / top if top > 0 else 0.0)
+            least[name] = max(least.get(name, 0.0), r / top)
     low = [(name, r) for name, r in least.items() if r < FAINT]
     if low and len(least) > 1:
         name, r = min(low, key=lambda pair: pair[1])
@@ -116,14 +144,24 @@ def first_loss(e: Evidence) -> Iterator[Finding]:
     run, expected = e.run, e.expected
     node = next((n for n in run.loss_nodes if n.classes), None)
     if node is not None and node.reduction == "sum":
-        yield Finding("loss-summed", f"reduction='sum' over {node.input.shape[0]} samples: {run.losses[0]:.4g} is {run.losses[0] / node.input.shape[0]:.3g} per sample" if run.losses else "reduction='sum'", "note")
+        yield Finding(
+            "loss-summed",
+            f"reduction='sum' over {node.input.shape[0]} samples: {run.losses[0]:.4g} is {run.losses[0] / node.input.shape[0]:.3g} per sample"
+            if run.losses
+            else "reduction='sum'",
+            "note",
+        )
         return
-    if expected is None or not run.losses or node.kind == "nll" and not node.before:
+    if expected is None or not run.losses or (node.kind == "nll" and not node.before):
         return
     loss = run.losses[0]
     if math.isfinite(loss) and loss > 2.5 * expected + 0.5:
         spread = float(np.std(node.input.detach().float().numpy()))
-        yield Finding("loss-at-start", f"{loss:.3g} at the first step; ln {node.classes} = {expected:.3g}; the scores' standard deviation is {spread:.3g}", "warning")
+        yield Finding(
+            "loss-at-start",
+            f"{loss:.3g} at the first step; ln {node.classes} = {expected:.3g}; the scores' standard deviation is {spread:.3g}",
+            "warning",
+        )
 
 
 RULES = (dead, saturated, recurrent, steep, faint, first_loss)

@@ -40,10 +40,8 @@ def rate(e: Evidence) -> Iterator[Finding]:
     if not e.own_rate or not e.run.losses:
         return
     rates = e.trials.rates
-    if len(rates) > 1:
-        yield from _by_trials(e, rates)
-    elif not rates:
-        yield from _by_run(e)
+    found = list(_by_trials(e, rates)) if len(rates) > 1 else []
+    yield from found or _by_run(e, only_high=bool(rates))
 
 
 def _by_trials(e: Evidence, rates: dict[float, list[float]]) -> Iterator[Finding]:
@@ -51,14 +49,25 @@ def _by_trials(e: Evidence, rates: dict[float, list[float]]) -> Iterator[Finding
     firsts = [r[0] for r in rates.values() if r and math.isfinite(r[0])]
     if not firsts:
         return
-    first, even = firsts[0], min(len(r) for r in rates.values() if math.isfinite(tail(r))) if any(math.isfinite(tail(r)) for r in rates.values()) else 0
-    rates = {f: r[:even] if math.isfinite(tail(r)) else r for f, r in rates.items()}  # the same batches, where time cut one short
+    first, even = (
+        firsts[0],
+        min(len(r) for r in rates.values() if math.isfinite(tail(r)))
+        if any(math.isfinite(tail(r)) for r in rates.values())
+        else 0,
+    )
+    rates = {
+        f: r[:even] if math.isfinite(tail(r)) else r for f, r in rates.items()
+    }  # the same batches, where time cut one short
     gains = {factor: gain(losses, first) for factor, losses in rates.items()}
     mine, best = gains[1.0], max(gains, key=lambda f: gains[f])
     ratio, lr = ratio_of(e), e.run.rates[0]
     unmoved = 0.1 in gains and abs(gains[0.1] - mine) < 0.005  # a tenth of the rate does just as little
     if ratio < LOW and (mine < 0.02 or unmoved):
-        yield Finding("rate-too-low", f"an update is {ratio:.1g} of a weight (median; about 1e-3 is usual); at {lr:.3g} the loss went from {first:.3g} to {tail(rates[1.0]):.3g} in {len(rates[1.0])} steps")
+        yield Finding(
+            "rate-too-low",
+            f"an update is {ratio:.1g} of a weight (median; about 1e-3 is usual); at {lr:.3g} the loss went from {first:.3g} to "
+            f"{tail(rates[1.0]):.3g} in {len(rates[1.0])} steps",
+        )
         return
     broken = not math.isfinite(tail(rates[1.0]))
     wild = best < 1 and ratio > 0.03 and mine < 0.005  # large steps that gain nothing: little is asked of the better rate
@@ -78,8 +87,8 @@ def _by_trials(e: Evidence, rates: dict[float, list[float]]) -> Iterator[Finding
         yield Finding("rate-too-low", seen, "warning")
 
 
-def _by_run(e: Evidence) -> Iterator[Finding]:
-    """Without trials: from the size of the updates and from what the loss did."""
+def _by_run(e: Evidence, only_high: bool) -> Iterator[Finding]:
+    """From the size of the updates and from what the loss did; where trials told nothing, only of a rate that is too high."""
     losses, ratio = e.run.losses, ratio_of(e)
     if len(losses) < 10 or not math.isfinite(ratio):
         return
@@ -91,9 +100,13 @@ def _by_run(e: Evidence) -> Iterator[Finding]:
         f"at rate {lr:.3g} an update is {ratio:.1g} of a weight (median, {early:.1g} early on; about 1e-3 is usual); "
         f"the loss went from {first:.3g} to {end:.3g} in {len(losses)} steps"
     )
-    if stuck and (early > WILD or (early > HIGH and not end < 0.98 * first) or (early > 0.05 and (peak > 2 * abs(first) or not math.isfinite(end)))):
+    if stuck and (
+        early > WILD
+        or (early > HIGH and not end < 0.98 * first)
+        or (early > 0.05 and (peak > 2 * abs(first) or not math.isfinite(end)))
+    ):
         yield Finding("rate-too-high", f"{figures}, at most {peak:.3g}")
-    elif ratio < LOW and lr >= 0.5 * max(e.run.rates) and stuck:
+    elif not only_high and ratio < LOW and lr >= 0.5 * max(e.run.rates) and stuck and (lr <= 1.5 * e.run.rates[0] or len(losses) > 300):
         yield Finding("rate-too-low", figures)
 
 
@@ -115,7 +128,10 @@ def not_finite(e: Evidence) -> Iterator[Finding]:
 def overfit(e: Evidence) -> Iterator[Finding]:
     losses = e.trials.overfit
     if len(losses) >= 40 and gain(losses, losses[0]) < 0.1:
-        yield Finding("cannot-overfit", f"in {len(losses)} steps on one batch, by Adam at the better of two rates, the loss went from {losses[0]:.3g} to {tail(losses):.3g}")
+        yield Finding(
+            "cannot-overfit",
+            f"in {len(losses)} steps on one batch, by Adam at the better of two rates, the loss went from {losses[0]:.3g} to {tail(losses):.3g}",
+        )
 
 
 def one_class(e: Evidence) -> Iterator[Finding]:
@@ -126,7 +142,9 @@ def one_class(e: Evidence) -> Iterator[Finding]:
     counts = e.data.label_counts()
     most = max(counts.values(), default=0) / max(1, sum(counts.values()))
     if p.sum() >= 16 and p.max() == p.sum() and most < 0.75:
-        yield Finding("one-class", f"all {p.sum()} predictions at step {looks[-1].step} are class {int(p.argmax())}", "warning")
+        yield Finding(
+            "one-class", f"all {p.sum()} predictions at step {looks[-1].step} are class {int(p.argmax())}", "warning"
+        )
 
 
 def raised(e: Evidence) -> Iterator[Finding]:

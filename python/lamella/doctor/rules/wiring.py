@@ -23,16 +23,22 @@ def softmaxes(e: Evidence) -> Iterator[Finding]:
             p = arrays(node.input).astype(np.float64)
             p = np.exp(p) if node.kind == "nll" or node.before[0] == "log_softmax" else p
             sums = p.sum(1 if p.ndim > 1 else 0)
-            seen = f"what goes into {node.kind} has shape {tuple(node.input.shape)} and sums over the classes from {sums.min():.3g} to {sums.max():.3g}, not 1"
+            shape = tuple(node.input.shape)
+            seen = f"what goes into {node.kind}, {shape}, sums over the classes to {sums.min():.3g} ... {sums.max():.3g}, not 1"
             yield Finding("softmax-wrong-axis", seen)
         elif node.kind == "soft" or (node.kind == "cross_entropy" and {"softmax", "sigmoid"} & set(node.before)):
             kind = "sigmoid" if "softmax" not in node.before and node.kind != "soft" else "softmax"
-            yield Finding("softmax-twice", f"the input of {'log_softmax' if node.kind == 'soft' else node.kind} comes from a {kind}")
+            yield Finding(
+                "softmax-twice", f"the input of {'log_softmax' if node.kind == 'soft' else node.kind} comes from a {kind}"
+            )
         elif node.kind == "nll":
             if len(soft) > 1 and "softmax" in soft[1:]:
                 yield Finding("softmax-twice", f"before nll_loss there are {' of '.join(node.before)}")
             elif not node.before and arrays(node.input).max() > 1e-6:
-                yield Finding("not-log-probabilities", f"its input has values up to {arrays(node.input).max():.3g}; log-probabilities are at most 0")
+                yield Finding(
+                    "not-log-probabilities",
+                    f"its input has values up to {arrays(node.input).max():.3g}; log-probabilities are at most 0",
+                )
         elif node.kind == "bce_logits" and node.before[:1] in (["sigmoid"], ["softmax"]):
             yield Finding("softmax-twice", f"the input of binary_cross_entropy_with_logits comes from a {node.before[0]}")
 
@@ -42,25 +48,43 @@ def inner_softmaxes(e: Evidence) -> Iterator[Finding]:
     batch = max(e.data.batch_sizes, default=0)
     for s in (s for look in e.run.looks[:1] for s in look.softmaxes):
         if s.attention and s.dim != s.ndim - 1:
-            yield Finding("softmax-wrong-axis", f"attention weights of shape {s.shape} are normalised along axis {s.dim}, not the last", where=(s.where,))
+            yield Finding(
+                "softmax-wrong-axis",
+                f"attention weights of shape {s.shape} are normalised along axis {s.dim}, not the last",
+                where=(s.where,),
+            )
         elif s.dim == 0 and s.ndim > 1 and s.shape[0] == batch and batch > 1 and s.ndim != 3:
-            yield Finding("softmax-wrong-axis", f"a softmax of shape {s.shape} runs along axis 0, the batch", where=(s.where,))
+            yield Finding(
+                "softmax-wrong-axis", f"a softmax of shape {s.shape} runs along axis 0, the batch", where=(s.where,)
+            )
 
 
 def shapes(e: Evidence) -> Iterator[Finding]:
     error = e.run.error
     text = str(error) if error is not None else ""
-    if isinstance(error, ValueError) and any(k in text for k in ("[cross_entropy]", "[nll", "_loss]", "[binary_cross", "loss")) and "shape" in text:
+    if (
+        isinstance(error, ValueError)
+        and any(k in text for k in ("[cross_entropy]", "[nll", "_loss]", "[binary_cross", "loss"))
+        and "shape" in text
+    ):
         yield Finding("shapes-disagree", text)
     for node in e.run.loss_nodes:
         if node.classes == 1:
-            yield Finding("shapes-disagree", f"cross_entropy over one class (output {tuple(node.input.shape)}) is 0 whatever the model says: for two classes use two outputs, or binary_cross_entropy_with_logits")
+            yield Finding(
+                "shapes-disagree",
+                f"cross_entropy over one class (output {tuple(node.input.shape)}) is 0 whatever the model says: for two classes "
+                "use two outputs, or binary_cross_entropy_with_logits",
+            )
 
 
 def mixed(e: Evidence) -> Iterator[Finding]:
     m = e.trials.mixed
     if m is not None and m > 1e-3:
-        yield Finding("samples-mixed", f"exchanging one sample changed the outputs of the others by up to {m:.2g} of their spread (in evaluation mode)", "warning" if m < 0.02 else "error")
+        yield Finding(
+            "samples-mixed",
+            f"exchanging one sample changed the outputs of the others by up to {m:.2g} of their spread (in evaluation mode)",
+            "warning" if m < 0.02 else "error",
+        )
 
 
 def modes(e: Evidence) -> Iterator[Finding]:
@@ -69,12 +93,22 @@ def modes(e: Evidence) -> Iterator[Finding]:
         seen = f"in evaluation mode at all {run.eval_steps} forward passes looked at"
         yield Finding("eval-mode", f"{seen}: {_names(run.eval_modules)}", where=tuple(run.eval_modules))
     elif run.eval_steps:
-        yield Finding("eval-mode", f"in evaluation mode at some of the training steps: {_names(run.eval_modules)}", "warning", tuple(run.eval_modules))
+        yield Finding(
+            "eval-mode",
+            f"in evaluation mode at some of the training steps: {_names(run.eval_modules)}",
+            "warning",
+            tuple(run.eval_modules),
+        )
     if run.small_norms:
         smallest = min(run.small_norms.values())
         where = tuple(p for p, n in run.small_norms.items() if n == smallest)
         if smallest < 4:
-            yield Finding("batch-norm-batch", f"{smallest} sample{'s' if smallest > 1 else ''} in a batch at {_names(list(where))}", "error" if smallest == 1 else "warning", where)
+            yield Finding(
+                "batch-norm-batch",
+                f"{smallest} sample{'s' if smallest > 1 else ''} in a batch at {_names(list(where))}",
+                "error" if smallest == 1 else "warning",
+                where,
+            )
         elif e.trials.last_batch == 1:
             yield Finding("batch-norm-batch", "the last batch of an epoch has one sample: drop_last=True", "warning", where)
 
@@ -105,7 +139,8 @@ def reach(e: Evidence) -> Iterator[Finding]:
             seen += f"; the forward pass never calls the modules of {_names(unused)}"
         yield Finding("detached", seen, "error" if len(unused) < len(cut) else "warning", tuple(w.name for w in cut))
     if e.own_rate:
-        missed = [w for w in first.weights if w.trainable and w.name in got and not w.known]
+        known = {w.name for look in looks for w in look.weights if w.known}
+        missed = [w for w in first.weights if w.trainable and w.name in got and w.name not in known]
         if missed:
             yield Finding("not-in-optimizer", _names([w.name for w in missed]), where=tuple(w.name for w in missed))
 
@@ -115,9 +150,15 @@ def cleared(e: Evidence) -> Iterator[Finding]:
     if bad > good:
         norms = [look.gradient_norm for look in e.run.looks]
         grown = f"; the gradient's norm went from {norms[0]:.3g} to {norms[-1]:.3g}" if len(norms) > 1 else ""
-        yield Finding("gradients-not-cleared", f"at {bad} of {bad + good} steps backward added to what earlier steps had left{grown}")
+        yield Finding(
+            "gradients-not-cleared", f"at {bad} of {bad + good} steps backward added to what earlier steps had left{grown}"
+        )
     elif bad > 1:
-        yield Finding("gradients-not-cleared", f"at {bad} of {bad + good} steps backward added to what earlier steps had left", "warning")
+        yield Finding(
+            "gradients-not-cleared",
+            f"at {bad} of {bad + good} steps backward added to what earlier steps had left",
+            "warning",
+        )
 
 
 RULES = (softmaxes, inner_softmaxes, shapes, mixed, modes, reach, cleared)
