@@ -49,6 +49,7 @@ PAGES = {
     "metrics": ("Metrics", []),
     "plots": ("Pictures", []),
     "reinforcement": ("Reinforcement learning", []),
+    "doctor": ("Doctor", []),
     "files": ("Files, testing", [("lamella.serialize", "serialize"), ("lamella.testing", "testing")]),
     "other": ("Others", []),
 }
@@ -66,6 +67,7 @@ WHOLE = {
     "lamella.train": "train",
     "lamella.amp": "amp",
     "lamella.transfer": "transfer",
+    "lamella.doctor": "doctor",
     "lamella.recipes": "train",
     "lamella.utils.tensorboard": "train",
     "lamella.metrics": "metrics",
