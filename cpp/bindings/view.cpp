@@ -63,6 +63,12 @@ void bind_view(py::module_& m) {
   m.def("contiguous", &ops::contiguous, nogil());
   m.def("channels_last", &ops::channels_last, nogil());
   m.def("fill_", [](const Array& x, double v) { Array o = x; ops::fill_(o, v); }, nogil());
+  m.def("ternary", [](const std::string& op, const Array& a, const Array& b, py::object c, double p) {
+    if (is_tensor(c.ptr())) return ops::ternary(op, a, b, as_tensor(c.ptr())->array, p);
+    const double v = PyFloat_AsDouble(c.ptr());
+    if (PyErr_Occurred()) throw py::error_already_set();
+    return ops::ternary(op, a, b, v, p);
+  });
   m.def("where", [](const Array& c, py::object a, py::object b) {
     auto operand = [](py::object& o) -> ops::Operand {
       if (is_tensor(o.ptr())) return ops::Operand(as_tensor(o.ptr())->array);
