@@ -295,11 +295,11 @@ def _pair_plan(equation, shapes):
         wanted = (size(batch + rows) + [1] * len(columns), size(batch) + [1] * len(rows) + size(columns))
     elif not rows and not columns:
         how, order = "sum" if batch else "dot", (batch + inner, batch + inner)
-        wanted = (size(batch) + [k],) * 2
+        wanted = ([*size(batch), k],) * 2
     else:  # without a batch, a side that has only inner letters is a vector
         how, order = "matmul", (batch + rows + inner, batch + inner + columns)
         m, n = ([_product(size(g))] if g or batch else [] for g in (rows, columns))
-        wanted = (size(batch) + m + [k], size(batch) + [k] + n)
+        wanted = (size(batch) + m + [k], [*size(batch), k, *n])
     made = batch + rows + columns
     plan = [how]
     for term, letters, shape in ((ta, order[0], wanted[0]), (tb, order[1], wanted[1])):

@@ -38,11 +38,12 @@ def cat(tensors, dim=0, *, axis=None):
     """The tensors one after the other along `dim`; their other sizes agree. Of the promoted dtype."""
     dim = dim if axis is None else axis
     tensors = tuple(tensors)
-    if any(t.ndim > 1 for t in tensors):
-        tensors = tuple(t for t in tensors if t.shape != (0,))  # as in PyTorch: an empty vector joins anything
+    vectors = [t for t in tensors if t.ndim == 1]
+    if vectors and len(vectors) < len(tensors):  # as in PyTorch: an empty vector joins anything
+        tensors = tuple([t for t in tensors if t.shape != (0,)])
     y = _core.cat(tensors, dim)
     dim = dim % y.ndim
-    return record(y, cat_vjp, tensors, (dim, tuple(t.shape[dim] for t in tensors)))
+    return record(y, cat_vjp, tensors, (dim, tuple([t.shape[dim] for t in tensors])))
 
 
 concat = concatenate = cat
