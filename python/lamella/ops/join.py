@@ -211,8 +211,12 @@ def roll(input, shifts, dims=None):
         n = input.shape[dim]
         at = -shift % n if n else 0
         if at:
-            y = cat((narrow(y, dim, at, n - at), narrow(y, dim, 0, at)), dim)
-    return y.clone() if y is input else y
+            y = _core.cat([_core.slice(y, dim, at, n, 1), _core.slice(y, dim, 0, at, 1)], dim)
+    return record(_core.copy(y) if y is input else y, roll_vjp, (input,), (tuple([-s for s in shifts]), dims))
+
+
+def roll_vjp(node, dy):
+    return (roll(dy, *node.ctx),)
 
 
 # ---- padding --------------------------------------------------------------------------------------------------------

@@ -241,11 +241,8 @@ def combinations(input, r=2, with_replacement=False):
 
 
 def _triangle_indices(row, col, offset, lower, dtype):
-    edge = np.clip(np.arange(row) + offset + lower, 0, col)  # each row has the columns before it (lower), or from it on
-    count, first = (edge, np.zeros_like(edge)) if lower else (col - edge, edge)
-    shift = first - (np.cumsum(count) - count)
-    at = np.stack([np.repeat(np.arange(row), count), np.arange(count.sum()) + np.repeat(shift, count)])
-    return _core.from_numpy(at).to(dtype or _core.int64)
+    y = _core.triangle_indices(row, col, offset, lower)
+    return y if dtype is None else y.to(dtype)
 
 
 def tril_indices(row, col, offset=0, *, dtype=None, device=None):
