@@ -74,8 +74,9 @@ def logcumsumexp_vjp(node, dy):
     if x.ndim == 0:
         return (dy,)
     y, low = node.output, -float("inf")
-    if x.dtype.itemsize < 4:  # logs of sums and their differences have too few digits there
-        x, y, dy = x.float(), y.float(), dy.float()
+    if x.dtype.itemsize < 4:  # differences of logs have too few digits there, the rounded output too
+        x, dy = x.float(), dy.float()
+        y = logcumsumexp(x, dim)
     up = _tail(log(where(dy > 0, dy, 1.0)) - y, dy > 0, low, dim)
     down = _tail(log(where(dy < 0, -dy, 1.0)) - y, dy < 0, low, dim)
     return (exp(up + x) - exp(down + x),)

@@ -95,7 +95,7 @@ def atanh(node, dy):
 @elementwise("sinc", saves="inputs")
 def sinc(node, dy):
     """sin(pi input) / (pi input), 1 at 0."""
-    x = node.ctx[0]
+    x = node.ctx[0] if node.ctx[0].dtype.itemsize >= 4 else node.ctx[0].float()
     near = abs(x) < 0.01  # there the difference below cancels
     z = where(near, 1.0, x)
     slope = (cos(_PI * z) - sin(_PI * z) / (_PI * z)) / z
