@@ -112,7 +112,6 @@ def is_tensor(x):
     return isinstance(x, Tensor)
 
 
-<<<<<<< HEAD
 _LAZY = (
     "amp", "cli", "data", "distributions", "doctor", "linalg", "metrics", "models", "nn", "optim", "plots", "random",
     "recipes", "rl", "serialize", "testing", "train", "transfer", "utils",
