@@ -46,26 +46,28 @@ def show(name, f, weight, low, high, degrees):
 
 
 def rounded(c, f, weight, grid=3000):
-    """Coefficients of a fit on [-1, 1] as floats, each and every two of them moved by a unit in the last place while that
-    lessens the largest error: rounding sixteen of them costs more than the fit is off."""
+    """Coefficients of a fit on [-1, 1] as floats, each, then every two of them, moved by a unit in the last place while
+    that lessens the largest error: rounding sixteen of them costs more than the fit is off."""
     points = [cos(pi * k / grid) for k in range(grid + 1)]
     values, weights = (np.array([float(g(x)) for x in points]) for g in (f, weight))
     powers = np.array([[float(x) ** k for x in points] for k in range(len(c))])
-    c = np.array([float(x) for x in c], np.float32)
-    least = np.abs((c.astype(np.float64) @ powers - values) * weights).max()
+    c = np.array([float(mp.nstr(x, 9)) for x in c], np.float32)
     units = [{i: s} for i in range(len(c)) for s in (-1, 1)]
     pairs = [{i: s, j: r} for i in range(len(c)) for j in range(i) for s in (-1, 1) for r in (-1, 1)]
-    improved = True
+    least, improved = np.inf, True
     while improved:
         improved = False
-        for moves in (units, pairs):
+        for moves, gain in (([{}], 1), (units, 1), (pairs, 0.999)):
+            if moves is pairs and improved:
+                continue
             for move in moves:
                 moved = c.copy()
                 for k, sign in move.items():
                     moved[k] = np.nextafter(moved[k], np.float32(sign * np.inf))
                 error = np.abs((moved.astype(np.float64) @ powers - values) * weights).max()
-                if error < 0.999 * least:
-                    c, least, improved = moved, error, True
+                if error < gain * least:
+                    improved = improved or bool(move)
+                    c, least = moved, error
     return c, least
 
 

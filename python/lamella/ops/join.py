@@ -5,8 +5,11 @@ from __future__ import annotations
 
 import functools
 
+import numpy as np
+
 from .. import _core
 from ..autograd import record
+from .creation import arange, from_numpy
 from .index import _embed, _zeros, getitem, index_select
 from .view import _dim, expand, reshape, unsqueeze
 
@@ -178,17 +181,11 @@ def repeat_interleave(input, repeats=None, dim=None, *, output_size=None):
     """Every element `repeats` times in a row along `dim` (without it, of the flattened input). Of one argument alone: 0, 1,
     ..., each as often as it says."""
     if repeats is None:
-        from .creation import arange
-
         return repeat_interleave(arange(input.shape[0]), input, 0)
     if dim is None:
         input, dim = reshape(input, (-1,)), 0
     dim = _dim("repeat_interleave", dim, input.ndim)
     if not isinstance(repeats, int):
-        import numpy as np
-
-        from .creation import from_numpy
-
         return index_select(input, dim, from_numpy(np.repeat(np.arange(input.shape[dim]), np.asarray(repeats))))
     if repeats < 0:
         raise ValueError(f"[repeat_interleave] repeats must not be negative, got {repeats}")
@@ -248,10 +245,6 @@ def pad(input, pad, mode="constant", value=None):
 @functools.lru_cache(maxsize=64)
 def _padding_index(mode, before, after, n):
     """Where the elements of a padded dimension of size n come from."""
-    import numpy as np
-
-    from .creation import from_numpy
-
     at = np.arange(-before, n + after)
     at = {"reflect": n - 1 - np.abs(n - 1 - np.abs(at)), "replicate": at.clip(0, n - 1), "circular": at % n}[mode]
     return from_numpy(at)

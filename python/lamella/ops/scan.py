@@ -9,6 +9,7 @@ from .. import _core
 from ..autograd import record
 from .elementwise import exp, log, where
 from .index import scatter_add_
+from .join import cat
 from .reduce import prod
 from .view import unsqueeze
 
@@ -112,8 +113,6 @@ def extreme_vjp(node, dy):
 # ---- differences and integrals ---------------------------------------------------------------------------------------
 def diff(input, n=1, dim=-1, prepend=None, append=None):
     """The n-th differences input[i + 1] - input[i] along dim, of input with `prepend` and `append` around it."""
-    from .join import cat
-
     parts = [t for t in (prepend, input, append) if t is not None]
     x = cat(parts, dim) if len(parts) > 1 else input
     if x.ndim == 0:
@@ -145,8 +144,6 @@ def gradient(input, *, spacing=1, dim=None, edge_order=1):
 
 
 def _gradient(x, spacing, dim, edge_order):
-    from .join import cat
-
     x = (x if x.dtype.is_floating_point else x + 0.0).movedim(dim, -1)
     n = x.shape[-1]
     if n <= edge_order:

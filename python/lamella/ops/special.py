@@ -8,6 +8,7 @@ import functools
 import math
 
 from .. import _core
+from .activation import sigmoid
 from .elementwise import (
     abs,
     clamp,
@@ -221,8 +222,6 @@ def copysign(node, dy):
 @elementwise("logaddexp", saves="inputs")
 def logaddexp(node, dy):
     """log(e^input + e^other), without overflow."""
-    from .activation import sigmoid
-
     a, b = node.ctx
     d = where(a == b, 0.0, a - b)  # of two equal infinities the difference is NaN
     return dy * sigmoid(d) if node.needs[0] else None, dy * sigmoid(-d) if node.needs[1] else None

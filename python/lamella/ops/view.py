@@ -12,6 +12,7 @@ import numpy as np
 
 from .. import _core
 from ..autograd import prepare_inplace, record, record_inplace
+from .creation import as_tensor
 
 __all__ = [
     "broadcast_tensors",
@@ -317,8 +318,6 @@ def cast(input, dtype):
 
 def copy_(input, src):
     """Writes `src` (broadcast, cast) into `input`; gradients flow to src."""
-    from .creation import as_tensor
-
     src = as_tensor(src)
     prepare_inplace(input, src)
     _core.copy_(input, src)
