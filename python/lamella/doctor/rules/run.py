@@ -90,12 +90,12 @@ def _by_trials(e: Evidence, rates: dict[float, list[float]]) -> Iterator[Finding
 def _by_run(e: Evidence, only_high: bool) -> Iterator[Finding]:
     """From the size of the updates and from what the loss did; where trials told nothing, only of a rate that is too high."""
     losses, ratio = e.run.losses, ratio_of(e)
-    if len(losses) < 10 or not math.isfinite(ratio):
+    if len(losses) < 6 or not math.isfinite(ratio):
         return
     first, end, lr = losses[0], tail(losses), e.run.rates[-1]
     early = max((look.ratio for look in e.run.looks if 0 < look.step <= 10 and math.isfinite(look.ratio)), default=ratio)
     peak = max((x for x in losses if math.isfinite(x)), default=math.inf)
-    stuck = not end < 0.9 * first
+    stuck = not end < 0.9 * first and (len(losses) >= 10 or not peak < 3 * abs(first))
     figures = (
         f"at rate {lr:.3g} an update is {ratio:.1g} of a weight (median, {early:.1g} early on; about 1e-3 is usual); "
         f"the loss went from {first:.3g} to {end:.3g} in {len(losses)} steps"
