@@ -9,6 +9,7 @@ import pytest
 import lamella
 from lamella import models, nn, train
 from lamella.cli import main
+from lamella.metrics.functional import mean_average_precision
 
 
 # ---- boxes -----------------------------------------------------------------------------------------------------------
@@ -81,16 +82,10 @@ def test_the_detector_finds_what_it_learned():
         models.ssd_loss(*model(x), model.anchors(32, 32), targets).backward()
         optimizer.step()
     found = model.detect(x)
-    assert train.mean_average_precision(found, targets, np.arange(0.5, 0.75, 0.05)) == 1.0
+    assert mean_average_precision(found, targets, np.arange(0.5, 0.75, 0.05)) == 1.0
     wrong = [{**f, "labels": 1 - f["labels"]} for f in found]
-    assert train.mean_average_precision(wrong, targets) == 0.0
+    assert mean_average_precision(wrong, targets) == 0.0
 
-
-def test_average_precision():
-    assert train.average_precision([0.9, 0.8, 0.7, 0.6], [True, False, True, False], 4) == pytest.approx((1 + 2 / 3) / 4)
-    assert math.isnan(train.average_precision([], [], 0)) and train.average_precision([], [], 3) == 0
-    with pytest.raises(ValueError, match="predictions must be as many as targets, got 1 and 0"):
-        train.mean_average_precision([{}], [])
 
 
 # ---- generative models' own methods ----------------------------------------------------------------------------------

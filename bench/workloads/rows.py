@@ -84,7 +84,7 @@ add_op(
 )  # fmt: skip
 add_op(
     "rows", "sort-1M", lambda lib, x: lib.sort(x), [(1 << 20,)], needs=("sort",), backward=None,
-    numpy=lambda np, x: np.sort(x), jax=lambda jax, x: jax.numpy.sort(x),
+    numpy=lambda np, x: (i := np.argsort(x), x[i]), jax=lambda jax, x: (i := jax.numpy.argsort(x), x[i]),  # both, as torch.sort
 )  # fmt: skip
 add_op(
     "rows", "topk50-1024x50257", lambda lib, x: lib.topk(x, 50), [(1024, 50257)], needs=("topk",), backward=None,

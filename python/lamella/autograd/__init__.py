@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from .. import _core
+from ..precision import region, regions
 
 is_grad_enabled = _core.is_grad_enabled
 prepare_inplace = _core.prepare_inplace
@@ -208,7 +209,7 @@ def backward(
     for hook in tuple(_backward_start_hooks.values()):
         hook(tensors)
     if inputs is None:
-        _core.run_backward(tensors, weights, None, retain, create_graph)
+        _run_backward(tensors, weights, None, retain, create_graph)
         return
     inputs = _tuple(inputs)
     if not inputs:
@@ -216,6 +217,13 @@ def backward(
     for x, g in zip(inputs, grad(tensors, inputs, weights, retain, create_graph, allow_unused=True), strict=True):
         if g is not None:
             x.grad = g if x.grad is None else x.grad + g
+
+
+def _run_backward(*args: Any) -> Any:
+    if regions:  # every rule computes in the types of its forward op
+        with region(None):
+            return _core.run_backward(*args)
+    return _core.run_backward(*args)
 
 
 _backward_start_hooks: dict[int, Callable[[tuple[Any, ...]], Any]] = {}
@@ -272,7 +280,7 @@ def grad(
         if not getattr(x, "requires_grad", False):
             raise RuntimeError(f"[grad] inputs must require gradient, got one that does not at position {i}")
     retain = create_graph if retain_graph is None else retain_graph
-    grads = _core.run_backward(outputs, weights, inputs, retain, create_graph)
+    grads = _run_backward(outputs, weights, inputs, retain, create_graph)
     if materialize_grads:
         from ..ops.creation import zeros_like
 

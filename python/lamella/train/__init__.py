@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Training: the Trainer, its callbacks and state, reports, summaries of models."""
+"""Training: the Trainer, its callbacks and state, what is seen inside of models, their summaries."""
 
 from .callbacks import (
     Callback,
@@ -8,15 +8,18 @@ from .callbacks import (
     EarlyStopping,
     ProgressBar,
     ProgressLines,
+    TensorBoard,
     TimeLimit,
     duration,
     progress,
+    write_csv,
 )
 from .history import History
 from .state import TrainState
 from .trainer import Trainer
-from .average_precision import average_precision, mean_average_precision
+from .adversarial import AdversarialTrainer
+from .capture import Capture, Distribution, Histograms, capture
+from .judge import PictureJudge
 from .checkpoint import Recipe, load_checkpoint, save_checkpoint
 from .loop import BarProgress, PlainProgress, fit, predict, progress_for
-from .report import plot_curves, plot_predictions, write_csv, write_report
 from .summary import Layer, Summary, summary

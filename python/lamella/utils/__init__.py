@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""`lamella.utils.checkpoint`, and `lamella.utils.data`, PyTorch's place for `lamella.data`."""
+"""`lamella.utils.checkpoint`, `lamella.utils.tensorboard`, and `lamella.utils.data`, PyTorch's place for `lamella.data`."""
 
 from . import checkpoint
 
-__all__ = ["checkpoint", "data"]
+__all__ = ["checkpoint", "data", "tensorboard"]
 
 
 def __getattr__(name):
@@ -11,4 +11,8 @@ def __getattr__(name):
         from .. import data
 
         return data
+    if name == "tensorboard":
+        import importlib
+
+        return importlib.import_module(".tensorboard", __name__)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

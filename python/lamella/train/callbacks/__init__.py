@@ -6,6 +6,7 @@ from .checkpoint import Checkpoint
 from .csv_logger import CSVLogger, write_csv
 from .early_stopping import EarlyStopping, TimeLimit
 from .progress import ProgressBar, ProgressLines, duration, progress
+from .tensorboard import TensorBoard
 
 __all__ = [
     "CSVLogger",
@@ -14,6 +15,7 @@ __all__ = [
     "EarlyStopping",
     "ProgressBar",
     "ProgressLines",
+    "TensorBoard",
     "TimeLimit",
     "duration",
     "progress",
