@@ -142,9 +142,9 @@ def one_class(e: Evidence) -> Iterator[Finding]:
     counts = e.data.label_counts()
     most = max(counts.values(), default=0) / max(1, sum(counts.values()))
     if p.sum() >= 16 and p.max() == p.sum() and most < 0.75:
-        yield Finding(
-            "one-class", f"all {p.sum()} predictions at step {looks[-1].step} are class {int(p.argmax())}", "warning"
-        )
+        stuck = looks[-1].step >= 50 and gain(e.run.losses, e.run.losses[0]) < 0.02
+        seen = f"all {p.sum()} predictions at step {looks[-1].step} are class {int(p.argmax())}"
+        yield Finding("one-class", seen, "warning" if stuck else "note")
 
 
 def raised(e: Evidence) -> Iterator[Finding]:
