@@ -112,7 +112,7 @@ def _run(e: Evidence, stepper: trials.Stepper, batches: list[Any], steps: int | 
                 if i == 4 and steps is None:
                     each = (time.perf_counter() - begun) / 4
                     count = int(np.clip(0.2 * budget / max(each, 1e-6), 12, 60))
-                if (i >= 8 and time.perf_counter() - begun > 0.4 * budget) or (
+                if (i >= trials.LEAST and time.perf_counter() - begun > 0.4 * budget) or (
                     i >= 3 and not all(map(math.isfinite, e.run.losses))
                 ):
                     break

@@ -21,6 +21,7 @@ from .data import arrays, parts
 from .keep import Trial
 from .rules.run import gain, tail
 
+LEAST = 10  # steps of a trial, however slow they are
 LOWER, HIGHER = (0.1, 0.01, 0.001, 1e-4), (10.0, 100.0, 1e3, 1e4)
 
 
@@ -45,14 +46,15 @@ class Stepper:
 
 
 def losses_of(step: Callable[[Any], float], batches: list[Any], count: int, until: float = math.inf) -> list[float]:
-    """Of `count` steps over the batches, again and again; ends early where the loss is no number or the time is over."""
+    """Of `count` steps over the batches, again and again; ends where the loss is no number, and, after the first few, where the
+    time is over."""
     found: list[float] = []
     for i in range(count):
         try:
             found.append(step(batches[i % len(batches)]))
         except (ArithmeticError, ValueError, IndexError, RuntimeError, TypeError):
             found.append(math.nan)
-        if not math.isfinite(found[-1]) or time.perf_counter() > until:
+        if not math.isfinite(found[-1]) or (i >= LEAST and time.perf_counter() > until):
             break
     return found
 
@@ -69,7 +71,7 @@ def try_rates(
     for factors in (LOWER, HIGHER):
         best = -math.inf
         for factor in factors:
-            if time.perf_counter() > until:
+            if time.perf_counter() > until and factor not in LOWER[:2]:
                 return found
             trial.again()
             for group in stepper.optimizer.param_groups:

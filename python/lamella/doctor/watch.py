@@ -180,7 +180,7 @@ class Watch:
             look.time_states[path] = np.sqrt((states.astype(np.float64).reshape(len(states), -1) ** 2).sum(1)).tolist()
         peak = float(np.abs(a).max())
         finite = math.isfinite(peak)
-        norm = float(np.linalg.norm(a.ravel()[: 1 << 20].astype(np.float64)))
+        norm = length(a.ravel()[: 1 << 20])
         layer = look.layers.get(path)
         if layer is None:
             ins = all(np.isfinite(arrays(t)).all() for t in args if isinstance(t, Tensor) and t.dtype.is_floating_point)
@@ -197,7 +197,7 @@ class Watch:
             layer.gradients.append(math.nan)
 
             def note(g: Tensor) -> None:
-                layer.gradients[place] = float(np.linalg.norm(arrays(g).ravel().astype(np.float64)))
+                layer.gradients[place] = length(arrays(g))
 
             y.register_hook(note)
 
@@ -297,7 +297,7 @@ class Watch:
 
     def _after_step(self, optimizer: Any, args: Any, kwargs: Any) -> None:
         look, run = self._look, self.run
-        run.losses.append(float(np.mean(self._pending)) if self._pending else math.nan)
+        run.losses.append(sum(self._pending) / len(self._pending) if self._pending else math.nan)
         run.rates.append(float(optimizer.param_groups[0].get("lr", math.nan)))
         if look is not None:
             look.loss = run.losses[-1]
@@ -336,8 +336,14 @@ class Watch:
             trace = trace.tb_next
 
 
+def length(a: np.ndarray) -> float:
+    """The norm of all elements, in float64, without BLAS, whose threads would wait for ours."""
+    with np.errstate(all="ignore"):
+        return math.sqrt(float(np.square(a, dtype=np.float64).sum()))
+
+
 def _norm(t: Tensor) -> float:
-    return float(np.linalg.norm(arrays(t).ravel().astype(np.float64)))
+    return length(arrays(t))
 
 
 def _looks_fresh(p: Tensor) -> bool:

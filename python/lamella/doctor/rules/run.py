@@ -90,12 +90,12 @@ def _by_trials(e: Evidence, rates: dict[float, list[float]]) -> Iterator[Finding
 def _by_run(e: Evidence, only_high: bool) -> Iterator[Finding]:
     """From the size of the updates and from what the loss did; where trials told nothing, only of a rate that is too high."""
     losses, ratio = e.run.losses, ratio_of(e)
-    if len(losses) < 10 or not math.isfinite(ratio):
+    if len(losses) < 6 or not math.isfinite(ratio):
         return
     first, end, lr = losses[0], tail(losses), e.run.rates[-1]
     early = max((look.ratio for look in e.run.looks if 0 < look.step <= 10 and math.isfinite(look.ratio)), default=ratio)
     peak = max((x for x in losses if math.isfinite(x)), default=math.inf)
-    stuck = not end < 0.9 * first
+    stuck = not end < 0.9 * first and (len(losses) >= 10 or not peak < 3 * abs(first))
     figures = (
         f"at rate {lr:.3g} an update is {ratio:.1g} of a weight (median, {early:.1g} early on; about 1e-3 is usual); "
         f"the loss went from {first:.3g} to {end:.3g} in {len(losses)} steps"
@@ -142,9 +142,9 @@ def one_class(e: Evidence) -> Iterator[Finding]:
     counts = e.data.label_counts()
     most = max(counts.values(), default=0) / max(1, sum(counts.values()))
     if p.sum() >= 16 and p.max() == p.sum() and most < 0.75:
-        yield Finding(
-            "one-class", f"all {p.sum()} predictions at step {looks[-1].step} are class {int(p.argmax())}", "warning"
-        )
+        stuck = looks[-1].step >= 50 and gain(e.run.losses, e.run.losses[0]) < 0.02
+        seen = f"all {p.sum()} predictions at step {looks[-1].step} are class {int(p.argmax())}"
+        yield Finding("one-class", seen, "warning" if stuck else "note")
 
 
 def raised(e: Evidence) -> Iterator[Finding]:
