@@ -95,6 +95,7 @@ def test_fine_tuning_takes_all_but_the_last_layer(tmp_path):
     figures = recipes.get("image_classifier")(tmp_path / "data", out=tmp_path, **settings)
     assert set(figures) == {"accuracy", "loss"} and history(tmp_path)[-1]["loss"] < history(tmp_path)[0]["loss"]
     model, meta, module = load_model(tmp_path / "model.safetensors")
+    assert (model.bn1.running_mean == source.bn1.running_mean).all()
     assert (model.layer4[1].conv2.weight == source.layer4[1].conv2.weight).all() and model.fc.weight.shape == (2, 512)
     np.save(tmp_path / "digit.npy", np.zeros((3, 32, 32), np.uint8))
     name, chance = module.predict(model, meta, tmp_path / "digit.npy").split("\t")

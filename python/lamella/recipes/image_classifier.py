@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Any of the image classifiers, from the start or from weights of another training, on pictures of yours."""
 
-from lamella import models, no_grad, optim, plots
+from lamella import models, no_grad, optim, plots, transfer
 from lamella.data import load_images, read_like
 from lamella.data import transforms as T
 from lamella.metrics import Accuracy, ConfusionMatrix
@@ -29,12 +29,11 @@ def image_classifier(
         new = models.load_backbone(net, weights)
         run.print(f"new layers: {', '.join(new) or 'none'}")
         if frozen:
-            net.requires_grad_(False)
-            for name in new:
-                net.get_parameter(name).requires_grad_(True)
+            transfer.freeze(net, batch_norm=True)
+            transfer.unfreeze(net, *new)
     elif frozen:
         raise ValueError("[image_classifier] frozen must stand with weights: layers that know nothing must learn")
-    optimizer = optim.AdamW([(n, p) for n, p in net.named_parameters() if p.requires_grad], lr=lr, weight_decay=1e-2)
+    optimizer = optim.AdamW(net.named_parameters(), lr=lr, weight_decay=1e-2)
     schedule = OneCycleLR(optimizer, lr, total_steps=epochs * len(train) + 1, cycle_momentum=False)
     metrics = {"accuracy": Accuracy(), "confusion": ConfusionMatrix(num_classes=len(images.classes))}
     trainer = run.trainer(net, optimizer, F.cross_entropy, schedule=schedule, metrics=metrics, clip_norm=1.0)
