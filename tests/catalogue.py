@@ -79,6 +79,15 @@ CATALOGUE = {
             StepLR MultiStepLR ExponentialLR PolynomialLR LinearLR CosineAnnealingLR CosineAnnealingWarmRestarts OneCycleLR
             CyclicLR ReduceLROnPlateau SequentialLR LambdaLR WarmupCosineLR""",
     },
+    "mixed precision": {
+        "lamella": "autocast is_autocast_enabled get_autocast_dtype is_autocast_cache_enabled clear_autocast_cache",
+        "lamella.amp": "autocast GradScaler MasterWeights custom_fwd custom_bwd is_autocast_available is_bfloat16_fast",
+    },
+    "transfer": {
+        "lamella.transfer": """
+            freeze unfreeze GradualUnfreezing layer_groups layerwise_groups FeatureExtractor extract_features GradientReversal
+            reverse_gradient DANN MultiHead MultiTaskLoss UncertaintyWeights GradNorm replace_head""",
+    },
     "seeing": {
         "lamella.plots": """
             curves confusion_matrix filters histograms attention_map alignment embeddings pca tsne samples roc calibration
@@ -95,5 +104,9 @@ CATALOGUE = {
             accuracy precision recall f1_score auroc average_precision roc precision_recall_curve confusion_matrix
             calibration_error perplexity bleu_score word_error_rate char_error_rate edit_distance jaccard_index dice
             mean_average_precision mean_squared_error mean_absolute_error r2_score frechet_distance""",
+    },
+    "reinforcement": {
+        "lamella.rl": "QLearning SARSA DQN REINFORCE A2C PPO ReplayBuffer gae discounted_returns EnvLoop",
+        "lamella.distributions": "Categorical Normal Independent kl_divergence",
     },
 }

@@ -34,7 +34,8 @@ def style():
 def examples():
     """One test for each docstring that has examples; ops of the extension are found by the name they are bound to."""
     finder = doctest.DocTestFinder(exclude_empty=True)
-    names = {"lamella": lamella, "nn": nn, "F": nn.functional, "models": lamella.models, "train": lamella.train, "recipes": lamella.recipes}
+    names = {"lamella": lamella, "nn": nn, "F": nn.functional}
+    names |= {name: getattr(lamella, name) for name in ("models", "train", "recipes", "transfer")}
     for name in MODULES:
         if name.endswith("__main__"):
             continue

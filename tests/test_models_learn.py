@@ -139,6 +139,7 @@ FAMILIES = {  # name: how it is made, its loss, learning rate
     ),
     "bert_tags": (lambda: models.BertForTokenClassification(11, **BERT), sequence, 0.02),
     "llama": (lambda: models.Llama(**LLAMA), sequence, 0.02),
+    "spectrogram_conv_net": (lambda: models.SpectrogramConvNet(3, 10, 12, 4, 0.0), lambda m: logits(m(image(2, 1, 12)[:, 0, :10])), 0.01),
     "deep_speech": (lambda: models.DeepSpeech(40, 4, 4, 8, 1, 0.0), recognise, 0.02),
     "wav2vec": (lambda: models.Wav2Vec(4, 8, 16, 1, 2, (4, 4), (4, 4), 0.0), recognise, 0.01),
     "clip": (lambda: models.CLIP(**CLIP), lambda m: models.contrastive_loss(m(image(3, 3, 16), IDS)), 0.01),

@@ -219,12 +219,16 @@ template <class T> struct PixelsOut {
       }
       for (int done = 0; done < rows; done += L) {
         const int m = rows - done < L ? rows - done : L;
-        A ended[L * L];  // only where a function is applied: once in the code, not once a row
-        if (act != Act::none)
-          for (int r = 0; r < m; ++r) vstore(ended + r * L, value(done + r));
         vec<A> v[L];
+        if (act == Act::none && n == L) {  // rows from m on are not stored: any will do
 #pragma GCC unroll 16
-        for (int r = 0; r < L; ++r) v[r] = r >= m ? vec<A>{} : act == Act::none ? sum(done + r) : vload(ended + r * L);
+          for (int r = 0; r < L; ++r) v[r] = vload(tile[done + (r < m ? r : 0)] + c) + first;
+        } else {  // through memory, so that the function's code stands here once
+          A ended[L * L];
+          for (int r = 0; r < L; ++r) vstore(ended + r * L, value(done + (r < m ? r : 0)));
+#pragma GCC unroll 16
+          for (int r = 0; r < L; ++r) v[r] = vload(ended + r * L);
+        }
         transpose_lanes<A>(v);
         for (int l = 0; l < n; ++l) {
           const int64_t at = (channel + c + l) * stride[1];

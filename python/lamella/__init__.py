@@ -113,7 +113,8 @@ def is_tensor(x):
 
 
 _LAZY = (
-    "cli", "data", "linalg", "metrics", "models", "nn", "optim", "plots", "random", "recipes", "serialize", "testing", "train", "utils",
+    "amp", "cli", "data", "distributions", "doctor", "linalg", "metrics", "models", "nn", "optim", "plots", "random",
+    "recipes", "rl", "serialize", "testing", "train", "transfer", "utils",
 )  # fmt: skip
 
 
@@ -125,4 +126,6 @@ def __getattr__(name):
         return importlib.import_module(f".{name}", __name__)
     if name in ("save", "load"):
         return getattr(importlib.import_module(".serialize", __name__), name)
+    if "autocast" in name:
+        return getattr(importlib.import_module(".amp.autocast_mode", __name__), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from .. import _core
+from ..precision import region, regions
 
 is_grad_enabled = _core.is_grad_enabled
 prepare_inplace = _core.prepare_inplace
@@ -38,6 +39,7 @@ __all__ = [
     "is_inference_mode_enabled",
     "no_grad",
     "once_differentiable",
+    "register_backward_start_hook",
     "set_detect_anomaly",
     "set_grad_enabled",
 ]
@@ -204,8 +206,10 @@ def backward(
     grad_tensors = grad_variables if grad_tensors is None else grad_tensors
     weights = _weights("backward", "grad_tensors", tensors, grad_tensors)
     retain = create_graph if retain_graph is None else retain_graph
+    for hook in tuple(_backward_start_hooks.values()):
+        hook(tensors)
     if inputs is None:
-        _core.run_backward(tensors, weights, None, retain, create_graph)
+        _run_backward(tensors, weights, None, retain, create_graph)
         return
     inputs = _tuple(inputs)
     if not inputs:
@@ -213,6 +217,31 @@ def backward(
     for x, g in zip(inputs, grad(tensors, inputs, weights, retain, create_graph, allow_unused=True), strict=True):
         if g is not None:
             x.grad = g if x.grad is None else x.grad + g
+
+
+def _run_backward(*args: Any) -> Any:
+    if regions:  # every rule computes in the types of its forward op
+        with region(None):
+            return _core.run_backward(*args)
+    return _core.run_backward(*args)
+
+
+_backward_start_hooks: dict[int, Callable[[tuple[Any, ...]], Any]] = {}
+
+
+def register_backward_start_hook(hook: Callable[[tuple[Any, ...]], Any]) -> Any:
+    """Calls `hook(tensors)` before each `backward` of this process, while the graph of `tensors` is whole: the place to look
+    at a loss and at how it was made, wherever it is computed. `remove()` of what is returned takes the hook away.
+
+    >>> seen = []
+    >>> handle = register_backward_start_hook(lambda tensors: seen.append(tensors[0].item()))
+    >>> lamella.tensor(3.0, requires_grad=True).square().backward()
+    >>> handle.remove(); seen
+    [9.0]
+    """
+    from ..tensor import RemovableHandle
+
+    return RemovableHandle(_backward_start_hooks, hook)
 
 
 def _weights(op: str, name: str, outputs: tuple[Any, ...], given: Any) -> tuple[Any, ...]:
@@ -251,7 +280,7 @@ def grad(
         if not getattr(x, "requires_grad", False):
             raise RuntimeError(f"[grad] inputs must require gradient, got one that does not at position {i}")
     retain = create_graph if retain_graph is None else retain_graph
-    grads = _core.run_backward(outputs, weights, inputs, retain, create_graph)
+    grads = _run_backward(outputs, weights, inputs, retain, create_graph)
     if materialize_grads:
         from ..ops.creation import zeros_like
 

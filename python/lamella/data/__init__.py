@@ -11,6 +11,7 @@ from .dataset import (
     StackDataset,
     Subset,
     TensorDataset,
+    in_memory,
     random_split,
 )
 from .digits import digits, read_digits
@@ -28,6 +29,9 @@ from .sampler import (
 )
 from .sampler_groups import BucketBatchSampler, DistributedSampler
 from .cifar import cifar, read_cifar
+from .load_images import ImageData, load_images, read_like
+from .scenes import CaptionedDigits, Scenes
+from .spoken_digits import DigitStrings, SpokenDigits
 from .table import TableDataset, read_table
 from .text_files import LabelledText, NextSentence, TextLines, TextPairs, lines_of, read_lines, read_text
 from .wav import AudioFolder, read_audio, read_wav, write_wav
@@ -40,12 +44,15 @@ __all__ = [
     "BatchSampler",
     "BucketBatchSampler",
     "ByteTokenizer",
+    "CaptionedDigits",
     "ChainDataset",
     "CharTokenizer",
     "ConcatDataset",
     "DataLoader",
     "Dataset",
+    "DigitStrings",
     "DistributedSampler",
+    "ImageData",
     "ImageFolder",
     "IterableDataset",
     "LabelledText",
@@ -56,7 +63,9 @@ __all__ = [
     "PadCollate",
     "RandomSampler",
     "Sampler",
+    "Scenes",
     "SequentialSampler",
+    "SpokenDigits",
     "StackDataset",
     "Subset",
     "SubsetRandomSampler",
@@ -75,7 +84,9 @@ __all__ = [
     "digits",
     "encode_all",
     "get_worker_info",
+    "load_images",
     "lines_of",
+    "in_memory",
     "mnist",
     "pack_tokens",
     "pad_tokens",
@@ -88,6 +99,7 @@ __all__ = [
     "read_idx",
     "read_idx_pair",
     "read_image",
+    "read_like",
     "read_lines",
     "read_table",
     "read_text",

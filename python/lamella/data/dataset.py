@@ -86,6 +86,18 @@ class TensorDataset(Dataset):
         return tuple(index_select(t, 0, rows) for t in self.tensors)
 
 
+def in_memory(dataset: Dataset) -> TensorDataset:
+    """All items of a data set of (input, target, ...), made once, as a TensorDataset: for items of one shape whose making
+    (decoding, a spectrogram) costs more than their keeping.
+
+    >>> in_memory([(lamella.ones(2) * i, i) for i in range(3)]).tensors[1]
+    tensor([0, 1, 2])
+    """
+    from .collate import default_collate
+
+    return TensorDataset(*default_collate([dataset[i] for i in range(len(dataset))]))
+
+
 class StackDataset(Dataset):
     """Data sets of one length, item by item: item i is the tuple of their items i, or, given by name, the dict.
 

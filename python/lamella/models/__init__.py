@@ -24,6 +24,7 @@ from .mlp import *
 from .pretrained import *
 from .registry import *
 from .resnet import *
+from .resnet9 import *
 from .seq2seq import *
 from .speech import *
 from .ssd import *

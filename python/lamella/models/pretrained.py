@@ -11,7 +11,7 @@ from ..serialize import load_file
 from . import bert, gpt
 from .registry import uninitialised
 
-__all__ = ["from_pretrained", "load_pretrained", "pretrained", "read_state"]
+__all__ = ["from_pretrained", "load_backbone", "load_pretrained", "pretrained", "read_state"]
 
 
 def read_state(path):
@@ -54,6 +54,28 @@ def load_into(model, state, strict=True):
             held.setdefault(id(value), state[name])
     tied = {name: held[id(value)] for name, value in own.items() if name not in state and id(value) in held}
     return model.load_state_dict({**state, **tied}, strict)
+
+
+def load_backbone(model, path):
+    """Loads all but the last layer, for training on other classes: what `read_state` finds, or a file that a recipe saved.
+
+    The last layer is that of the model's last parameter; it is loaded too where its shapes agree. Names that only the file has,
+    such as auxiliary heads, are left. Returns the names of the parameters that stay as they were. ValueError, which lists
+    names and shapes, with nothing loaded, where others lack or differ in shape.
+    """
+    state = read_state(path)
+    if all(name not in model.state_dict() for name in state) and any(name.startswith("state.") for name in state):
+        state = {name.removeprefix("state."): value for name, value in state.items() if name.startswith("state.")}
+    own = model.state_dict()
+    last = [name for name, _ in model.named_parameters()][-1].rpartition(".")[0] + "."
+    lacking = [name for name in own if name not in state or state[name].shape != own[name].shape]
+    wrong = [name for name in lacking if not name.startswith(last)]
+    if wrong:
+        shown = [f"{n} {tuple(own[n].shape)}, in the file {tuple(state[n].shape) if n in state else 'missing'}" for n in wrong[:5]]
+        more = f" and {len(wrong) - 5} more" if len(wrong) > 5 else ""
+        raise ValueError(f"[load_backbone] {path}: must hold this model's layers, but {'; '.join(shown)}{more}")
+    model.load_state_dict({name: state[name] if name not in lacking else value for name, value in own.items()})
+    return lacking
 
 
 # ---- Hugging Face ----------------------------------------------------------------------------------------------------

@@ -30,6 +30,7 @@ MODELS = {
     "lenet5": ("lenet", "LeNet5", {}, ("1,1,28,28",)),
     "conv_net": ("lenet", "ConvNet", {}, ("1,3,32,32",)),
     **{name: (module, name, {}, _IMAGE) for name, module in _VISION.items()},
+    "resnet9": ("resnet9", "resnet9", {}, ("1,3,32,32",)),
     "unet": ("unet", "UNet", {}, ("1,3,256,256",)),
     "ssd": ("ssd", "SSD", {}, ("1,3,256,256",)),
     "autoencoder": ("autoencoder", "Autoencoder", {"in_features": 784}, ("1,784",)),
@@ -59,6 +60,7 @@ MODELS = {
     "bert_for_token_classification": ("bert", "BertForTokenClassification", {}, ("1,128<30522",)),
     "gpt": ("gpt", "GPT", {}, ("1,128<50257",)),
     "llama": ("llama", "Llama", {"num_hidden_layers": 4}, ("1,128<32000",)),
+    "spectrogram_conv_net": ("speech", "SpectrogramConvNet", {}, ("1,40,64",)),
     "deep_speech": ("speech", "DeepSpeech", {}, ("1,200,80",)),
     "wav2vec": ("speech", "Wav2Vec", {}, ("1,16000",)),
 }

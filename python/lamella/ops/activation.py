@@ -7,6 +7,7 @@ import math
 
 from .. import _core
 from ..autograd import is_grad_enabled
+from ..precision import lower, regions
 from .elementwise import abs, elementwise, erf, exp, minimum, sign, tanh, where
 from .random import rand
 
@@ -185,6 +186,8 @@ def celu(input, alpha=1.0, inplace=False):
 
 def prelu(input, weight):
     """input where positive, else weight input; weight has one element, or one per channel (dimension 1)."""
+    if regions:
+        input, weight = lower(input, weight)
     if weight.numel() > 1:
         if input.ndim < 2 or weight.numel() != input.shape[1]:
             raise ValueError(f"[prelu] weight must have 1 element or one per channel of {input.shape}, got {weight.shape}")

@@ -7,6 +7,7 @@ import math
 
 from .. import _core
 from ..autograd import is_grad_enabled, record, vjp
+from ..precision import lower, regions
 from .creation import ones
 from .elementwise import where
 from .gemm import matmul
@@ -40,6 +41,8 @@ def scaled_dot_product_attention(
 
 def attend(query, key, value, mask, dropout_p=0.0, is_causal=False, scale=None, grouped=False, weights=False):
     """scaled_dot_product_attention, where mask and is_causal may both hold; with `weights` also these, (..., L, S)."""
+    if regions:
+        query, key, value, mask = lower(query, key, value, mask)
     for name, x in (("query", query), ("key", key), ("value", value)):
         if x.ndim < 2:
             raise ValueError(f"[{_NAME}] {name} must have at least 2 dimensions, got {tuple(x.shape)}")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from .. import _core
 from ..autograd import record
+from ..precision import lower, regions
 
 __all__ = ["conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d"]
 
@@ -80,6 +81,8 @@ def _check(op, input, weight, dims):
 
 def _convolve(op, dims, input, weight, bias, stride, padding, dilation, groups):
     _check(op, input, weight, dims)
+    if regions:
+        input, weight, bias = lower(input, weight, bias)
     stride = _each(op, "stride", stride, dims)
     dilation = _each(op, "dilation", dilation, dims)
     if padding == "valid":
@@ -132,6 +135,8 @@ def conv3d(input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
 
 def _transposed(op, dims, input, weight, bias, stride, padding, output_padding, groups, dilation):
     _check(op, input, weight, dims)
+    if regions:
+        input, weight, bias = lower(input, weight, bias)
     stride, padding = _each(op, "stride", stride, dims), _each(op, "padding", padding, dims)
     extra, dilation = _each(op, "output_padding", output_padding, dims), _each(op, "dilation", dilation, dims)
     batched = input.ndim == dims + 2

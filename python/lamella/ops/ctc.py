@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from .. import _core
 from ..autograd import is_grad_enabled, record, vjp
+from ..precision import in_float32
 from .creation import arange, full, tensor, zeros
 from .elementwise import isinf, where
 from .index import gather
@@ -19,6 +20,7 @@ def _lengths(x):
     return x.reshape(1) if x.ndim == 0 else x
 
 
+@in_float32
 def ctc_loss(
     log_probs, targets, input_lengths, target_lengths, blank=0, reduction="mean", zero_infinity=False
 ):

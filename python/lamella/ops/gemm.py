@@ -8,8 +8,11 @@ from typing import Any
 
 from .. import _core
 from ..autograd import is_grad_enabled, record
+from ..precision import lower, regions
 from .activation import gelu
 from .elementwise import where
+from .reduce import sum
+from .view import permute, reshape
 
 __all__ = [
     "addmm",
@@ -32,7 +35,13 @@ def matmul(input, other):
 
     ValueError if the inner sizes differ or the leading ones do not broadcast, TypeError for dtypes.
     """
-    return record(_core.matmul(input, other), matmul_vjp, (input, other), (input, other))
+    if regions:
+        input, other = lower(input, other)
+    return _product(input, other)
+
+
+def _product(a, b):
+    return record(_core.matmul(a, b), matmul_vjp, (a, b), (a, b))
 
 
 def matmul_vjp(node, dy):  # da = dy b^T, db = a^T dy
@@ -88,26 +97,7 @@ def mv(input, vec):
 def dot(input, other):
     """Sum of the products of two vectors. ValueError for other shapes."""
     _want_dims("dot", input=(input, 1), other=(other, 1))
-    if input.shape[0] < 4096 or input.shape != other.shape or input.dtype is not other.dtype or input.dtype.itemsize < 4:
-        return matmul(input, other)
-    return record(_long_dot(input, other), dot_vjp, (input, other), (input, other))
-
-
-def _long_dot(a, b):
-    """In pieces of 4096, which are products of their own: of one row by one column no more than one core takes part."""
-    pieces, block = a.shape[0] // 4096, 4096
-    whole = pieces * block
-    rows = _core.reshape(_core.slice(a, 0, 0, whole, 1), (pieces, 1, block))
-    columns = _core.reshape(_core.slice(b, 0, 0, whole, 1), (pieces, block, 1))
-    y = _core.reduce_sum(_core.matmul(rows, columns))
-    if whole == a.shape[0]:
-        return y
-    return y + _core.matmul(_core.slice(a, 0, whole, a.shape[0], 1), _core.slice(b, 0, whole, b.shape[0], 1))
-
-
-def dot_vjp(node, dy):
-    a, b = node.ctx
-    return dy * b if node.needs[0] else None, dy * a if node.needs[1] else None
+    return _product(input, other)
 
 
 def outer(input, vec2):
@@ -128,6 +118,8 @@ def baddbmm(input, batch1, batch2, *, beta=1, alpha=1):
 
 
 def _scaled_sum(op, input, product, beta, alpha):
+    if regions and op != "addr":  # of no matrix product
+        (input,) = lower(input)
     y = product if alpha == 1 else product * alpha
     if beta != 0:
         shape = product.shape
@@ -139,6 +131,8 @@ def _scaled_sum(op, input, product, beta, alpha):
 
 def linear(input, weight, bias=None):
     """input @ weight^T + bias: (..., in), (out, in), (out,) -> (..., out). ValueError for shapes that do not fit."""
+    if regions:
+        input, weight, bias = lower(input, weight, bias)
     return record(_core.linear(input, weight, bias), linear_vjp, (input, weight, bias), (input, weight))
 
 
@@ -163,6 +157,8 @@ def linear_vjp(node, dy):
 def linear_activation(input, weight, bias, activation):
     """relu(linear(input, weight, bias)), or of gelu, the `activation` by its name: applied as tiles are stored, one pass over
     memory less. gelu's derivative needs what linear gives, so where it may be asked for, that is made first."""
+    if regions:
+        input, weight, bias = lower(input, weight, bias)
     if activation == "relu":
         y = _core.linear(input, weight, bias, 1)
         return record(y, linear_relu_vjp, (input, weight, bias), (input, weight), True)
@@ -199,13 +195,13 @@ def tensordot(a, b, dims=2):
         )
     keep_a = [d for d in range(a.ndim) if d not in over_a]
     keep_b = [d for d in range(b.ndim) if d not in over_b]
-    k = _product(a.shape[d] for d in over_a)
-    left = a.permute(keep_a + over_a).reshape(_product(a.shape[d] for d in keep_a), k)
-    right = b.permute(over_b + keep_b).reshape(k, _product(b.shape[d] for d in keep_b))
+    k = _count(a.shape[d] for d in over_a)
+    left = a.permute(keep_a + over_a).reshape(_count(a.shape[d] for d in keep_a), k)
+    right = b.permute(over_b + keep_b).reshape(k, _count(b.shape[d] for d in keep_b))
     return matmul(left, right).reshape([a.shape[d] for d in keep_a] + [b.shape[d] for d in keep_b])
 
 
-def _product(sizes) -> int:
+def _count(sizes) -> int:
     n = 1
     for s in sizes:
         n *= s
@@ -223,14 +219,18 @@ def einsum(equation, *operands):
         equation, operands = _from_sublists((equation, *operands))
     if len(operands) == 1 and isinstance(operands[0], (list, tuple)):
         operands = tuple(operands[0])
-    terms, output, sizes = _parse(equation, tuple(tuple(x.shape) for x in operands))
+    shapes = tuple([tuple(x.shape) for x in operands])
+    plan = _pair_plan(equation, shapes) if len(operands) == 2 else None
+    if plan is not None:
+        return _run_pair(plan, *operands)
+    terms, output, sizes = _parse(equation, shapes)
     items = [_lone(*_diagonal(x, term)) for x, term in zip(operands, terms, strict=True)]
     while len(items) > 1:
         best = None
         for i in range(len(items)):
             for j in range(i + 1, len(items)):
                 left = set(items[i][1]) | set(items[j][1])
-                cost = _product(sizes[c] for c in left)
+                cost = _count(sizes[c] for c in left)
                 if best is None or cost < best[0]:
                     best = (cost, i, j)
         _, i, j = best
@@ -288,6 +288,54 @@ def _parse(equation: str, shapes: tuple[tuple[int, ...], ...]) -> tuple[list[lis
     return terms, output, sizes
 
 
+@functools.lru_cache(maxsize=256)
+def _pair_plan(equation, shapes):
+    """What `_run_pair` is to do for two operands, None where a letter is repeated, broadcast or summed in one alone: how,
+    the order and shape of each operand (None: as it is), and of the result."""
+    (ta, tb), output, sizes = _parse(equation, shapes)
+    letters = set(ta + tb)
+    if any(len(set(t)) < len(t) for t in (ta, tb)) or any(c.isdigit() for c in letters):
+        return None
+    if any((c in ta) != (c in tb) and c not in output for c in letters):
+        return None
+    batch = [c for c in ta if c in tb and c in output]
+    inner = [c for c in ta if c in tb and c not in output]
+    rows, columns = [c for c in ta if c not in tb], [c for c in tb if c not in ta]
+    size = lambda group: [sizes[c] for c in group]  # noqa: E731
+    k = _product(size(inner))
+    if not inner:  # elementwise over all letters
+        how, order = "mul", (batch + rows, batch + columns)
+        wanted = (size(batch + rows) + [1] * len(columns), size(batch) + [1] * len(rows) + size(columns))
+    elif not rows and not columns:
+        how, order = "sum" if batch else "dot", (batch + inner, batch + inner)
+        wanted = ([*size(batch), k],) * 2
+    else:  # without a batch, a side that has only inner letters is a vector
+        how, order = "matmul", (batch + rows + inner, batch + inner + columns)
+        m, n = ([_product(size(g))] if g or batch else [] for g in (rows, columns))
+        wanted = (size(batch) + m + [k], [*size(batch), k, *n])
+    made = batch + rows + columns
+    plan = [how]
+    for term, letters, shape in ((ta, order[0], wanted[0]), (tb, order[1], wanted[1])):
+        plan.append(None if letters == term else tuple([term.index(c) for c in letters]))
+        plan.append(None if shape == size(letters) else tuple(shape))
+    plan.append(tuple(size(made)) if how == "matmul" and (len(rows) != 1 or len(columns) != 1) else None)
+    plan.append(None if made == output else tuple([made.index(c) for c in output]))
+    return tuple(plan)
+
+
+def _run_pair(plan, a, b):
+    how, order_a, shape_a, order_b, shape_b, shape, order = plan
+    a = a if order_a is None else permute(a, order_a)
+    a = a if shape_a is None else reshape(a, shape_a)
+    b = b if order_b is None else permute(b, order_b)
+    b = b if shape_b is None else reshape(b, shape_b)
+    y = matmul(a, b) if how == "matmul" else dot(a, b) if how == "dot" else a * b
+    if how == "sum":
+        y = sum(y, -1)
+    y = y if shape is None else reshape(y, shape)
+    return y if order is None else permute(y, order)
+
+
 def _diagonal(x, term):
     """Takes the diagonal of each repeated letter."""
     while len(set(term)) < len(term):
@@ -321,7 +369,7 @@ def _contract(a, ta, b, tb, needed):
     rows, columns = [c for c in ta if c not in tb], [c for c in tb if c not in ta]
     size = {**dict(zip(ta, a.shape, strict=True)), **dict(zip(tb, b.shape, strict=True))}
     shape = [size[c] for c in batch]
-    m, k, n = (_product(size[c] for c in g) for g in (rows, inner, columns))
+    m, k, n = (_count(size[c] for c in g) for g in (rows, inner, columns))
     left = a.permute([ta.index(c) for c in batch + rows + inner]).reshape([*shape, m, k])
     right = b.permute([tb.index(c) for c in batch + inner + columns]).reshape([*shape, k, n])
     out = batch + rows + columns

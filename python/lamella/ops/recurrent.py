@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from .. import _core
 from ..autograd import is_grad_enabled, record, vjp
+from ..precision import lower, regions
 from .activation import relu, sigmoid
 from .creation import zeros
 from .elementwise import tanh
@@ -27,8 +28,14 @@ def recurrent_layer(kind, input, sizes, h0, c0, weights):
     sizes int64 (T), how many sequences each step has. h0 (sides, N, out), c0 (sides, N, hidden) or None for zeros.
     weights, side by side: w_ih, w_hh, with bias b_ih, b_hh, projected w_hr. 16-bit floats are computed in float32.
     """
+    if regions:
+        input, h0, c0, *weights = lower(input, h0, c0, *weights)
     if str(input.dtype).endswith("float16"):
         return _in_float32(kind, input, sizes, h0, c0, weights)
+    return _layer(kind, input, sizes, h0, c0, weights)
+
+
+def _layer(kind, input, sizes, h0, c0, weights):
     inputs = (input, h0, c0, *weights)
     keep = is_grad_enabled() and any(x is not None and x.requires_grad for x in inputs)
     y, hn, cn, gates, cells = _core.recurrent_fwd(kind, input, sizes, h0, c0, weights, keep)
@@ -45,7 +52,7 @@ def _in_float32(kind, input, sizes, h0, c0, weights):
             want, got = (str(t).rsplit(".", 1)[-1] for t in (dtype, x.dtype))
             raise TypeError(f"[recurrent] weights and states must have input's dtype {want}, got {got}")
     h0, c0 = (None if x is None else x.to(wide) for x in (h0, c0))
-    outputs = recurrent_layer(kind, input.to(wide), sizes, h0, c0, [w.to(wide) for w in weights])
+    outputs = _layer(kind, input.to(wide), sizes, h0, c0, [w.to(wide) for w in weights])
     return tuple(y.to(dtype) for y in outputs)
 
 

@@ -14,6 +14,7 @@ from collections import namedtuple
 
 from .. import _core
 from ..autograd import is_grad_enabled, record
+from ..precision import raised, regions
 from .elementwise import abs, exp, isinf, log, maximum, minimum, pow, sign, sqrt, where
 
 __all__ = [
@@ -94,6 +95,8 @@ def mean_vjp(node, dy):
 def prod(input, dim=None, keepdim=False, dtype=None, *, axis=None):
     """The product; integers and bool give int64. The gradient is right at zeros, too."""
     dim = dim if axis is None else axis
+    if regions:
+        (input,) = raised(input)
     return record(_core.reduce_prod(input, dim, keepdim, dtype), prod_vjp, (input,), (input, dim))
 
 

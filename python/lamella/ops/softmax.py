@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from .. import _core
 from ..autograd import is_grad_enabled, record, vjp
+from ..precision import raised, regions
 from .creation import arange
 from .elementwise import clamp, exp, log, where
 from .random import rand
@@ -96,6 +97,8 @@ def cross_entropy(input, target, weight=None, ignore_index=-100, reduction="mean
 
     Shapes never broadcast: ValueError. IndexError for an index out of range, TypeError for indices that are floats.
     """
+    if regions:
+        input, target, weight = raised(input, target, weight)
     if target.shape == input.shape and target.dtype.is_floating_point:
         return _soft_cross_entropy(input, target, weight, reduction, label_smoothing)
     return _cross_entropy(input, target, weight, ignore_index, reduction, label_smoothing, False)
@@ -103,6 +106,8 @@ def cross_entropy(input, target, weight=None, ignore_index=-100, reduction="mean
 
 def nll_loss(input, target, weight=None, ignore_index=-100, reduction="mean"):
     """-input[target] of log-probabilities, as `log_softmax` gives them. Shapes, weight and errors: see cross_entropy."""
+    if regions:
+        input, weight = raised(input, weight)
     return _cross_entropy(input, target, weight, ignore_index, reduction, 0.0, True)
 
 

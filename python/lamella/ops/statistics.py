@@ -8,6 +8,7 @@ import math
 from collections import namedtuple
 
 from .. import _core
+from ..precision import in_float32
 from .creation import arange, as_tensor, linspace
 from .elementwise import clamp, floor, isnan, maximum, minimum, ne, sqrt, square, where
 from .gemm import matmul
@@ -163,12 +164,14 @@ def _starts(values, dim):
 
 
 # ---- quantiles ---------------------------------------------------------------------------------------------------------
+@in_float32
 def quantile(input, q, dim=None, keepdim=False, *, interpolation="linear"):
     """The value below which a share q (a number or a vector, in [0, 1]) of the elements lies, of all or along dim; q's
     dimension comes first. Between two elements: "linear", "lower", "higher", "midpoint" or "nearest". NaN gives NaN."""
     return _quantile("quantile", input, q, dim, keepdim, interpolation, False)
 
 
+@in_float32
 def nanquantile(input, q, dim=None, keepdim=False, *, interpolation="linear"):
     """`quantile` of the elements that are not NaN."""
     return _quantile("nanquantile", input, q, dim, keepdim, interpolation, True)
@@ -256,6 +259,7 @@ def renorm(input, p, dim, maxnorm):
     return input * where(size > maxnorm, maxnorm / (size + 1e-7), 1.0)
 
 
+@in_float32
 def cdist(x1, x2, p=2.0, compute_mode="use_mm_for_euclid_dist_if_necessary"):
     """The p-norms of the differences of rows: (..., m, n), (..., k, n) -> (..., m, k).
 

@@ -7,6 +7,7 @@ import math
 
 from .. import _core
 from ..autograd import record
+from ..precision import raised, regions
 from .elementwise import maximum, where
 from .index import (
     _as,
@@ -49,6 +50,8 @@ def argwhere(input):
 # ---- slices at given places ------------------------------------------------------------------------------------------
 def index_copy(input, dim, index, source):
     """A copy of `input` with the slices of `source` written at `index` along `dim`."""
+    if regions and source.dtype is not input.dtype:  # as in PyTorch, autocast promotes here
+        input, source = raised(input, source)
     return index_copy_(_copy_for(input, source), dim, index, source)
 
 

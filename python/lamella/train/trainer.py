@@ -53,7 +53,8 @@ class Trainer:
     precision: "float32", or "bfloat16" or "float16" for autocast (with float16 the loss is scaled).
     ema: the decay of an exponential average of the weights, which evaluation and prediction then use (`evaluated`).
     seed: for manual_seed, at the start of a run that is not resumed.
-    check_finite: a loss that is not finite ends the run with FloatingPointError instead of spoiling the weights.
+    check_finite: a loss that is not finite ends the run with FloatingPointError instead of spoiling the weights; with
+        float16 the scaler leaves such steps out instead.
 
     Interrupted by Ctrl-C, the step is finished, callbacks save, and KeyboardInterrupt leaves `fit`; a second one leaves at
     once.
@@ -117,6 +118,10 @@ class Trainer:
             from ..amp import GradScaler
 
             self.scaler = GradScaler("cpu")
+        elif precision == "bfloat16":
+            from ..amp.autocast_mode import warn_if_slow
+
+            warn_if_slow("Trainer")
         self._hooks: dict[str, list[Any]] = {}
         self.callbacks: list[Any] = []
         for callback in callbacks:
@@ -130,6 +135,7 @@ class Trainer:
         self.should_stop = self.interrupted = False
         self.consistent = True  # False within a step: a state saved then could not go on
         self._micro = 0  # batches since the last optimiser step
+        self._skipped = False  # whether the scaler left the last step out, for gradients that were not finite
         self._sums = Sums()
         self._resumed: dict[str, Any] | None = None  # a state whose loader part waits for fit
         self._loader: Any = None
@@ -197,7 +203,7 @@ class Trainer:
         with self.autocast():
             result = self.forward(self.model, batch)
         loss = result["loss"]
-        if self.check_finite and not math.isfinite(loss.item()):
+        if self.check_finite and self.scaler is None and not math.isfinite(loss.item()):
             raise FloatingPointError(
                 f"[Trainer] loss must be finite, got {loss.item()} at step {self.steps_done + 1}: try a lower learning rate or "
                 "clip_norm, look at the data, or run `lamella doctor`"
@@ -212,25 +218,29 @@ class Trainer:
     def optimizer_step(self) -> None:
         """Clips, steps, drops the gradients, averages the weights. A group of batches that is not full counts as a whole."""
         optimizer = self.optimizer
-        parameters = [p for group in optimizer.param_groups for p in group["params"]]
         if self.scaler is not None:
             self.scaler.unscale_(optimizer)
         if self._micro < self.accumulate:
-            for p in parameters:
+            for p in self._parameters():
                 if p.grad is not None:
                     p.grad = p.grad.detach() * (self.accumulate / self._micro)
         self._call("on_backward_end")
         if self.clip_norm is not None:
-            self.grad_norm = clip_grad_norm_(parameters, self.clip_norm)
+            self.grad_norm = clip_grad_norm_(self._parameters(), self.clip_norm)
         if self.clip_value is not None:
-            clip_grad_value_(parameters, self.clip_value)
+            clip_grad_value_(self._parameters(), self.clip_value)
         if self.scaler is None:
             optimizer.step()
         else:
+            scale = self.scaler.get_scale()
             self.scaler.step(optimizer)
             self.scaler.update()
+            self._skipped = self.scaler.get_scale() < scale
         optimizer.zero_grad()
         self._micro = 0
+
+    def _parameters(self) -> list[Any]:
+        return [p for group in self.optimizer.param_groups for p in group["params"]]
 
     def _one(self, batch: Any) -> None:
         """A training step with what belongs to it: figures, schedule, average, counts, callbacks."""
@@ -251,10 +261,11 @@ class Trainer:
 
     def _after_step(self, figures: dict[str, Any]) -> None:
         self.steps_done += 1
-        if self.schedule is not None and self.schedule_every == "step" and not isinstance(self.schedule, ReduceLROnPlateau):
-            self.schedule.step()
-        if self.ema is not None:
-            self.ema.update_parameters(self.model)
+        if not self._skipped:
+            if self.schedule is not None and self.schedule_every == "step" and not isinstance(self.schedule, ReduceLROnPlateau):
+                self.schedule.step()
+            if self.ema is not None:
+                self.ema.update_parameters(self.model)
         self.consistent = True
         self._call("on_step_end", figures)
 

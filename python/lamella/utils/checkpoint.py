@@ -14,6 +14,7 @@ from typing import Any
 
 from .. import _core, ops
 from ..autograd import enable_grad
+from ..precision import again, region, regions
 
 __all__ = ["checkpoint", "checkpoint_sequential"]
 
@@ -32,10 +33,10 @@ def checkpoint(
     """function(*args, **kwargs), whose inner results are not kept: backward calls it again.
 
     Arguments and result may be anything. Random numbers of the default generator come out the second time as they did the
-    first (`preserve_rng_state`). context_fn gives two context managers, for the first call and for the second. Gradients
-    of gradients work. In backward RuntimeError if the second call recorded other ops than the first (determinism_check
-    "none": only another number of them), or if an argument was changed in place. use_reentrant, debug and early_stop are
-    accepted and change nothing.
+    first (`preserve_rng_state`), and autocast is as it was then. context_fn gives two context managers, for the first call
+    and for the second. Gradients of gradients work. In backward RuntimeError if the second call recorded other ops than the
+    first (determinism_check "none": only another number of them), or if an argument was changed in place. use_reentrant,
+    debug and early_stop are accepted and change nothing.
 
     >>> x = lamella.tensor(3.0, requires_grad=True)
     >>> y = lamella.utils.checkpoint.checkpoint(lambda t: (t * t).sin(), x)
@@ -49,9 +50,10 @@ def checkpoint(
             return function(*args, **kwargs)
     state = ops.get_rng_state() if preserve_rng_state else None
     nodes: list[Any] = []
-    with first, _watching(nodes):
+    precision = again() if regions else region(None)
+    with first, precision, _watching(nodes):
         result = function(*args, **kwargs)
-    segment = _Segment(function, args, kwargs, state, second, [n.name() for n in nodes], determinism_check == "default")
+    segment = _Segment(function, args, kwargs, state, second, precision, [n.name() for n in nodes], determinism_check == "default")
     for place, node in enumerate(nodes):
         node._strip(_Stub(segment, place, node.name()))
     return result
@@ -82,8 +84,9 @@ def _versions(values: Any) -> list[tuple[Any, int]]:
 class _Segment:
     """A call to be repeated when the first of its nodes is asked for gradients."""
 
-    def __init__(self, function, args, kwargs, rng_state, context, names, same_ops):
-        self.function, self.args, self.kwargs, self.rng_state, self.context = function, args, kwargs, rng_state, context
+    def __init__(self, function, args, kwargs, rng_state, context, precision, names, same_ops):
+        self.function, self.args, self.kwargs, self.rng_state = function, args, kwargs, rng_state
+        self.context, self.precision = context, precision
         self.names, self.same_ops = names, same_ops
         self.versions = _versions((args, kwargs))
         self.nodes: list[Any] | None = None
@@ -101,7 +104,7 @@ class _Segment:
             try:
                 if self.rng_state is not None:
                     ops.set_rng_state(self.rng_state)
-                with enable_grad(), self.context, _watching(nodes):
+                with enable_grad(), self.context, self.precision, _watching(nodes):
                     result = self.function(*self.args, **self.kwargs)
             finally:
                 if self.rng_state is not None:
