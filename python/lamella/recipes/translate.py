@@ -9,8 +9,8 @@ from lamella.recipes import recipe
 
 
 @recipe(data="folder with train.de, train.en, val.*, test*.* (or other languages: source=fr target=en), a sentence a line")
-def translate(run, data=None, *, source: str = "de", target: str = "en", epochs: int = 6, tokens: int = 1500, lr: float = 2e-3,
-              width: int = 192, layers: int = 3, heads: int = 4, dropout: float = 0.1, min_freq: int = 2, beams: int = 5,
+def translate(run, data=None, *, source: str = "de", target: str = "en", epochs: int = 5, tokens: int = 1500, lr: float = 2e-3,
+              width: int = 192, layers: int = 2, heads: int = 4, dropout: float = 0.1, min_freq: int = 2, beams: int = 5,
               average: float = 0.99):  # fmt: skip
     """The Transformer of "Attention is all you need", small: Multi30k German to English.
 
