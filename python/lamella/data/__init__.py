@@ -7,6 +7,7 @@ from .dataset import (
     ConcatDataset,
     Dataset,
     IterableDataset,
+    MapDataset,
     StackDataset,
     Subset,
     TensorDataset,
@@ -28,18 +29,22 @@ from .sampler import (
 )
 from .sampler_groups import BucketBatchSampler, DistributedSampler
 from .cifar import cifar, read_cifar
+from .load_images import ImageData, load_images, read_like
+from .scenes import CaptionedDigits, Scenes
 from .spoken_digits import DigitStrings, SpokenDigits
 from .table import TableDataset, read_table
-from .text_files import LabelledText, TextLines, TextPairs, read_lines
+from .text_files import LabelledText, NextSentence, TextLines, TextPairs, lines_of, read_lines, read_text
 from .wav import AudioFolder, read_audio, read_wav, write_wav
 from .sequences import TokenBlocks, encode_all, pack_tokens, pad_tokens, truncate
-from .tokenizers import ByteTokenizer, CharTokenizer, LibraryTokenizer, Vocabulary, WordTokenizer
+from .text_loaders import bucket_loader, pair_loader, parallel_text, text_blocks
+from .tokenizers import ByteTokenizer, CharTokenizer, LibraryTokenizer, Vocabulary, WordTokenizer, tokenizer_from_dict
 
 __all__ = [
     "AudioFolder",
     "BatchSampler",
     "BucketBatchSampler",
     "ByteTokenizer",
+    "CaptionedDigits",
     "ChainDataset",
     "CharTokenizer",
     "ConcatDataset",
@@ -47,14 +52,18 @@ __all__ = [
     "Dataset",
     "DigitStrings",
     "DistributedSampler",
+    "ImageData",
     "ImageFolder",
     "IterableDataset",
     "LabelledText",
     "LibraryTokenizer",
+    "MapDataset",
+    "NextSentence",
     "PackCollate",
     "PadCollate",
     "RandomSampler",
     "Sampler",
+    "Scenes",
     "SequentialSampler",
     "SpokenDigits",
     "StackDataset",
@@ -68,16 +77,21 @@ __all__ = [
     "Vocabulary",
     "WeightedRandomSampler",
     "WordTokenizer",
+    "bucket_loader",
     "cifar",
     "default_collate",
     "default_convert",
     "digits",
     "encode_all",
     "get_worker_info",
+    "load_images",
+    "lines_of",
     "in_memory",
     "mnist",
     "pack_tokens",
     "pad_tokens",
+    "pair_loader",
+    "parallel_text",
     "random_split",
     "read_audio",
     "read_cifar",
@@ -85,10 +99,14 @@ __all__ = [
     "read_idx",
     "read_idx_pair",
     "read_image",
+    "read_like",
     "read_lines",
     "read_table",
+    "read_text",
     "read_wav",
     "sample_generator",
+    "text_blocks",
+    "tokenizer_from_dict",
     "transforms",
     "truncate",
     "write_wav",

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import bisect
 import itertools
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -140,6 +140,23 @@ class Subset(Dataset):
 
     def __getitem__(self, index: int) -> Any:
         return self.dataset[self.indices[index]]
+
+
+class MapDataset(Dataset):
+    """Item i is function(items[i]), made when it is asked for, so that `sample_generator()` serves in it.
+
+    >>> MapDataset(["ab", "c"], len)[0]
+    2
+    """
+
+    def __init__(self, items: Sequence[Any] | Dataset, function: Callable[[Any], Any]) -> None:
+        self.items, self.function = items, function
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def __getitem__(self, index: int) -> Any:
+        return self.function(self.items[index])
 
 
 class ConcatDataset(Dataset):

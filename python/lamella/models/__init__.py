@@ -24,10 +24,12 @@ from .mlp import *
 from .pretrained import *
 from .registry import *
 from .resnet import *
+from .resnet9 import *
 from .seq2seq import *
 from .speech import *
 from .ssd import *
 from .t5 import *
+from .text import *
 from .translation import *
 from .unet import *
 from .vae import *

@@ -3,10 +3,10 @@
 
 from __future__ import annotations
 
-from .. import autograd, enable_grad, nn, ones_like, rand, zeros_like
+from .. import autograd, enable_grad, nn, no_grad, ones_like, rand, randn, zeros_like
 from ..nn import functional as F
 
-__all__ = ["Critic", "Discriminator", "Generator", "critic_loss", "discriminator_loss", "generator_loss", "gradient_penalty"]
+__all__ = ["GAN", "Critic", "Discriminator", "Generator", "critic_loss", "discriminator_loss", "generator_loss", "gradient_penalty"]
 
 
 def _start(model):
@@ -68,6 +68,26 @@ class Critic(Discriminator):
 
     def __init__(self, channels=3, size=64, width=64):
         super().__init__(channels, size, width, norm=lambda filters: nn.GroupNorm(1, filters))
+
+
+class GAN(nn.Module):
+    """A generator and its discriminator (or critic) as one model, for `train.AdversarialTrainer`."""
+
+    def __init__(self, generator, discriminator):
+        super().__init__()
+        self.generator, self.discriminator = generator, discriminator
+
+    def forward(self, z):
+        return self.generator(z)
+
+    def noise(self, n):
+        """What n pictures are made of: (n, noise), standard normal."""
+        return randn(n, self.generator.noise)
+
+    @no_grad()
+    def sample(self, n):
+        """n new pictures, values in (-1, 1)."""
+        return self(self.noise(n))
 
 
 # ---- losses ----------------------------------------------------------------------------------------------------------

@@ -30,6 +30,7 @@ MODELS = {
     "lenet5": ("lenet", "LeNet5", {}, ("1,1,28,28",)),
     "conv_net": ("lenet", "ConvNet", {}, ("1,3,32,32",)),
     **{name: (module, name, {}, _IMAGE) for name, module in _VISION.items()},
+    "resnet9": ("resnet9", "resnet9", {}, ("1,3,32,32",)),
     "unet": ("unet", "UNet", {}, ("1,3,256,256",)),
     "ssd": ("ssd", "SSD", {}, ("1,3,256,256",)),
     "autoencoder": ("autoencoder", "Autoencoder", {"in_features": 784}, ("1,784",)),

@@ -6,7 +6,7 @@ from __future__ import annotations
 from .. import exp, nn, no_grad, randn, randn_like
 from ..nn import functional as F
 
-__all__ = ["VAE", "ConvVAE", "vae_loss"]
+__all__ = ["VAE", "ConvVAE", "code_divergence", "vae_loss"]
 
 
 class _Variational(nn.Module):
@@ -77,10 +77,15 @@ class ConvVAE(_Variational):
         )
 
 
+def code_divergence(mean, log_variance):
+    """The divergence of codes (N, code) from a standard normal in nats, sum (mean^2 + var - 1 - log var) / 2, meaned over rows
+    (Kingma and Welling 2013, appendix B)."""
+    return (mean * mean + exp(log_variance) - 1 - log_variance).sum() / (2 * mean.shape[0])
+
+
 def vae_loss(logits, mean, log_variance, target, beta=1.0):
     """The negative evidence lower bound per row: binary cross-entropy of the reconstruction, summed over its elements, plus
-    beta times the divergence of the code from a standard normal, sum (mean^2 + var - 1 - log var) / 2 (Kingma and Welling
-    2013, appendix B; beta: Higgins et al. 2017)."""
+    beta times `code_divergence` (Kingma and Welling 2013; beta: Higgins et al. 2017)."""
     n = logits.shape[0]
     seen = F.binary_cross_entropy_with_logits(logits, target, reduction="sum") / n
-    return seen + beta * (mean * mean + exp(log_variance) - 1 - log_variance).sum() / (2 * n)
+    return seen + beta * code_divergence(mean, log_variance)

@@ -38,11 +38,12 @@ def cat(tensors, dim=0, *, axis=None):
     """The tensors one after the other along `dim`; their other sizes agree. Of the promoted dtype."""
     dim = dim if axis is None else axis
     tensors = tuple(tensors)
-    if any(t.ndim > 1 for t in tensors):
-        tensors = tuple(t for t in tensors if t.shape != (0,))  # as in PyTorch: an empty vector joins anything
+    vectors = [t for t in tensors if t.ndim == 1]
+    if vectors and len(vectors) < len(tensors):  # as in PyTorch: an empty vector joins anything
+        tensors = tuple([t for t in tensors if t.shape != (0,)])
     y = _core.cat(tensors, dim)
     dim = dim % y.ndim
-    return record(y, cat_vjp, tensors, (dim, tuple(t.shape[dim] for t in tensors)))
+    return record(y, cat_vjp, tensors, (dim, tuple([t.shape[dim] for t in tensors])))
 
 
 concat = concatenate = cat
@@ -210,8 +211,12 @@ def roll(input, shifts, dims=None):
         n = input.shape[dim]
         at = -shift % n if n else 0
         if at:
-            y = cat((narrow(y, dim, at, n - at), narrow(y, dim, 0, at)), dim)
-    return y.clone() if y is input else y
+            y = _core.cat([_core.slice(y, dim, at, n, 1), _core.slice(y, dim, 0, at, 1)], dim)
+    return record(_core.copy(y) if y is input else y, roll_vjp, (input,), (tuple([-s for s in shifts]), dims))
+
+
+def roll_vjp(node, dy):
+    return (roll(dy, *node.ctx),)
 
 
 # ---- padding --------------------------------------------------------------------------------------------------------

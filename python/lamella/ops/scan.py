@@ -74,6 +74,9 @@ def logcumsumexp_vjp(node, dy):
     if x.ndim == 0:
         return (dy,)
     y, low = node.output, -float("inf")
+    if x.dtype.itemsize < 4:  # differences of logs have too few digits there, the rounded output too
+        x, dy = x.float(), dy.float()
+        y = logcumsumexp(x, dim)
     up = _tail(log(where(dy > 0, dy, 1.0)) - y, dy > 0, low, dim)
     down = _tail(log(where(dy < 0, -dy, 1.0)) - y, dy < 0, low, dim)
     return (exp(up + x) - exp(down + x),)
@@ -102,7 +105,8 @@ def extreme_vjp(node, dy):
     shape, dim, indices = node.ctx
     if not shape:
         return (dy,)
-    return (scatter_add_(_core.full(shape, 0.0, dy.dtype), dim, indices, dy),)
+    wide = dy if dy.dtype.itemsize >= 4 else dy.float()  # many may fall on one place
+    return (scatter_add_(_core.full(shape, 0.0, wide.dtype), dim, indices, wide),)
 
 
 # ---- differences and integrals ---------------------------------------------------------------------------------------

@@ -177,6 +177,10 @@ def permute_vjp(node, dy):
 def movedim(input, source, destination):
     """Moves dimensions `source` to the places `destination`; the others keep their order."""
     n = input.ndim
+    if isinstance(source, int) and isinstance(destination, int):
+        order = list(range(n))
+        order.insert(_dim("movedim", destination, n), order.pop(_dim("movedim", source, n)))
+        return permute(input, order)
     source = [_dim("movedim", d, n) for d in (source if isinstance(source, (tuple, list)) else (source,))]
     destination = [_dim("movedim", d, n) for d in (destination if isinstance(destination, (tuple, list)) else (destination,))]
     if len(source) != len(destination) or len(set(source)) < len(source) or len(set(destination)) < len(destination):

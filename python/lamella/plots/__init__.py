@@ -3,6 +3,7 @@
 `figure.savefig("picture.png")`; a notebook shows it. matplotlib is imported with the first picture, and nothing global of its
 settings is touched."""
 
+from .boxes import *
 from .classes import *
 from .ctc import *
 from .graph import *

@@ -48,4 +48,4 @@ from .spectrum import (
     create_dct,
     melscale_fbanks,
 )
-from .words import Chain, MaskTokens, Paraphrase, RandomDeletion, RandomSwap, SynonymReplacement
+from .words import Chain, MaskTokens, Paraphrase, RandomDeletion, RandomSwap, SpanCorruption, SynonymReplacement
