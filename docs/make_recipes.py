@@ -19,7 +19,8 @@ FAMILIES = {
         "Begin with the smallest net that can learn one batch by heart. Convolutions with batch norm learn quickest; a Vision Transformer "
         "needs more data or more augmentation. Shift and mirror pictures while they are loaded, normalise with the training set's mean and "
         "deviation. What to look at: the confusion matrix, the wrong pictures, the filters of the first layer.",
-        ("digits", "perceptron", "mlp", "lenet5", "cifar10", "image_classifier", "vit", "transfer", "multi_task", "domain_adaptation", "ssd", "unet", "clip"),
+        ("digits", "perceptron", "mlp", "lenet5", "cifar10", "image_classifier", "vit", "transfer", "multi_task", "domain_adaptation",
+         "ssd", "unet", "clip"),
     ),
     "text": (
         "Sequences and text",
