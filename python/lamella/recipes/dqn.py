@@ -6,7 +6,7 @@ from lamella.recipes import recipe
 
 
 @recipe
-def dqn(run, *, env: str = "CartPole-v1", steps: int = 50_000, lr: float = 2.3e-3, width: int = 64, episodes: int = 100, solved: float = 475.0,
+def dqn(run, *, env: str = "CartPole-v1", steps: int = 50_000, lr: float = 2e-3, width: int = 128, episodes: int = 100, solved: float = 475.0,
         double: bool = True, dueling: bool = False):  # fmt: skip
     """Double DQN on CartPole-v1: solved, 475 over 100 episodes, within 50,000 steps.
 
@@ -15,14 +15,14 @@ def dqn(run, *, env: str = "CartPole-v1", steps: int = 50_000, lr: float = 2.3e-
     """
     agent = rl.DQN(
         env,
-        learning_rate=lr,
+        learning_rate=rl.LinearSchedule(lr, lr / 20),
         hidden=(width, width),
         double=double,
         dueling=dueling,
         exploration=rl.LinearSchedule(1.0, 0.04, 0.16),
-        target_update_interval=10,  # at most once an update round, which comes every 256 steps
-        train_freq=256,
-        gradient_steps=128,
+        target_update_interval=250,
+        train_freq=64,
+        gradient_steps=32,
         seed=run.seed,
     )
     best = rl.Evaluate(2500, episodes=20, threshold=1.05 * solved, seed=run.seed)

@@ -112,10 +112,13 @@ def policy_grid(q: np.ndarray, shape: tuple[int, int], arrows: str = "←↓→�
         raise ValueError(f"[policy_grid] q must have shape {(rows * columns, len(arrows))}, got {q.shape}")
     figure = _figure(0.6 * columns + 1.2, 0.6 * rows + 0.6)
     axes = figure.subplots()
-    figure.colorbar(axes.imshow(q.max(1).reshape(shape), cmap="viridis"), label="worth")
+    worth = q.max(1)
+    middle = (worth.min() + worth.max()) / 2
+    figure.colorbar(axes.imshow(worth.reshape(shape), cmap="viridis"), label="worth")
     for state, row in enumerate(q):
         if np.ptp(row) > 0:
-            axes.text(state % columns, state // columns, arrows[int(row.argmax())], ha="center", va="center", color="white")
+            color = "black" if worth[state] > middle else "white"
+            axes.text(state % columns, state // columns, arrows[int(row.argmax())], ha="center", va="center", color=color)
     axes.set(xticks=[], yticks=[])
     if title:
         axes.set_title(title, fontsize=9)
