@@ -63,6 +63,7 @@ WHOLE = {
     "lamella.optim": "optimisers",
     "lamella.optim.lr_scheduler": "schedules",
     "lamella.data": "data",
+    "lamella.data.transforms": "data",
     "lamella.models": "models",
     "lamella.train": "train",
     "lamella.amp": "amp",

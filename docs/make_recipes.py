@@ -19,7 +19,8 @@ FAMILIES = {
         "Begin with the smallest net that can learn one batch by heart. Convolutions with batch norm learn quickest; a Vision Transformer "
         "needs more data or more augmentation. Shift and mirror pictures while they are loaded, normalise with the training set's mean and "
         "deviation. What to look at: the confusion matrix, the wrong pictures, the filters of the first layer.",
-        ("digits", "perceptron", "mlp", "lenet5", "cifar10", "image_classifier", "vit", "transfer", "multi_task", "ssd", "unet", "clip"),
+        ("digits", "perceptron", "mlp", "lenet5", "cifar10", "image_classifier", "vit", "transfer", "multi_task", "domain_adaptation",
+         "ssd", "unet", "clip"),
     ),
     "text": (
         "Sequences and text",
@@ -46,7 +47,7 @@ FAMILIES = {
         "Reinforcement learning",
         "The data depend on what the agent does, so runs differ far more than in supervised learning: compare several seeds, and look at the "
         "reward over episodes, never at the loss. Tables for a few hundred states, DQN for discrete actions, PPO where in doubt.",
-        ("q_learning", "sarsa", "taxi", "frozen_lake", "dqn", "reinforce", "a2c", "ppo"),
+        ("q_learning", "sarsa", "dqn", "reinforce", "a2c", "ppo"),
     ),
 }
 

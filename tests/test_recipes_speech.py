@@ -66,6 +66,9 @@ def test_damaged_files_name_themselves_and_can_be_skipped(folder, tmp_path):
     with pytest.warns(UserWarning, match="3 of 18 files are skipped: .*zero_ann_8"):
         found = data.SpokenDigits(tmp_path, on_error="skip")
     assert len(found) == whole - 1 and {p.name for p, _ in found.skipped} == {cut.name, named.name, fast.name}
+    with pytest.warns(UserWarning, match="files are skipped"):
+        figures = recipes.get("spoken_digits")(tmp_path, out=tmp_path / "run", epochs=1, skip=True)
+    assert figures["skipped"] == 3
     for call, text in (
         (lambda: data.SpokenDigits(None), r"root must be a folder of digit_speaker_index.wav files, got None"),
         (lambda: data.SpokenDigits(folder, hold_out="eve"), "hold_out must be one of ann, bob, got 'eve'"),

@@ -25,10 +25,11 @@ def spoken_digits(
     """
     on_error = "skip" if skip else "raise"
     everyone = SpokenDigits(data, "test", on_error=on_error).speakers
-    figures = {}
+    figures, skipped = {}, set()
     for speaker in everyone if hold_out == "all" else [hold_out]:
         lamella.manual_seed(run.seed)
         train, test = (SpokenDigits(data, split, speaker, features, on_error=on_error) for split in ("train", "test"))
+        skipped |= {path for part in (train, test) for path, _ in part.skipped}
         loader, test_loader = DataLoader(in_memory(train), batch, shuffle=True, batch_transform=warped), DataLoader(in_memory(test), 256)
         model = build({})
         optimizer = optim.AdamW(model.named_parameters(), lr=lr, weight_decay=1e-2)
@@ -42,7 +43,7 @@ def spoken_digits(
         run.figure(f"confusion{end}", plots.confusion_matrix, trainer.arrays["confusion"], DIGITS)
     if hold_out == "all":
         figures["mean_accuracy"] = sum(figures.values()) / len(figures)
-    return figures | ({"skipped": len(train.skipped) + len(test.skipped)} if skip else {})
+    return figures | ({"skipped": len(skipped)} if skip else {})
 
 
 def warped(batch):
