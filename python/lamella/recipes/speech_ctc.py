@@ -20,7 +20,7 @@ noisy = T.Compose([T.AddNoise((5, 40)), mel, T.SpecAugment(2, 10, 2, 8, zero_mas
 def speech_ctc(
     run, data=None, *, strings: int = 1280, tests: int = 300, epochs: int = 6, batch: int = 32, lr: float = 4e-3, hidden: int = 96, beams: int = 8
 ):
-    """Deep Speech and CTC write down strings of 3 to 7 spoken digits: word error about 1 % on recordings held out.
+    """Deep Speech and CTC write down strings of 3 to 7 spoken digits: word error 1.1 % on recordings held out.
 
     Each string is recordings of one speaker with up to 0.3 s of silence between them, drawn anew in each epoch.
     """
