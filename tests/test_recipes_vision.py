@@ -20,7 +20,7 @@ TINY = {
     "perceptron": ({"epochs": 2}, {"accuracy": 0.8, "mistakes_in_training": 0}, "predict"),
     "mlp": ({"epochs": 3, "hidden": "32"}, {"accuracy": 0.8}, "predict"),
     "lenet5": ({"epochs": 2, "lr": 8e-3}, {"accuracy": 0.8, "loss": 0}, "predict"),
-    "cifar10": ({"epochs": 3, "width": 4, "size": 16, "batch": 64, "limit": 500}, {"accuracy": 0.15}, "predict"),
+    "cifar10": ({"epochs": 3, "width": 4, "size": 16, "batch": 64, "limit": 500}, {"accuracy": 0.15, "accuracy_with_mirrored": 0}, "predict"),
     "vit": ({"epochs": 3, "layers": 1, "width": 16, "size": 16, "limit": 600, "lr": 4e-3}, {"accuracy": 0.11}, "predict"),
     "autoencoder": ({"epochs": 8, "size": 8, "ordinary": "0"}, {"auc": 0.6, "error": 0}, "predict"),
     "vae": ({"epochs": 3, "width": 4, "size": 8, "limit": 400}, {"elbo": -60, **JUDGED}, "generate"),
