@@ -8,6 +8,7 @@ import functools
 import math
 
 from .. import _core
+from ..autograd import record
 from .activation import sigmoid
 from .elementwise import (
     abs,
@@ -193,7 +194,13 @@ def mvlgamma(input, p):
 def logit(input, eps=None):
     """log(input / (1 - input)); with eps, input is first limited to [eps, 1 - eps]."""
     x = input if eps is None else clamp(input, eps, 1 - eps)
-    return log(x / (1 - x))
+    d = x.detach()
+    return record(log(d / (1 - d)), logit_vjp, (x,), (x,))
+
+
+def logit_vjp(node, dy):
+    (x,) = node.ctx
+    return (dy / (x * (1 - x)),)
 
 
 # ---- two operands ----------------------------------------------------------------------------------------------------
