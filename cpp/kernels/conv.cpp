@@ -240,19 +240,24 @@ template <class T> static void backward_weight(const ConvBwdWeight& a) {
   }
 }
 
+template <class F> static void by_dtype(DType t, const F& f) {
+  if (t == DType::f64) f(double{});
+  else f(float{});
+}
+
 void conv_fwd(const ConvFwd& a) {
   if (a.g.n == 0 || a.g.k == 0 || volume(a.g.out) == 0) return;
-  by_float(a.g.dtype, [&](auto t) { forward<decltype(t)>(a); });
+  by_dtype(a.g.dtype, [&](auto t) { forward<decltype(t)>(a); });
 }
 
 void conv_bwd_input(const ConvBwdInput& a) {
   if (a.g.n == 0 || a.g.c == 0 || volume(a.g.in) == 0) return;
-  by_float(a.g.dtype, [&](auto t) { backward_input<decltype(t)>(a); });
+  by_dtype(a.g.dtype, [&](auto t) { backward_input<decltype(t)>(a); });
 }
 
 void conv_bwd_weight(const ConvBwdWeight& a) {
   const ConvGeometry& g = a.g;
-  by_float(g.dtype, [&](auto t) {
+  by_dtype(g.dtype, [&](auto t) {
     using T = decltype(t);
     if (a.db && g.n * volume(g.out) > 0 && pixels_dense(g.y_stride, g.k, g.out)) pixels_bias_gradient<T>(a);
     else if (a.db) bias_gradient<T>(a);

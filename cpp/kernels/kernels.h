@@ -123,7 +123,7 @@ struct GemmInt8 {
 // One geometry for convolution and pooling: three spatial dims (depth, height, width; 1 where absent).
 // x (n, c, in...), y (n, k, out...): any strides, in elements, over n, c, d, h, w. w (k, c / groups, kernel...) is
 // contiguous; conv_bwd_weight wants the positions of each dy plane evenly apart. Input position of output o and tap t:
-// o * stride + t * dilation - pad; outside is zero.
+// o * stride + t * dilation - pad; outside is zero. Convolution takes float32 and float64.
 struct ConvGeometry {
   DType dtype;
   int64_t n, c, k, groups;

@@ -86,6 +86,10 @@ bool taken_channels_last(const Shape& w, int64_t groups) {
   return depthwise || (w[0] >= 8 * groups && w[1] >= 8);
 }
 
+// The kernels know float32 and float64: 16-bit floats are made float32, and what comes of them is rounded once.
+bool narrow(const Array& a) { return size_of(a.dtype) == 2; }
+Array wide(const Array& a) { return cast(a, DType::f32); }
+
 }  // namespace
 
 Array conv(const Array& x, const Array& w, const Array* bias, const ConvOptions& o, Act act) {
@@ -95,6 +99,10 @@ Array conv(const Array& x, const Array& w, const Array* bias, const ConvOptions&
   if (bias)
     check<ValueError>(bias->ndim() == 1 && bias->shape[0] == w.shape[0] && bias->dtype == x.dtype, "[conv] bias must be ",
                       name_of(x.dtype), " (", w.shape[0], ",), got ", describe(*bias));
+  if (narrow(x)) {
+    const Array b = bias ? wide(*bias) : Array();
+    return cast(conv(wide(x), wide(w), bias ? &b : nullptr, o, act), x.dtype);
+  }
   const bool last = x.is_channels_last();
   if (last && !taken_channels_last(w.shape, o.groups)) return channels_last(conv(contiguous(x), w, bias, o, act));
   const Shape shape = output_shape("conv", x.shape, w.shape, o);
@@ -111,6 +119,7 @@ Array conv_input_grad(const Array& dy, const Array& w, const Shape& input, const
   check_channels("conv_input_grad", input[1], w.shape, o.groups);
   Shape y = output_shape("conv_input_grad", input, w.shape, o);
   check<ValueError>(dy.shape == y, "[conv_input_grad] dy must have shape ", y, ", got ", dy.shape);
+  if (narrow(dy)) return cast(conv_input_grad(wide(dy), wide(w), input, o), dy.dtype);
   const bool last = dy.is_channels_last();
   if (last && !taken_channels_last(w.shape, o.groups)) return channels_last(conv_input_grad(contiguous(dy), w, input, o));
   Array dx = last ? empty_channels_last(input, dy.dtype) : empty(input, dy.dtype), wc = contiguous(w);
@@ -128,6 +137,10 @@ std::pair<Array, Array> conv_weight_grad(const Array& dy, const Array& x, const 
   check<ValueError>(dy.shape == y, "[conv_weight_grad] dy must have shape ", y, ", got ", dy.shape);
   check<TypeError>(dy.dtype == x.dtype && is_floating(x.dtype), "[conv_weight_grad] dy and input must have one floating "
                    "dtype, got ", name_of(dy.dtype), " and ", name_of(x.dtype));
+  if (narrow(x)) {
+    const auto [dw, db] = conv_weight_grad(wide(dy), wide(x), kernel, o, with_bias);
+    return {cast(dw, x.dtype), with_bias ? cast(db, x.dtype) : db};
+  }
   const bool last = (x.is_channels_last() || dy.is_channels_last()) && taken_channels_last(kernel, o.groups);
   const Array dyc = last ? channels_last(dy) : contiguous(dy), xc = last ? channels_last(x) : contiguous(x);
   Array dw = empty(kernel, x.dtype), db;

@@ -302,7 +302,7 @@ def _pair_plan(equation, shapes):
     inner = [c for c in ta if c in tb and c not in output]
     rows, columns = [c for c in ta if c not in tb], [c for c in tb if c not in ta]
     size = lambda group: [sizes[c] for c in group]  # noqa: E731
-    k = _product(size(inner))
+    k = _count(size(inner))
     if not inner:  # elementwise over all letters
         how, order = "mul", (batch + rows, batch + columns)
         wanted = (size(batch + rows) + [1] * len(columns), size(batch) + [1] * len(rows) + size(columns))
@@ -311,7 +311,7 @@ def _pair_plan(equation, shapes):
         wanted = ([*size(batch), k],) * 2
     else:  # without a batch, a side that has only inner letters is a vector
         how, order = "matmul", (batch + rows + inner, batch + inner + columns)
-        m, n = ([_product(size(g))] if g or batch else [] for g in (rows, columns))
+        m, n = ([_count(size(g))] if g or batch else [] for g in (rows, columns))
         wanted = (size(batch) + m + [k], [*size(batch), k, *n])
     made = batch + rows + columns
     plan = [how]
