@@ -15,6 +15,7 @@ FAMILIES = {
     "conv": "convolution",
     "elementwise": "elementwise, 16 M",
     "rows": "norms, softmax, pooling, ...",
+    "index": "indices, masks, scans, three operands",
     "loss": "losses",
     "attention": "attention",
     "recurrent": "recurrent",

@@ -11,6 +11,7 @@ sys.path.insert(0, str(HERE))
 import make_api  # noqa: E402
 import make_concepts  # noqa: E402
 import make_figures  # noqa: E402
+import make_recipes  # noqa: E402
 
 import lamella  # noqa: E402
 
@@ -35,3 +36,4 @@ def setup(app):
     make_figures.main(["--stale"])
     make_api.write(HERE / "api")
     make_concepts.write(HERE / "concepts")
+    make_recipes.write(HERE)

@@ -105,4 +105,9 @@ CATALOGUE = {
             calibration_error perplexity bleu_score word_error_rate char_error_rate edit_distance jaccard_index dice
             mean_average_precision mean_squared_error mean_absolute_error r2_score frechet_distance""",
     },
+    "doctor": {"lamella.doctor": "examine examine_trainer watch Watch Doctor Report Finding Evidence command"},
+    "reinforcement": {
+        "lamella.rl": "QLearning SARSA DQN REINFORCE A2C PPO ReplayBuffer gae discounted_returns EnvLoop",
+        "lamella.distributions": "Categorical Normal Independent kl_divergence",
+    },
 }

@@ -2,6 +2,8 @@
 """Tokenizers, vocabularies, padding and packing of tokens, augmentation of text."""
 
 import collections
+import importlib.util
+import json
 import types
 
 import numpy as np
@@ -82,6 +84,95 @@ def test_library_tokenizer(tmp_path, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "tokenizers", None)
     with pytest.raises(ImportError, match="pip install tokenizers"):
         data.LibraryTokenizer.from_file(tmp_path / "tokenizer.json")
+
+
+def test_tokenizers_as_dicts():
+    """What a checkpoint keeps makes the same tokenizer, also after JSON."""
+    text = "The cat, the Dog."
+    made = [
+        data.ByteTokenizer(["<bos>"]),
+        data.CharTokenizer.build(text, ["<unk>"], "<unk>"),
+        data.WordTokenizer.build([text], split="words", lower=True),
+    ]
+    if importlib.util.find_spec("tokenizers"):
+        import tokenizers
+
+        made.append(data.LibraryTokenizer(tokenizers.Tokenizer(tokenizers.models.BPE({c: i for i, c in enumerate(sorted(set(text)))}, []))))
+    for tokenizer in made:
+        again = data.tokenizer_from_dict(json.loads(json.dumps(tokenizer.to_dict())))
+        assert type(again) is type(tokenizer) and again.encode("the Dog") == tokenizer.encode("the Dog") and len(again) == len(tokenizer)
+    own = data.WordTokenizer.build(["a b"], split=list)
+    assert data.WordTokenizer.from_dict(own.to_dict(), split=list).encode("ab") == own.encode("ab")
+    wrong = (({"kind": "BPE"}, "kind must be one of .*, got 'BPE'"), ([], "got 'list'"), ({"kind": "CharTokenizer"}, "must be what to_dict"))
+    for known, text in wrong:
+        with pytest.raises(ValueError, match=text):
+            data.tokenizer_from_dict(known)
+
+
+def test_texts_for_models(tmp_path):
+    path = tmp_path / "text.txt"
+    path.write_bytes(b"ab\r\nba\n" * 50)
+    train, held_out, tokenizer = data.text_blocks(path, 4, held_out=0.2)
+    assert (len(tokenizer), len(train.tokens), len(held_out.tokens)) == (3, 240, 60) and (train.stride, held_out.stride) == (1, 4)
+    assert tokenizer.decode(train[1][0].tolist()) == "b\nba" and data.lines_of(path) == ["ab", "ba"] * 50
+    assert data.lines_of("x\ny") == ["x", "y"] and data.lines_of("a\0b") == ["a\0b"] and data.lines_of("é" * 5000) == ["é" * 5000]
+    for part, lines in (("train", "a b\nc\n"), ("valid", "b\n"), ("test2", "c\n")):
+        for language in ("de", "en"):
+            (tmp_path / f"{part}.{language}").write_text(lines)
+    texts = data.parallel_text(tmp_path, "de", "en")
+    assert {name: len(pairs) for name, pairs in texts.items()} == {"train": 2, "val": 1, "test": 1}
+    words = data.WordTokenizer.build(texts["train"].source)
+    (((x, n), (y, m)),) = data.pair_loader(texts["train"], words, words, max_tokens=8, shuffle=False)
+    assert (x.tolist(), n.tolist()) == ([[6, 3, 0], [4, 5, 3]], [2, 3]) and y.tolist() == [[2, 6, 3, 0], [2, 4, 5, 3]] and m.tolist() == [3, 4]
+    (tmp_path / "val.de").write_text("x\n")
+    with pytest.raises(ValueError, match=r"folder must hold train.de and train.en, got None"):
+        data.parallel_text(None, "de", "en")
+    with pytest.raises(ValueError, match=r"held_out must be in \(0, 1\), got 1"):
+        data.text_blocks(path, 4, held_out=1)
+
+
+def test_span_corruption():
+    """Spans and what stays make the text again; about a share `rate` is gone."""
+    lamella.manual_seed(0)
+    corrupt, gone = T.SpanCorruption([90, 91, 92, 93, 94], eos=1, rate=0.2, mean_length=2.0), 0
+    for n in (2, 3, 10, 20, 21):
+        for _ in range(20):
+            ids = list(range(10, 10 + n))
+            inputs, targets = corrupt(ids)
+            assert inputs[-1] == targets[-1] == 1 and inputs[0] == 10 and targets[0] == 90
+            spans, whole = {}, []
+            for i in targets[:-1]:
+                if i >= 90:
+                    spans[i] = []
+                else:
+                    spans[max(spans)].append(i)
+            for i in inputs[:-1]:
+                whole += spans.pop(i) if i >= 90 else [i]
+            assert whole == ids and not spans
+            gone += len(targets) - 1 - sum(i >= 90 for i in targets) if n == 20 else 0
+    assert gone == 20 * 4 and corrupt([7]) == ([7, 1], [1]) and corrupt([]) == ([1], [1])
+    for bad in ({"rate": 1.0}, {"mean_length": 0.5}):
+        with pytest.raises(ValueError, match="must be"):
+            T.SpanCorruption([9], 1, **bad)
+    with pytest.raises(ValueError, match=r"with a sentinel, got 3\.0 and 0"):
+        T.SpanCorruption([], 1)
+
+
+def test_next_sentence():
+    pairs = [([10 + i] * 3, [50 + i] * 4) for i in range(20)]
+    items = data.NextSentence(pairs, cls=2, sep=3, max_length=9)
+    loader = data.bucket_loader(items, batch_size=20, fields=(0, 1), lengths=[9] * 20)
+    ((ids, lengths), (segments, _), other), again = next(iter(loader)), next(iter(loader))
+    assert not again[2].tolist() == other.tolist() and 4 <= other.sum().item() <= 16  # 0.5 of 20, 2.7 deviations
+    for row, n, segment, random in zip(ids.tolist(), lengths.tolist(), segments.tolist(), other.tolist(), strict=True):
+        assert n == 9 and row == [2, *[row[1]] * 3, 3, *[row[5]] * 3, 3] and segment == [0] * 5 + [1] * 4
+        assert (row[5] - row[1] != 40) == bool(random)
+    halves = data.NextSentence.halves([[5], [5, 6], [7, 8, 9]], 2, 3)
+    assert halves.pairs == [([5], [6]), ([7], [8, 9])]
+    for text, call in (("pairs must be at least 2, got 1", lambda: data.NextSentence(pairs[:1], 2, 3)),
+                       ("max_length must be at least 5", lambda: data.NextSentence(pairs, 2, 3, max_length=4))):  # fmt: skip
+        with pytest.raises(ValueError, match=text):
+            call()
 
 
 def test_padding():

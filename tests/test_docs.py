@@ -18,6 +18,7 @@ sys.path.insert(0, str(DOCS))
 import make_api  # noqa: E402
 import make_concepts  # noqa: E402
 import make_figures  # noqa: E402
+import make_recipes  # noqa: E402
 
 MODULES = ["lamella", *sorted(m.name for m in pkgutil.walk_packages(lamella.__path__, "lamella.") if "_core" not in m.name)]
 SCRIPTS = make_figures.scripts()
@@ -73,6 +74,18 @@ def test_every_concept_has_a_page():
     assert sorted(listed) == sorted(p.stem for p in (DOCS / "concepts").glob("*.py") if p.stem != "picture")
 
 
+def test_every_recipe_is_on_one_page_with_its_source():
+    pages = make_recipes.pages()
+    text = "\n".join(pages.values())
+    for name in lamella.recipes.names():
+        assert len(re.findall(rf"^## {name}$", text.replace(pages.get("recipes/gallery.md", "-"), ""), re.M)) == 1
+        assert f"](../gallery/{name}/" not in text or (DOCS / "gallery" / name / "run.json").exists()
+    for include in re.findall(r"\{literalinclude\} (\S+)", text):
+        assert (DOCS / "recipes" / include).resolve().exists()
+    for picture in re.findall(r"\]\((\.\./gallery/\S+)\)", text):
+        assert (DOCS / "recipes" / picture).resolve().exists()
+
+
 def test_every_public_name_is_on_a_page_and_described():
     pages = make_api.pages()
     text = "\n".join(pages.values())
@@ -100,6 +113,6 @@ def test_guide_names_what_exists():
         text = re.sub(r"```.*?```|\$[^$]+\$", "", page.read_text(), flags=re.S)
         for quoted in re.findall(r"`([^`]+)`", text):
             unknown = [w for w in re.findall(r"[A-Za-z_]\w+", re.sub(r'"[^"]*"', "", quoted)) if w not in known]
-            if unknown and not quoted.startswith(("import", "from", "[op]", "python", "torch.", "super")):
+            if unknown and not quoted.startswith(("import", "from", "[op]", "python", "torch.", "super", "lamella ")):
                 told[page.name, quoted] = unknown
     assert not told

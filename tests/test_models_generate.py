@@ -93,6 +93,29 @@ def test_beams_end_at_eos():
         assert set(found[row, 4 + len(best[1]) :].tolist()) <= {0}
 
 
+def test_early_stopping_is_what_it_says():
+    """Against the search written out for one row."""
+    model, eos, beams, steps = made("gpt"), 3, 2, 6
+    differ = 0
+    for row in itertools.product(range(0, V, 2), repeat=2):
+        alive, best, ended = [(0.0, list(row))], (-math.inf, None), 0
+        for step in range(1, steps + 1):
+            logp = F.log_softmax(model(lamella.tensor([t for _, t in alive]))[:, -1], -1).tolist()
+            all_of_them = sorted(((s + logp[i][v], [*t, v]) for i, (s, t) in enumerate(alive) for v in range(V)), reverse=True)
+            best = max([best, *((s / step**2, t) for s, t in all_of_them if t[-1] == eos)])
+            ended += sum(t[-1] == eos for _, t in all_of_them[:beams])
+            alive = [(s, t) for s, t in all_of_them if t[-1] != eos][:beams]
+            if ended >= beams:
+                break
+        if ended < beams:
+            best = max(best, (alive[0][0] / steps**2, alive[0][1]))
+        options = {"num_beams": beams, "length_penalty": 2.0, "eos": eos, "pad": V}
+        found, late = (models.generate(model, lamella.tensor([row]), steps, **options, early_stopping=e)[0].tolist() for e in (True, False))
+        assert [v for v in found if v != V] == best[1]
+        differ += found != late
+    assert differ
+
+
 def test_sampling_follows_the_filtered_distribution():
     x = lamella.tensor([[0.5, 0.2, 0.15, 0.1, 0.05]]).log()
     kept = lambda **options: (models.filter_logits(x, **options) > -math.inf).flatten().tolist()  # noqa: E731

@@ -118,6 +118,14 @@ FAMILIES = {  # name: how it is made, its loss, learning rate
         )
         for cell in ("RNN", "LSTM", "GRU")
     },
+    **{
+        f"{pool}_classifier": (
+            lambda pool=pool: models.RecurrentClassifier(**RECURRENT, classes=3, bidirectional=True, pool=pool),
+            lambda m: F.cross_entropy(m(IDS, lamella.tensor([8, 5, 6])), LABELS),
+            0.03,
+        )
+        for pool in ("mean", "max")
+    },
     "tagger": (lambda: models.RecurrentTagger(**RECURRENT, tags=11), sequence, 0.05),
     "seq2seq_bahdanau": (lambda: models.Seq2Seq(**SEQ2SEQ, attention="bahdanau"), translate, 0.03),
     "seq2seq_luong": (lambda: models.Seq2Seq(**SEQ2SEQ, attention="luong"), translate, 0.03),
@@ -131,6 +139,7 @@ FAMILIES = {  # name: how it is made, its loss, learning rate
     ),
     "bert_tags": (lambda: models.BertForTokenClassification(11, **BERT), sequence, 0.02),
     "llama": (lambda: models.Llama(**LLAMA), sequence, 0.02),
+    "spectrogram_conv_net": (lambda: models.SpectrogramConvNet(3, 10, 12, 4, 0.0), lambda m: logits(m(image(2, 1, 12)[:, 0, :10])), 0.01),
     "deep_speech": (lambda: models.DeepSpeech(40, 4, 4, 8, 1, 0.0), recognise, 0.02),
     "wav2vec": (lambda: models.Wav2Vec(4, 8, 16, 1, 2, (4, 4), (4, 4), 0.0), recognise, 0.01),
     "clip": (lambda: models.CLIP(**CLIP), lambda m: models.contrastive_loss(m(image(3, 3, 16), IDS)), 0.01),
@@ -172,6 +181,20 @@ def test_learns(name):
         assert loss_of(other).item() == ours.item()
 
 
+@pytest.mark.parametrize("pool", ["last", "mean", "max"])
+def test_classifier_reads_no_padding(pool):
+    """A row with its length gives what the row alone gives, whatever stands behind it."""
+    lamella.manual_seed(0)
+    model = models.RecurrentClassifier(11, 3, 4, 5, bidirectional=True, pool=pool).eval()
+    idx, lengths = IDS.clone(), lamella.tensor([8, 5, 1])
+    with lamella.no_grad():
+        together = model(idx, lengths).numpy()
+        idx[1, 5:], idx[2, 1:] = 9, 7
+        np.testing.assert_array_equal(model(idx, lengths).numpy(), together)
+        alone = [model(idx[i : i + 1, :n]).numpy()[0] for i, n in enumerate(lengths.tolist())]
+    np.testing.assert_allclose(alone, together, atol=1e-6)
+
+
 def test_generator_learns_to_deceive():
     lamella.manual_seed(0)
     generator, judge = models.Generator(6, 3, 8, 4), models.Discriminator(3, 8, 4)
@@ -191,6 +214,7 @@ def test_generator_learns_to_deceive():
 
 
 REFUSED = {
+    "pool": (lambda: models.RecurrentClassifier(4, pool="first"), "pool must be 'last', 'mean' or 'max', got 'first'"),
     "MLP": (lambda: models.MLP(4, hidden=(8, 0)), r"\[MLP\] hidden must be positive widths, got \(8, 0\)"),
     "ViT": (lambda: models.VisionTransformer(30, 16), r"patch_size must divide image_size 30, got 16"),
     "ViT size": (

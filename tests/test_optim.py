@@ -448,3 +448,19 @@ def test_closure_and_hooks():
     before.remove()
     assert optimizer.step(closure).item() == 0.25
     assert seen == ["before", "after", "after"]
+
+
+@pytest.mark.parametrize("name", ["Adam", "LAMB", "SGD"])
+def test_moments_that_fade_into_subnormal_numbers_are_zero(name):
+    """With these numbers a step would take many times as long; elsewhere they stay what they are."""
+    p = lamella.ones(40, requires_grad=True)
+    optimizer = getattr(lamella.optim, name)([p], lr=0.1, **({"momentum": 0.9} if name == "SGD" else {}))
+    for _ in range(2):
+        p.grad = lamella.zeros(40)
+        optimizer.step()
+        moment = next(v for k, v in optimizer.state[p].items() if k in ("exp_avg", "momentum_buffer"))
+        moment.fill_(1e-39)
+    p.grad = lamella.zeros(40)
+    optimizer.step()
+    assert (moment == 0).all().item()
+    assert (lamella.full((40,), 1e-39) * 0.5).max().item() > 0

@@ -452,3 +452,25 @@ def test_streams_without_length():
     trainer = simple()
     trainer.fit(endless(), steps=3)
     assert trainer.steps_done == 3 and trainer.fraction == 1.0
+
+
+@pytest.mark.filterwarnings("ignore:.*float16.*")
+def test_float16_leaves_steps_that_overflow_out(tmp_path):
+    """The loss overflows once: no NaN, no step of the schedule, and the rest trains; resumed to the same bits."""
+
+    def make():
+        lamella.manual_seed(0)
+        model = nn.Linear(8, 3)
+        optimizer = optim.SGD(model.parameters(), lr=0.1)
+
+        def step(model, batch):
+            loss = F.cross_entropy(model(batch[0]), batch[1])
+            return loss * float("inf") if trainers[-1].steps_done == 2 else loss
+
+        trainers.append(train.Trainer(model, optimizer, step=step, precision="float16", schedule=schedules.StepLR(optimizer, 1, 0.9)))
+        return trainers[-1]
+
+    trainers = []
+    resumed_equals_whole(make, tmp_path, whole=10, part=5, fit=lambda t, n: t.fit(loader(), steps=n))
+    assert trainers[0].schedule.last_epoch == 9 and np.isfinite(trainers[0].model.weight.detach().numpy()).all()
+    assert trainers[0].scaler.get_scale() == 32768

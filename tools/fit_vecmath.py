@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Prints the polynomial coefficients of cpp/kernels/vecmath.h: minimax fits by Remez exchange in 60 digits (mpmath)."""
 
-from mpmath import cos, erfc, exp, expm1, log, matrix, mp, mpf, pi, sin, sqrt
+import numpy as np
+from mpmath import cos, erf, erfc, exp, expm1, log, matrix, mp, mpf, pi, sin, sqrt
 
 mp.dps = 60
 
@@ -44,6 +45,37 @@ def show(name, f, weight, low, high, degrees):
         print("  " + ", ".join(mp.nstr(x, digits, min_fixed=-2, max_fixed=3) for x in c) + "\n")
 
 
+def rounded(c, f, weight, grid=3000):
+    """Coefficients of a fit on [-1, 1] as floats, each, then every two of them, moved by a unit in the last place while
+    that lessens the largest error: rounding sixteen of them costs more than the fit is off."""
+    points = [cos(pi * k / grid) for k in range(grid + 1)]
+    values, weights = (np.array([float(g(x)) for x in points]) for g in (f, weight))
+    powers = np.array([[float(x) ** k for x in points] for k in range(len(c))])
+    c = np.array([float(mp.nstr(x, 9)) for x in c], np.float32)
+    units = [{i: s} for i in range(len(c)) for s in (-1, 1)]
+    pairs = [{i: s, j: r} for i in range(len(c)) for j in range(i) for s in (-1, 1) for r in (-1, 1)]
+    least, improved = np.inf, True
+    while improved:
+        improved = False
+        for moves, gain in (([{}], 1), (units, 1), (pairs, 0.999)):
+            if moves is pairs and improved:
+                continue
+            for move in moves:
+                moved = c.copy()
+                for k, sign in move.items():
+                    moved[k] = np.nextafter(moved[k], np.float32(sign * np.inf))
+                error = np.abs((moved.astype(np.float64) @ powers - values) * weights).max()
+                if error < gain * least:
+                    improved = improved or bool(move)
+                    c, least = moved, error
+    return c, least
+
+
+def show_rounded(name, f, weight, degree):
+    c, error = rounded(remez(f, weight, degree, -1, 1, rounds=20)[0], f, weight)
+    print(f"// {name}: largest weighted error 2^{np.log2(error):.1f}\n  " + ", ".join(f"{x:.9g}" for x in c) + "\n")
+
+
 def main():
     tiny, half, quarter = mpf("1e-12"), log(2) / 2, pi / 4
     show("exp: (e^r - 1 - r) / r^2", lambda r: (expm1(r) - r) / r**2, lambda r: r**2 / exp(r), -half * 1.0001, half * 1.0003, (4, 9))
@@ -59,6 +91,15 @@ def main():
     tail = lambda t: -log(erfc(back(t))) / back(t) / (back(t) + k)  # noqa: E731
     show("erfc: -log(erfc(a)) / (a (a + 3)) in t = (a - 3) / (a + 3)",
          tail, lambda t: 1 / tail(t), tiny - 1, (mpf("9.5") - k) / (mpf("9.5") + k), (10, 24))
+    square = lambda t: (t + 1) * mpf("3.92") ** 2 / 2  # noqa: E731
+    ratio = lambda t: erf(sqrt(square(t))) / sqrt(square(t)) if t > tiny - 1 else 2 / sqrt(pi)  # noqa: E731
+    show_rounded("erf: erf(a) / a (less 1/2, in the first) in t = 2 (a / 3.92)^2 - 1", ratio, lambda t: 1 / ratio(t), 16)
+    bits = lambda a: -log(erfc(a / sqrt(2)) / 2) / log(2)  # noqa: E731
+    place = lambda t: max((t + 1) * 13 / 2, mpf("1e-9"))  # noqa: E731
+    show_rounded("normal tail: (-log2(erfc(a / sqrt 2) / 2) - 1) / a - a / (2 ln 2) in t = 2 a / 13 - 1",
+                 lambda t: (bits(place(t)) - 1) / place(t) - place(t) / (2 * log(2)),
+                 lambda t: place(t) / max(mpf(1), bits(place(t)) / 2), 15)
+    show("2^f: (2^f - 1) / f", lambda f: expm1(f * log(2)) / f, lambda f: abs(f) / mpf(2) ** f, -mpf("0.5"), mpf("0.5"), (5, 11))
     show("atan: (atan(a) / a - 1) / t, t = a^2",
          lambda t: (mp.atan(sqrt(t)) / sqrt(t) - 1) / t, lambda t: t, tiny, 1, (8, 20))
 

@@ -3,9 +3,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
-from .registry import add_op
+from .registry import add, add_op
 
 
 def add_attention(
@@ -34,3 +35,18 @@ add_attention("1024-causal", 24, 1024, 1024, causal=True)
 add_attention("decode-2048", 24, 1, 2048, backward=None)
 for _t in (32, 64, 128, 512, 2048, 4096):
     add_attention(f"{_t}-causal", 24, _t, _t, causal=True, backward=None, sweep=True)
+
+
+def rotary(lib: Any) -> Callable[[], Any]:
+    x, angles = lib.randn(2, 12, 1024, 64), lib.randn(1024, 32)
+    cos, sin = angles.cos(), angles.sin()
+    return lambda: lib.rotary_embedding(x, cos, sin)
+
+
+def rotary_torch(lib: Any) -> Callable[[], Any]:  # as Hugging Face spells it
+    x, angles = lib.randn(2, 12, 1024, 64), lib.randn(1024, 32).repeat(1, 2)
+    cos, sin = angles.cos(), angles.sin()
+    return lambda: x * cos + lib.cat((-x[..., 32:], x[..., :32]), -1) * sin
+
+
+add("attention", "rotary-24x1024x64", rotary, torch=rotary_torch, bytes=8.0 * 24 * 1024 * 64)

@@ -40,6 +40,23 @@ add_op(
     bytes=8 * IMAGE_BYTES, backward=1.0,
 )  # fmt: skip
 add_op(
+    "layers", "fold3-64@56", lambda lib, x: lib.nn.functional.fold(x, 56, 3, padding=1), [(8, 576, 56 * 56)],
+    bytes=10 * IMAGE_BYTES, backward=1.0,
+)  # fmt: skip
+add_op(
+    "layers", "adaptive_avg_pool7-64@56", lambda lib, x: lib.nn.functional.adaptive_avg_pool2d(x, 7), [IMAGE], bytes=IMAGE_BYTES,
+    backward=1.0,
+)  # fmt: skip
+add_op(
+    "layers", "adaptive_max_pool7-64@56", lambda lib, x: lib.nn.functional.adaptive_max_pool2d(x, 7), [IMAGE], bytes=IMAGE_BYTES,
+    backward=1.0,
+)  # fmt: skip
+add_op(
+    "layers", "embedding_bag-max-4096x20-50000x128",
+    lambda lib, index, w: lib.nn.functional.embedding_bag(index, w, mode="max"),
+    [Index(50000, (4096, 20)), (50000, 128)], bytes=4.0 * 4096 * 128 * 21,
+)  # fmt: skip
+add_op(
     "layers", "embedding_bag-4096x20-50000x128", lambda lib, index, w: lib.nn.functional.embedding_bag(index, w),
     [Index(50000, (4096, 20)), (50000, 128)], bytes=4.0 * 4096 * 128 * 21,
 )  # fmt: skip

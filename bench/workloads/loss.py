@@ -20,6 +20,10 @@ def add_loss(name: str, **known: Any) -> None:
 
 add_loss("mse_loss", compile=True, jax=lambda jax, x, t: ((x - t) ** 2).mean())
 add_loss("huber_loss")
+add_loss("l1_loss")
+add_loss("smooth_l1_loss")
+add_loss("kl_div")
+add_loss("soft_margin_loss")
 add_loss("binary_cross_entropy_with_logits")
 add_op(
     "loss", "multi_margin_loss-4096x1000", lambda lib, x, t: lib.nn.functional.multi_margin_loss(x, t),

@@ -57,12 +57,31 @@ void bind_view(py::module_& m) {
     for (int64_t i = 0; i < n; ++i) a.data<int64_t>()[i] = start + i * step;
     return ops::cast(a, t);
   }, nogil());
+  m.def("triangle_indices", [](int64_t rows, int64_t cols, int64_t offset, bool lower) {
+    auto edge = [&](int64_t r) {  // lower: a row's columns before it, else those from it on
+      const int64_t c = r + offset + lower;
+      return c < 0 ? 0 : c > cols ? cols : c;
+    };
+    int64_t n = 0;
+    for (int64_t r = 0; r < rows; ++r) n += lower ? edge(r) : cols - edge(r);
+    Array y = empty({2, n}, DType::i64);
+    int64_t *row = y.data<int64_t>(), *col = row + n;
+    for (int64_t r = 0; r < rows; ++r)
+      for (int64_t c = lower ? 0 : edge(r), end = lower ? edge(r) : cols; c < end; ++c) { *row++ = r; *col++ = c; }
+    return y;
+  }, nogil());
   m.def("copy", &ops::copy, nogil());
   m.def("copy_", [](const Array& out, const Array& x) { Array o = out; ops::copy_(o, x); }, nogil());
   m.def("cast", [](const Array& x, DType t) { return x.dtype == t ? ops::copy(x) : ops::cast(x, t); }, nogil());
   m.def("contiguous", &ops::contiguous, nogil());
   m.def("channels_last", &ops::channels_last, nogil());
   m.def("fill_", [](const Array& x, double v) { Array o = x; ops::fill_(o, v); }, nogil());
+  m.def("ternary", [](const std::string& op, const Array& a, const Array& b, py::object c, double p) {
+    if (is_tensor(c.ptr())) return ops::ternary(op, a, b, as_tensor(c.ptr())->array, p);
+    const double v = PyFloat_AsDouble(c.ptr());
+    if (PyErr_Occurred()) throw py::error_already_set();
+    return ops::ternary(op, a, b, v, p);
+  });
   m.def("where", [](const Array& c, py::object a, py::object b) {
     auto operand = [](py::object& o) -> ops::Operand {
       if (is_tensor(o.ptr())) return ops::Operand(as_tensor(o.ptr())->array);

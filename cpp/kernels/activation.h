@@ -13,10 +13,10 @@ template <class V> LAMELLA_INLINE V d_relu(V y) { return select(y <= elem_t<V>(0
 template <class V> LAMELLA_INLINE V d_tanh(V y) { return elem_t<V>(1) - y * y; }
 template <class V> LAMELLA_INLINE V d_sigmoid(V y) { return y * (elem_t<V>(1) - y); }
 
-// gelu(x) = x Phi(x), Phi the normal distribution: erfc(|x| / sqrt 2) / 2 on the left, 1 minus that on the right, so
-// that the left tail keeps its relative accuracy.
+// gelu(x) = x Phi(x), Phi the normal distribution: its tail on the left, 1 minus that on the right, so that the left
+// tail keeps its relative accuracy.
 template <class V> LAMELLA_INLINE V normal_cdf(V x) {
-  V h = elem_t<V>(0.5) * vexp_normal(-minus_log_erfc(vabs(x) * elem_t<V>(kSqrtHalf)));
+  V h = normal_tail(x);
   return select(x < elem_t<V>(0), h, elem_t<V>(1) - h);
 }
 template <class V> LAMELLA_INLINE V gelu(V x) { return x * normal_cdf(x); }

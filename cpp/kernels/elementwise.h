@@ -64,6 +64,13 @@ template <class A, class F> LAMELLA_INLINE void map2(void* y, const void* const*
   for (; i + kLanes<A> <= n; i += kLanes<A>) vstore<A>(o + i, f(vload(a + i), vload(b + i)));
   if (i < n) vstore<A>(o + i, f(vload(a + i, n - i), vload(b + i, n - i)), n - i);
 }
+template <class A, class F> LAMELLA_INLINE void map3(void* y, const void* const* x, int64_t n, const F& f) {
+  const A *a = static_cast<const A*>(x[0]), *b = static_cast<const A*>(x[1]), *c = static_cast<const A*>(x[2]);
+  A* o = static_cast<A*>(y);
+  int64_t i = 0;
+  for (; i + kLanes<A> <= n; i += kLanes<A>) vstore<A>(o + i, f(vload(a + i), vload(b + i), vload(c + i)));
+  if (i < n) vstore<A>(o + i, f(vload(a + i, n - i), vload(b + i, n - i), vload(c + i, n - i)), n - i);
+}
 // Element by element, vectorised by the compiler: integers and predicates. y is an x or overlaps none (ivdep).
 template <class A, class O, class F> LAMELLA_INLINE void each1(void* y, const void* const* x, int64_t n, const F& f) {
   const A* a = static_cast<const A*>(x[0]);

@@ -67,15 +67,21 @@ template <class V> LAMELLA_INLINE V truncated_mod(V a, V b) {  // C's fmod
   return a;
 }
 
+// a / b, b neither 0 nor -1; CPUs divide 32 bits several times as fast as 64.
+template <class T> LAMELLA_INLINE T quotient(T a, T b) {
+  if constexpr (sizeof(T) == 8)
+    if (((uint64_t(a) | uint64_t(b)) >> 32) == 0) return T(uint32_t(a) / uint32_t(b));
+  return T(a / b);
+}
 template <class T> LAMELLA_INLINE T integer_floor_div(T a, T b) {  // 0 where b is 0: the caller has refused it
   if (b == 0) return 0;
   if (b == -1) return T(0 - a);
-  T q = T(a / b);
-  return T(q - ((a % b != 0) && ((a < 0) != (b < 0))));
+  const T q = quotient(a, b);
+  return T(q - ((a - q * b != 0) && ((a < 0) != (b < 0))));
 }
 template <class T> LAMELLA_INLINE T integer_mod(T a, T b) {
   if (b == 0 || b == -1) return 0;
-  T m = T(a % b);
+  const T m = T(a - quotient(a, b) * b);
   return m != 0 && (m < 0) != (b < 0) ? T(m + b) : m;
 }
 template <class T> LAMELLA_INLINE T integer_pow(T a, T b) {  // wraps; 1 / a^-b, truncated, for negative b
@@ -84,9 +90,11 @@ template <class T> LAMELLA_INLINE T integer_pow(T a, T b) {  // wraps; 1 / a^-b,
   for (; b; b >>= 1, base *= base) if (b & 1) y *= base;
   return T(y);
 }
-template <class T> LAMELLA_INLINE T integer_fmod(T a, T b) { return b == 0 || b == -1 ? T(0) : T(a % b); }
+template <class T> LAMELLA_INLINE T integer_fmod(T a, T b) {
+  return b == 0 || b == -1 ? T(0) : T(a - quotient(a, b) * b);
+}
 template <class T> LAMELLA_INLINE T integer_gcd(T a, T b) {
-  while (b != 0) { T t = b == -1 ? T(0) : T(a % b); a = b; b = t; }
+  while (b != 0) { T t = integer_fmod(a, b); a = b; b = t; }
   return a < 0 ? T(0 - a) : a;
 }
 // Past the width: 0, and the sign.

@@ -137,6 +137,12 @@ struct Position {  // a row of the loop, and each operand's element offset at it
       for (int k = 0; k < plan.operands; ++k) offset[k] += index[d] * plan.stride[k][d];
     }
   }
+  void skip(const Plan& plan, int64_t rows) {  // as many calls of next(), no more than are left in their dimension
+    const int d = plan.ndim - 2;
+    for (int k = 0; k < plan.operands; ++k) offset[k] += (rows - 1) * plan.stride[k][d];
+    index[d] += rows - 1;
+    next(plan);
+  }
   void next(const Plan& plan) {
     for (int d = plan.ndim - 2; d >= 0; --d) {
       for (int k = 0; k < plan.operands; ++k) offset[k] += plan.stride[k][d];
@@ -157,7 +163,7 @@ static LAMELLA_INLINE char* element(const Plan& plan, int k, int64_t offset) {
 // Gathers of a few elements each: vector code would spend more on its own start than on them.
 __attribute__((optimize("no-tree-vectorize")))
 static void gather_piece(const Port& port, const char* x, int64_t stride, char* buffer, int64_t n) {
-  if (!port.native || port.size != 4) return port.gather(x, stride, buffer, n);
+  if (!port.native || port.size != 4 || (n >= 16 && (stride == 1 || stride == 0))) return port.gather(x, stride, buffer, n);
   uint32_t* to = reinterpret_cast<uint32_t*>(buffer);
   const uint32_t* from = reinterpret_cast<const uint32_t*>(x);
   for (int64_t i = 0; i < n; ++i) to[i] = from[i * stride];
@@ -199,6 +205,33 @@ static void run_row(const Plan& plan, Buffers& buffers, const Position& pos, int
   }
 }
 
+// Elements [begin, end) of a copy whose rows are contiguous on both sides.
+static void copy_rows(const Plan& plan, int64_t begin, int64_t end) {
+  const int64_t inner = plan.shape[plan.ndim - 1];
+  Position pos;
+  pos.seek(plan, begin / inner);
+  for (int64_t at = begin % inner; begin < end; at = 0, pos.next(plan)) {
+    const int64_t n = inner - at < end - begin ? inner - at : end - begin;
+    std::memcpy(element(plan, 0, pos.offset[0] + at), element(plan, 1, pos.offset[1] + at), n * plan.port[0].size);
+    begin += n;
+  }
+}
+
+// Rows of a few words each: `rows` of them, `inner` long, of one side of the loop, column by column into the buffer.
+static void gather_columns(const Plan& plan, int k, const Position& pos, int64_t rows, int64_t inner, char* buffer) {
+  const int last = plan.ndim - 1;
+  const int64_t across = plan.stride[k][last], down = plan.stride[k][last - 1];
+  uint32_t* to = reinterpret_cast<uint32_t*>(buffer);
+  for (int64_t j = 0; j < inner; ++j) {
+    const uint32_t* from = reinterpret_cast<const uint32_t*>(element(plan, k, pos.offset[k] + j * across));
+    if (down == 1) {
+      for (int64_t i = 0; i < rows; ++i) to[i * inner + j] = from[i];
+    } else {
+      for (int64_t i = 0; i < rows; ++i) to[i * inner + j] = from[i * down];
+    }
+  }
+}
+
 // Rows too short to be run one by one: chunks of elements in row-major order, across rows.
 static void run_across(const Plan& plan, Buffers& buffers, int64_t begin, int64_t end) {
   const int last = plan.ndim - 1;
@@ -208,6 +241,8 @@ static void run_across(const Plan& plan, Buffers& buffers, int64_t begin, int64_
   int64_t at = begin % inner;
   for (int k = 1; k < plan.operands; ++k)
     if (plan.constant[k]) plan.port[k].gather(plan.port[k].data, 0, buffers.of[k], kChunk);
+  bool columns = inner <= 8;
+  for (int k = 1; k < plan.operands; ++k) columns &= plan.flat[k] || plan.constant[k] || (plan.port[k].native && plan.port[k].size == 4);
   for (; begin < end; begin += kChunk) {
     const int64_t n = end - begin < kChunk ? end - begin : kChunk;
     const void* x[kOperands];
@@ -222,6 +257,15 @@ static void run_across(const Plan& plan, Buffers& buffers, int64_t begin, int64_
     const int64_t start_at = at;
     if (pieces)
       for (int64_t done = 0; done < n;) {
+        if (columns && at == 0 && n - done >= 4 * inner) {
+          int64_t rows = plan.shape[last - 1] - pos.index[last - 1];
+          if (rows > (n - done) / inner) rows = (n - done) / inner;
+          for (int k = 1; k < plan.operands; ++k)
+            if (!plan.flat[k] && !plan.constant[k]) gather_columns(plan, k, pos, rows, inner, buffers.of[k] + done * 4);
+          done += rows * inner;
+          pos.skip(plan, rows);
+          continue;
+        }
         const int64_t m = inner - at < n - done ? inner - at : n - done;
         for (int k = 1; k < plan.operands; ++k) {
           if (plan.flat[k] || plan.constant[k]) continue;
@@ -275,7 +319,13 @@ void drive(int operands, int ndim, const int64_t* shape, const int64_t (*stride)
       expected *= plan.shape[d];
     }
   }
-  const int64_t inner = plan.shape[plan.ndim - 1];
+  const int last = plan.ndim - 1;
+  const int64_t inner = plan.shape[last];
+  if (!run && inner > 1 && plan.stride[0][last] == 1 && plan.stride[1][last] == 1 && port[0].native && port[1].native &&
+      port[0].size == port[1].size) {
+    parallel_blocks(total, kGrain, [&](int64_t begin, int64_t end) { copy_rows(plan, begin, end); });
+    return;
+  }
   parallel_blocks(total, kGrain, [&](int64_t begin, int64_t end) {
     Buffers buffers;
     if (plan.ndim > 1 && inner < 128) return run_across(plan, buffers, begin, end);

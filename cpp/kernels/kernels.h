@@ -53,6 +53,9 @@ enum class BinaryOp : int { LAMELLA_BINARY_OPS(LAMELLA_ENUM) count };
 struct Unary { UnaryOp op; DType dtype; const void* x; void* y; double p0, p1; Loop<2> loop; };
 // y = op(a, b); a and b have dtype `dtype`. y may be a or b itself (same pointer, same strides).
 struct Binary { BinaryOp op; DType dtype; const void *a, *b; void* y; double p0, p1; Loop<3> loop; };
+// y of floating `dtype`: lerp a + c (b - a), addcmul a + p b c, addcdiv a + p b / c. y may be an operand, as above.
+enum class TernaryOp : int { lerp, addcmul, addcdiv };
+struct Ternary { TernaryOp op; DType dtype; const void *a, *b, *c; void* y; double p; Loop<4> loop; };
 // y = cond ? a : b; cond is bool; dtype is that of a, b and y.
 struct Where { DType dtype; const void *cond, *a, *b; void* y; Loop<4> loop; };
 // y = from x's dtype to y's, any strides: copies, transposes, casts. float to int truncates; x != 0 gives bool.
@@ -397,7 +400,7 @@ struct MeasureTriad { int64_t n; float* a; const float *b, *c; float s; };
 
 // ---- the list ------------------------------------------------------------------------------------------------------
 #define LAMELLA_KERNELS(K)                                                                                          \
-  K(unary, Unary) K(binary, Binary) K(where, Where) K(cast, Cast) K(fill, Fill)                                     \
+  K(unary, Unary) K(binary, Binary) K(ternary, Ternary) K(where, Where) K(cast, Cast) K(fill, Fill)                                     \
   K(gate_fwd, GateFwd) K(gate_bwd, GateBwd)                                                                         \
   K(reduce, Reduce) K(moments, Moments) K(scan, Scan)                                                                 \
   K(gemm, Gemm) K(gemm_int8, GemmInt8)                                                                              \

@@ -70,10 +70,7 @@ template <class A> struct All : Any<A> {
 };
 
 template <class Op, class A> LAMELLA_INLINE A fold(vec<A> v) {
-  A t[kLanes<A>];
-  std::memcpy(t, &v, sizeof v);
-  for (int h = kLanes<A> / 2; h; h /= 2) for (int i = 0; i < h; ++i) t[i] = Op::join(t[i], t[i + h]);
-  return t[0];
+  return fold_lanes(v, [](vec<A> a, vec<A> b) __attribute__((always_inline)) { return Op::join(a, b); });
 }
 
 template <class Op, class A> LAMELLA_INLINE A float_block(const A* x, int64_t n) {
@@ -265,6 +262,18 @@ void reduce_rows(const Reducer& r, const Port& x, const Loop<2>& kept, const Loo
     return;
   }
   int64_t grain = kGrain / (m + 16) + 1;
+  if (m <= kBlock && x.native && kept.ndim == 1 && over.ndim == 1 && over.stride[1][0] == 1) {  // rows as they lie
+    const int64_t pitch = kept.stride[1][0] * x.size;
+    parallel_blocks(rows, grain, [&](int64_t begin, int64_t end) {
+      alignas(64) char states[64 * 24];
+      for (; begin < end; begin += 64) {
+        const int64_t n = end - begin < 64 ? end - begin : 64;
+        for (int64_t i = 0; i < n; ++i) r.block(x.data + (begin + i) * pitch, m, 0, states + i * r.size);
+        finish(begin, n, states);
+      }
+    });
+    return;
+  }
   parallel_blocks(rows, grain, [&](int64_t begin, int64_t end) {
     alignas(64) char states[64 * 24];
     for (; begin < end; begin += 64) {

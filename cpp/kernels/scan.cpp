@@ -58,11 +58,17 @@ template <class A, class S, class Op> static void scan_of(const Scan& c) {
       for (int64_t j = 0; j < c.n; j += step) {  // a stretch of a single column, or one row of many
         const int64_t n = c.inner == 1 ? (c.n - j < kScanCols ? c.n - j : kScanCols) : cols, at = base + j * c.inner;
         x.gather(x.data + at * x.size, 1, buffer, n);
-        for (int64_t i = 0; i < n; ++i) {
-          auto& s = state[c.inner == 1 ? 0 : i];
-          Op::next(s, S(buffer[i]), c.inner == 1 ? j + i : j);
+        auto put = [&](auto& s, int64_t i, int64_t place) __attribute__((always_inline)) {
+          Op::next(s, S(buffer[i]), place);
           buffer[i] = A(Op::value(s));
           if constexpr (requires { s.at; }) if (c.index) c.index[at + i] = s.at;
+        };
+        if (c.inner == 1) {
+          auto s = state[0];  // kept in a register: each waits for the one before
+          for (int64_t i = 0; i < n; ++i) put(s, i, j + i);
+          state[0] = s;
+        } else {
+          for (int64_t i = 0; i < n; ++i) put(state[i], i, j);
         }
         y.scatter(buffer, y.data + at * y.size, 1, n);
       }

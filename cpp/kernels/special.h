@@ -147,8 +147,9 @@ LAMELLA_INLINE vec<double> lgamma_of(vec<double> x) {
   const vec<double> w = select(low, z + 8.0, z), r = 1.0 / w, t = r * r;
   vec<double> y = (w - 0.5) * vlog(w) - w + 0.91893853320467274178 +
                   r * polynomial(t, 1.0 / 12, -1.0 / 360, 1.0 / 1260, -1.0 / 1680, 1.0 / 1188);
-  y -= vlog(p);
-  y = select(reflected, vlog(kPi / vabs(sine_of_pi(x))) - y, y);
+  if (vany(reflected)) p = select(reflected, kPi * p / vabs(sine_of_pi(x)), p);
+  const vec<double> q = vlog(p);  // the recurrence's, and that of the reflection
+  y = select(reflected, q - y, y - q);
   const auto pole = (x <= 0.0) & (x == vfloor(x));
   return select(pole | (vabs(x) == Float<double>::infinity), constant<vec<double>>(Float<double>::infinity), y);
 }

@@ -18,7 +18,7 @@ template <> struct Float<float> {
   static constexpr float min_normal = 0x1p-126f, infinity = __builtin_inff(), nan = __builtin_nanf("");
   static constexpr float ln2_hi = 0x1.62ep-1f, ln2_lo = 0x1.0bfbe8p-15f;  // n ln2_hi is exact
   static constexpr float exp_low = -104, exp_high = 89;                   // beyond: 0 and infinity
-  static constexpr float expm1_low = -20, tanh_high = 10, erf_high = 4;   // beyond: -1, 1, 1
+  static constexpr float expm1_low = -20, tanh_high = 10, erf_high = 3.92f;// beyond: -1, 1, 1
   static constexpr float pi_lo = -0x1.777a5cp-24f;                        // pi - float(pi)
 };
 template <> struct Float<double> {
@@ -48,6 +48,12 @@ template <class V, class... C> LAMELLA_INLINE V paired(V x, double c0, double c1
   if constexpr (sizeof...(rest) == 0) return low;
   else if constexpr (sizeof...(rest) == 1) return fma(x * x, constant<V>(rest...), low);
   else return fma(x * x, paired(x, rest...), low);
+}
+
+// The same for 2^k terms, halved again and again: the shortest chain (Estrin's scheme). power[i] = x^(2^i).
+template <int N, class V> LAMELLA_INLINE V halved(const V* power, const double* c) {
+  if constexpr (N == 1) return constant<V>(c[0]);
+  else return fma(power[__builtin_ctz(N) - 1], halved<N / 2>(power, c + N / 2), halved<N / 2>(power, c));
 }
 
 template <class V> LAMELLA_INLINE bits_of<V> sign_bit(V x) {
@@ -254,8 +260,40 @@ template <class V> LAMELLA_INLINE V minus_log_erfc(V a) {
 }
 
 template <class V> LAMELLA_INLINE V verf(V x) {
-  V a = vmin(constant<V>(Float<elem_t<V>>::erf_high), vabs(x));
-  return with_sign(vabs(vexpm1(-minus_log_erfc(a))), sign_bit(x));
+  V a = vmin(constant<V>(Float<elem_t<V>>::erf_high), vabs(x)), y;
+  if constexpr (kSingle<V>) {  // a / 2 + a p(t), t = a^2 / 7.6832 - 1: erf(a) / a is nearly a polynomial in a^2
+    constexpr double c[] = {-0.139263183, -0.180108562, 0.13408342, -0.109181531, 9.06219035e-2, -7.39936754e-2,
+                            5.81893139e-2, -4.35670093e-2, 3.05349436e-2, -1.96647737e-2, 1.23750875e-2, -8.1068594e-3,
+                            4.1398257e-3, -1.08870957e-3, 7.04227248e-4, -9.27449903e-4, 3.55064898e-4};
+    V t = fma(a, a * elem_t<V>(1 / 7.6832), constant<V>(-1)), power[4] = {t, t * t};
+    power[2] = power[1] * power[1];
+    power[3] = power[2] * power[2];
+    V p = fma(power[3] * power[3], constant<V>(c[16]), halved<16>(power, c));
+    y = vmin(constant<V>(1), fma(a, p, elem_t<V>(0.5) * a));
+  } else {
+    y = vabs(vexpm1(-minus_log_erfc(a)));
+  }
+  return with_sign(y, sign_bit(x));
+}
+
+// Half of erfc(|x| / sqrt 2), what the normal distribution has beyond |x|; zero where that is hardly a normal number.
+template <class V> LAMELLA_INLINE V normal_tail(V x) {
+  using T = elem_t<V>;
+  if constexpr (kSingle<V>) {  // 2^(n + f) = 2^-(1 + a (a / (2 ln 2) + p(t))), t = 2 a / 13 - 1
+    constexpr double c[] = {0.47054106, -0.258029997, 0.160298616, -0.102619879, 6.57313988e-2, -4.13418151e-2,
+                            2.51387581e-2, -1.53350309e-2, 9.28724278e-3, -3.09727411e-3, -5.95738762e-4, -1.73052948e-3,
+                            2.77890451e-3, 9.46842076e-4, -2.4513281e-3, 8.32734455e-4};
+    using F = Float<T>;
+    V b = vabs(x), a = vmin(constant<V>(13), b), t = fma(a, constant<V>(2.0 / 13), constant<V>(-1)), power[4] = {t, t * t};
+    power[2] = power[1] * power[1];
+    power[3] = power[2] * power[2];
+    V q = fma(-a, fma(a, constant<V>(0.5 * kLog2e), halved<16>(power, c)), constant<V>(-1));
+    V n = q + F::magic, f = q - (n - F::magic);
+    V p = paired(f, 1.0, 0.693147225, 0.240226511, 5.55029731e-2, 9.61803078e-3, 1.3410001e-3, 1.5469732e-4);
+    return select(b > T(13), V{}, (V)((bits_of<V>)p + ((bits_of<V>)n << F::mantissa)));
+  } else {
+    return T(0.5) * vexp_normal(-minus_log_erfc(vabs(x) * T(kSqrtHalf)));
+  }
 }
 
 // ---- circular functions ---------------------------------------------------------------------------------------------

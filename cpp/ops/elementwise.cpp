@@ -217,7 +217,7 @@ static bool simple_power(const Array& x, double exponent, Array& y) {
   else if (exponent == 1) y = copy(x);
   else if (exponent == 0.5) y = unary(UnaryOp::sqrt, x);
   else if (exponent == -1) y = unary(UnaryOp::reciprocal, x);
-  else if (exponent == 3) y = binary(BinaryOp::mul, unary(UnaryOp::square, x), x);
+  else if (exponent == 3) { y = unary(UnaryOp::square, x); binary_out(BinaryOp::mul, y, y, x); }
   else return false;
   return true;
 }
@@ -297,6 +297,22 @@ void binary_out(BinaryOp op, Array& out, const Operand& a, const Operand& b, dou
   x.set(a, t, out.shape, false);
   z.set(b, t, out.shape, false);
   run_binary(op, t, x, z, out, p0, p1);
+}
+
+Array ternary(const std::string& op, const Array& a, const Array& b, const Operand& c, double p) {
+  const TernaryOp kind = op == "lerp" ? TernaryOp::lerp : op == "addcmul" ? TernaryOp::addcmul : TernaryOp::addcdiv;
+  const DType t = a.dtype;
+  Shape shape = broadcast(op.c_str(), a.shape, b.shape);
+  if (c.is_array()) shape = broadcast(op.c_str(), shape, c.array->shape);
+  Array y = empty_in_layout(shape, t, &a, &b);
+  const bool fresh = y.is_contiguous();
+  Input x[3];
+  x[0].set(a, t, shape, fresh);
+  x[1].set(b, t, shape, fresh);
+  x[2].set(c, t, shape, fresh);
+  const int64_t* strides[4] = {y.strides.v, x[0].strides.v, x[1].strides.v, x[2].strides.v};
+  kernels().ternary({kind, t, x[0].data, x[1].data, x[2].data, y.bytes(), p, make_loop(shape.n, shape.v, strides)});
+  return y;
 }
 
 Array where(const Array& condition, const Operand& a, const Operand& b) {

@@ -31,6 +31,8 @@ DType result_type(const Operand& a, const Operand& b);
 // div and atan2 of integers give float32; comparisons and logic give bool. x_bwd ops take (s, dy): see kernels.h.
 Array unary(UnaryOp op, const Array& x, double p0 = 0, double p1 = 0);
 Array binary(BinaryOp op, const Operand& a, const Operand& b, double p0 = 0, double p1 = 0);
+// By name: lerp, addcmul, addcdiv as in kernels.h. a, b and the array among c have one floating dtype.
+Array ternary(const std::string& op, const Array& a, const Array& b, const Operand& c, double p);
 Array where(const Array& condition, const Operand& a, const Operand& b);
 
 // In place. The result must fit `out`: its shape, and a category no higher than its dtype's. out may be an operand, or

@@ -159,10 +159,12 @@ CHOICE = [
          [S(A((67,)), -0.5, 0.7), S(A((3, 17)), -0.5), S(A((19,)), None, 0.5), S(I((40,), -9, 9), -3, 4)],
          kernels=("unary", "binary"), dtypes=ALL_FLOATS,
          bad=[Bad(lambda: lamella.clamp(lamella.ones(3)), ValueError, "[clamp] min and max must not both be None")]),
-    Case("lerp", lamella.lerp, lambda a, b, w: a + w * (b - a), [S(A((5, 7)), A((7,)), 0.3), S(A((9,)), A((9,)), A((9,)))],
-         tol={"float32": 4e-6}),
-    Case("addcmul", lamella.addcmul, lambda x, a, b, value=1: x + value * a * b, [S(A((5, 7)), A((7,)), A((5, 1)), value=0.3)]),
-    Case("addcdiv", lamella.addcdiv, lambda x, a, b, value=1: x + value * a / b, [S(A((5, 7)), A((7,)), positive((5, 1)), value=0.3)]),
+    Case("lerp", lamella.lerp, lambda a, b, w: a + w * (b - a), [S(A((5, 7)), A((7,)), 0.3), S(A((9,)), A((9,)), A((9,))),
+          S(A((3, 1)), A((1, 67)), A((3, 67)))], kernels=("ternary",), dtypes=ALL_FLOATS, tol={"float32": 4e-6}),
+    Case("addcmul", lamella.addcmul, lambda x, a, b, value=1: x + value * a * b, [S(A((5, 7)), A((7,)), A((5, 1)), value=0.3),
+         S(A((1031,)), A((1031,)), A((1031,)))], kernels=("ternary",), dtypes=ALL_FLOATS),
+    Case("addcdiv", lamella.addcdiv, lambda x, a, b, value=1: x + value * a / b, [S(A((5, 7)), A((7,)), positive((5, 1)), value=0.3)],
+         kernels=("ternary",), dtypes=ALL_FLOATS),
     Case("isclose", lamella.isclose, np.isclose, [S(A((19,), special=EDGES), A((19,), special=EDGES))], grad=False),
 ]
 

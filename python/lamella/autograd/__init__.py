@@ -39,6 +39,7 @@ __all__ = [
     "is_inference_mode_enabled",
     "no_grad",
     "once_differentiable",
+    "register_backward_start_hook",
     "set_detect_anomaly",
     "set_grad_enabled",
 ]
@@ -205,6 +206,8 @@ def backward(
     grad_tensors = grad_variables if grad_tensors is None else grad_tensors
     weights = _weights("backward", "grad_tensors", tensors, grad_tensors)
     retain = create_graph if retain_graph is None else retain_graph
+    for hook in tuple(_backward_start_hooks.values()):
+        hook(tensors)
     if inputs is None:
         _run_backward(tensors, weights, None, retain, create_graph)
         return
@@ -221,6 +224,24 @@ def _run_backward(*args: Any) -> Any:
         with region(None):
             return _core.run_backward(*args)
     return _core.run_backward(*args)
+
+
+_backward_start_hooks: dict[int, Callable[[tuple[Any, ...]], Any]] = {}
+
+
+def register_backward_start_hook(hook: Callable[[tuple[Any, ...]], Any]) -> Any:
+    """Calls `hook(tensors)` before each `backward` of this process, while the graph of `tensors` is whole: the place to look
+    at a loss and at how it was made, wherever it is computed. `remove()` of what is returned takes the hook away.
+
+    >>> seen = []
+    >>> handle = register_backward_start_hook(lambda tensors: seen.append(tensors[0].item()))
+    >>> lamella.tensor(3.0, requires_grad=True).square().backward()
+    >>> handle.remove(); seen
+    [9.0]
+    """
+    from ..tensor import RemovableHandle
+
+    return RemovableHandle(_backward_start_hooks, hook)
 
 
 def _weights(op: str, name: str, outputs: tuple[Any, ...], given: Any) -> tuple[Any, ...]:

@@ -7,9 +7,11 @@ from .dataset import (
     ConcatDataset,
     Dataset,
     IterableDataset,
+    MapDataset,
     StackDataset,
     Subset,
     TensorDataset,
+    in_memory,
     random_split,
 )
 from .digits import digits, read_digits
@@ -29,11 +31,13 @@ from .sampler_groups import BucketBatchSampler, DistributedSampler
 from .cifar import cifar, read_cifar
 from .load_images import ImageData, load_images, read_like
 from .scenes import CaptionedDigits, Scenes
+from .spoken_digits import DigitStrings, SpokenDigits
 from .table import TableDataset, read_table
-from .text_files import LabelledText, TextLines, TextPairs, read_lines
+from .text_files import LabelledText, NextSentence, TextLines, TextPairs, lines_of, read_lines, read_text
 from .wav import AudioFolder, read_audio, read_wav, write_wav
 from .sequences import TokenBlocks, encode_all, pack_tokens, pad_tokens, truncate
-from .tokenizers import ByteTokenizer, CharTokenizer, LibraryTokenizer, Vocabulary, WordTokenizer
+from .text_loaders import bucket_loader, pair_loader, parallel_text, text_blocks
+from .tokenizers import ByteTokenizer, CharTokenizer, LibraryTokenizer, Vocabulary, WordTokenizer, tokenizer_from_dict
 
 __all__ = [
     "AudioFolder",
@@ -46,18 +50,22 @@ __all__ = [
     "ConcatDataset",
     "DataLoader",
     "Dataset",
+    "DigitStrings",
     "DistributedSampler",
     "ImageData",
     "ImageFolder",
     "IterableDataset",
     "LabelledText",
     "LibraryTokenizer",
+    "MapDataset",
+    "NextSentence",
     "PackCollate",
     "PadCollate",
     "RandomSampler",
     "Sampler",
     "Scenes",
     "SequentialSampler",
+    "SpokenDigits",
     "StackDataset",
     "Subset",
     "SubsetRandomSampler",
@@ -69,6 +77,7 @@ __all__ = [
     "Vocabulary",
     "WeightedRandomSampler",
     "WordTokenizer",
+    "bucket_loader",
     "cifar",
     "default_collate",
     "default_convert",
@@ -76,9 +85,13 @@ __all__ = [
     "encode_all",
     "get_worker_info",
     "load_images",
+    "lines_of",
+    "in_memory",
     "mnist",
     "pack_tokens",
     "pad_tokens",
+    "pair_loader",
+    "parallel_text",
     "random_split",
     "read_audio",
     "read_cifar",
@@ -89,8 +102,11 @@ __all__ = [
     "read_like",
     "read_lines",
     "read_table",
+    "read_text",
     "read_wav",
     "sample_generator",
+    "text_blocks",
+    "tokenizer_from_dict",
     "transforms",
     "truncate",
     "write_wav",

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import bisect
 import itertools
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -86,6 +86,18 @@ class TensorDataset(Dataset):
         return tuple(index_select(t, 0, rows) for t in self.tensors)
 
 
+def in_memory(dataset: Dataset) -> TensorDataset:
+    """All items of a data set of (input, target, ...), made once, as a TensorDataset: for items of one shape whose making
+    (decoding, a spectrogram) costs more than their keeping.
+
+    >>> in_memory([(lamella.ones(2) * i, i) for i in range(3)]).tensors[1]
+    tensor([0, 1, 2])
+    """
+    from .collate import default_collate
+
+    return TensorDataset(*default_collate([dataset[i] for i in range(len(dataset))]))
+
+
 class StackDataset(Dataset):
     """Data sets of one length, item by item: item i is the tuple of their items i, or, given by name, the dict.
 
@@ -128,6 +140,23 @@ class Subset(Dataset):
 
     def __getitem__(self, index: int) -> Any:
         return self.dataset[self.indices[index]]
+
+
+class MapDataset(Dataset):
+    """Item i is function(items[i]), made when it is asked for, so that `sample_generator()` serves in it.
+
+    >>> MapDataset(["ab", "c"], len)[0]
+    2
+    """
+
+    def __init__(self, items: Sequence[Any] | Dataset, function: Callable[[Any], Any]) -> None:
+        self.items, self.function = items, function
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def __getitem__(self, index: int) -> Any:
+        return self.function(self.items[index])
 
 
 class ConcatDataset(Dataset):

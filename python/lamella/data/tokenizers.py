@@ -101,6 +101,15 @@ class ByteTokenizer:
             raise ValueError(f"[ByteTokenizer] special must be one of {self.specials}, got {name!r}")
         return self.specials.index(name)
 
+    def to_dict(self) -> dict[str, Any]:
+        """What `tokenizer_from_dict` makes it of again."""
+        return {"kind": "ByteTokenizer", "specials": self.specials}
+
+    @classmethod
+    def from_dict(cls, known: dict[str, Any]) -> ByteTokenizer:
+        """Of what to_dict gave."""
+        return cls(known["specials"])
+
     def encode(self, text: str) -> list[int]:
         return (np.frombuffer(text.encode(), np.uint8).astype(np.int64) + len(self.specials)).tolist()
 
@@ -142,18 +151,27 @@ class _VocabularyTokenizer:
         left_out = {s for s in self.specials if s != self.vocabulary.unk}
         return self.joiner.join(t for t in self.vocabulary.lookup(ids) if t not in left_out)
 
+    def to_dict(self) -> dict[str, Any]:
+        """What `tokenizer_from_dict` makes it of again, as JSON knows it."""
+        known = {"kind": type(self).__name__, "tokens": self.vocabulary.tokens, "unk": self.vocabulary.unk}
+        return {**known, "specials": self.specials}
+
+    @classmethod
+    def from_dict(cls, known: dict[str, Any], **options: Any) -> Any:
+        """Of what to_dict gave; options go before what it says."""
+        kept = {name: value for name, value in known.items() if name not in ("kind", "tokens", "unk")}
+        return cls(Vocabulary(known["tokens"], known["unk"]), **{**kept, **options})
+
     def save(self, path: str | os.PathLike[str]) -> None:
-        """The vocabulary as JSON."""
-        known = {"tokens": self.vocabulary.tokens, "unk": self.vocabulary.unk, "specials": self.specials}
-        Path(path).write_text(json.dumps(known, ensure_ascii=False), encoding="utf-8")
+        """to_dict as JSON."""
+        Path(path).write_text(json.dumps(self.to_dict(), ensure_ascii=False), encoding="utf-8")
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], **options: Any) -> Any:
         """What save wrote; ValueError for another file."""
         try:
-            known = json.loads(Path(path).read_text(encoding="utf-8"))
-            return cls(Vocabulary(known["tokens"], known["unk"]), specials=known["specials"], **options)
-        except (KeyError, TypeError, UnicodeDecodeError, json.JSONDecodeError) as error:
+            return cls.from_dict(json.loads(Path(path).read_text(encoding="utf-8")), **options)
+        except (AttributeError, KeyError, TypeError, UnicodeDecodeError, json.JSONDecodeError) as error:
             raise ValueError(f"[{cls.__name__}] {os.fspath(path)}: not a saved vocabulary: {error}") from None
 
 
@@ -194,7 +212,7 @@ class WordTokenizer(_VocabularyTokenizer):
         specials: Sequence[str] = (),
     ) -> None:
         super().__init__(vocabulary, specials)
-        self.splitter, self.lower = self.splitter_of(split), lower
+        self.splitter, self.lower, self._split = self.splitter_of(split), lower, split
 
     @staticmethod
     def splitter_of(split: str | Callable[[str], list[str]]) -> Callable[[str], list[str]]:
@@ -206,6 +224,10 @@ class WordTokenizer(_VocabularyTokenizer):
 
     def split(self, text: str) -> list[str]:
         return self.splitter(text.lower() if self.lower else text)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As of every vocabulary; a `split` that is a function is not kept: give it to from_dict again."""
+        return {**super().to_dict(), "lower": self.lower, **({} if callable(self._split) else {"split": self._split})}
 
     @classmethod
     def build(
@@ -229,15 +251,31 @@ class LibraryTokenizer:
     def __init__(self, tokenizer: Any) -> None:
         self.tokenizer = tokenizer
 
-    @classmethod
-    def from_file(cls, path: str | os.PathLike[str]) -> LibraryTokenizer:
+    @staticmethod
+    def _library() -> Any:
         try:
             from tokenizers import Tokenizer
         except ImportError:
             raise ImportError("LibraryTokenizer needs tokenizers: pip install tokenizers") from None
-        if not Path(path).is_file():
-            raise ValueError(f"[LibraryTokenizer] path must be a tokenizer.json, got {os.fspath(path)}")
-        return cls(Tokenizer.from_file(os.fspath(path)))
+        return Tokenizer
+
+    @classmethod
+    def from_file(cls, path: str | os.PathLike[str]) -> LibraryTokenizer:
+        """Of a tokenizer.json, or of the folder that holds it."""
+        library, path = cls._library(), Path(path)
+        path = path / "tokenizer.json" if path.is_dir() else path
+        if not path.is_file():
+            raise ValueError(f"[LibraryTokenizer] path must be a tokenizer.json, got {path}")
+        return cls(library.from_file(str(path)))
+
+    def to_dict(self) -> dict[str, Any]:
+        """What `tokenizer_from_dict` makes it of again."""
+        return {"kind": "LibraryTokenizer", "json": self.tokenizer.to_str()}
+
+    @classmethod
+    def from_dict(cls, known: dict[str, Any]) -> LibraryTokenizer:
+        """Of what to_dict gave."""
+        return cls(cls._library().from_str(known["json"]))
 
     def __len__(self) -> int:
         return self.tokenizer.get_vocab_size()
@@ -253,3 +291,19 @@ class LibraryTokenizer:
 
     def decode(self, ids: Iterable[int]) -> str:
         return self.tokenizer.decode([int(i) for i in ids])
+
+
+def tokenizer_from_dict(known: dict[str, Any]) -> Any:
+    """The tokenizer whose to_dict() this is: what a checkpoint keeps beside its weights. ValueError for anything else.
+
+    >>> tokenizer_from_dict(CharTokenizer.build("abba").to_dict()).encode("ba")
+    [1, 0]
+    """
+    kinds = {c.__name__: c for c in (ByteTokenizer, CharTokenizer, WordTokenizer, LibraryTokenizer)}
+    if not isinstance(known, dict) or known.get("kind") not in kinds:
+        got = known.get("kind") if isinstance(known, dict) else type(known).__name__
+        raise ValueError(f"[tokenizer_from_dict] kind must be one of {', '.join(kinds)}, got {got!r}")
+    try:
+        return kinds[known["kind"]].from_dict(known)
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"[tokenizer_from_dict] must be what to_dict gave, got {', '.join(known)}: {error}") from None

@@ -79,16 +79,26 @@ def write_wav(path: str | os.PathLike[str], samples: Any, sample_rate: int, bits
         file.write(b"data" + struct.pack("<I", len(raw)) + raw)
 
 
-def read_audio(path: str | os.PathLike[str]) -> tuple[np.ndarray, int]:
-    """read_wav for .wav; other formats (FLAC, OGG, MP3, …) through soundfile."""
+def read_audio(path: str | os.PathLike[str], sample_rate: int | None = None, mono: bool = False) -> tuple[np.ndarray, int]:
+    """read_wav for .wav; other formats (FLAC, OGG, MP3, …) through soundfile. sample_rate: what it is resampled to, where it
+    has another. mono: the mean of the channels, (frames)."""
     if Path(path).suffix.lower() == ".wav":
-        return read_wav(path)
-    try:
-        import soundfile
-    except ImportError:
-        raise ImportError(f"reading {Path(path).suffix} needs soundfile: pip install soundfile") from None
-    samples, rate = soundfile.read(os.fspath(path), dtype="float32", always_2d=True)
-    return np.ascontiguousarray(samples.T), rate
+        samples, rate = read_wav(path)
+    else:
+        try:
+            import soundfile
+        except ImportError:
+            raise ImportError(f"reading {Path(path).suffix} needs soundfile: pip install soundfile") from None
+        samples, rate = soundfile.read(os.fspath(path), dtype="float32", always_2d=True)
+        samples = np.ascontiguousarray(samples.T)
+    if mono:
+        samples = samples[0] if len(samples) == 1 else samples.mean(0)
+    if sample_rate is not None and rate != sample_rate:
+        from ..ops import from_numpy
+        from .transforms import resample
+
+        samples, rate = resample(from_numpy(samples), rate, sample_rate).numpy(), sample_rate
+    return samples, rate
 
 
 class AudioFolder(Dataset):

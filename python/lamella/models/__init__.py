@@ -29,6 +29,7 @@ from .seq2seq import *
 from .speech import *
 from .ssd import *
 from .t5 import *
+from .text import *
 from .translation import *
 from .unet import *
 from .vae import *

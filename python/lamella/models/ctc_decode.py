@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 
 __all__ = ["ctc_beam_decode", "ctc_greedy_decode"]
@@ -51,28 +49,32 @@ def ctc_beam_decode(log_probs, lengths=None, beams=16, blank=0, prior=None):
     return [_search(row, beams, blank, prior) for row in _rows("ctc_beam_decode", log_probs, lengths)]
 
 
-def _add(found, prefix, side, value):
-    """Adds exp(value) to what a prefix has on a side: 0, ends in a blank, 1, ends in its last label."""
-    pair = found.setdefault(prefix, [-math.inf, -math.inf])
-    pair[side] = np.logaddexp(pair[side], value)
-
-
 def _search(row, beams, blank, prior):
-    none = -math.inf
-    kept = {(): (0.0, none)}  # prefix -> log-probability of its alignments that end in a blank, and in its last label
+    prefixes, last = [()], np.array([blank])  # K of them, and their last labels
+    in_blank, in_label = np.zeros(1), np.full(1, -np.inf)  # log-probability of the alignments that end in each
     for step in row:
-        found = {}
-        labels = [int(c) for c in np.flatnonzero(step > none) if c != blank]
-        for prefix, (in_blank, in_label) in kept.items():
-            total = np.logaddexp(in_blank, in_label)
-            _add(found, prefix, 0, total + step[blank])
-            if prefix:
-                _add(found, prefix, 1, in_label + step[prefix[-1]])
-            for label in labels:
-                before = in_blank if prefix and label == prefix[-1] else total
-                if before > none:
-                    more = 0.0 if prior is None else prior(prefix, label)
-                    _add(found, (*prefix, label), 1, before + step[label] + more)
-        ranked = sorted(found.items(), key=lambda item: -np.logaddexp(*item[1]))
-        kept = {prefix: tuple(pair) for prefix, pair in ranked[:beams]}
-    return [(list(prefix), float(np.logaddexp(*pair))) for prefix, pair in kept.items()]
+        total = np.logaddexp(in_blank, in_label)
+        by_blank, by_label = total + step[blank], in_label + step[last]
+        longer = np.repeat(total[:, None], len(step), 1)  # (K, C): each prefix with each label behind it
+        longer[np.arange(len(last)), last] = in_blank
+        longer += step
+        longer[:, blank] = -np.inf
+        if prior is not None:
+            for k, label in np.argwhere(longer > -np.inf).tolist():
+                longer[k, label] += prior(prefixes[k], label)
+        place = {prefix: k for k, prefix in enumerate(prefixes)}
+        for k, prefix in enumerate(prefixes):
+            parent = place.get(prefix[:-1]) if prefix else None
+            if parent is not None:  # its longer form is kept already
+                by_label[k] = np.logaddexp(by_label[k], longer[parent, prefix[-1]])
+                longer[parent, prefix[-1]] = -np.inf
+        scores = np.concatenate([np.logaddexp(by_blank, by_label), longer.ravel()])
+        best = np.argsort(-scores, kind="stable")[:beams]
+        best = best[scores[best] > -np.inf] if scores[best[0]] > -np.inf else best[:1]
+        n, old = len(prefixes), best < len(prefixes)
+        parents, labels = np.where(old, best, (best - n) // len(step)), (best - n) % len(step)
+        prefixes = [prefixes[k] if o else (*prefixes[k], c) for k, o, c in zip(parents.tolist(), old, labels.tolist(), strict=True)]
+        last = np.where(old, last[parents], labels)
+        in_blank = np.where(old, by_blank[parents], -np.inf)
+        in_label = np.where(old, by_label[parents], scores[best])
+    return [(list(p), float(x)) for p, x in zip(prefixes, np.logaddexp(in_blank, in_label), strict=True)]

@@ -147,6 +147,7 @@ def generate(
     top_p=None,
     num_beams=1,
     length_penalty=1.0,
+    early_stopping=False,
     eos=None,
     pad=0,
     attention_mask=None,
@@ -157,10 +158,11 @@ def generate(
 
     Tokens are drawn from softmax(logits / temperature), after `filter_logits`; temperature 0 takes the likeliest. With
     num_beams > 1 nothing is drawn: of so many beginnings each step keeps the likeliest, and the result is the sequence
-    with the greatest log-probability / length^length_penalty found, where length counts new tokens. A sequence ends with
-    the token `eos`, and is `pad` from there on. prompt may be a list of lists of different lengths: a decoder's are padded
-    on the left, or give attention_mask (N, T) yourself, 0 for padding. Dropout is as the mode says: call eval() before.
-    ValueError for arguments out of their ranges.
+    with the greatest log-probability / length^length_penalty found, where length counts new tokens; early_stopping: once
+    num_beams have ended, each among the likeliest num_beams of its step, no others are looked for. A sequence ends with the
+    token `eos`, and is `pad` from there on. prompt may be a list of lists of different lengths: a decoder's are padded on the
+    left, or give attention_mask (N, T) yourself, 0 for padding. Dropout is as the mode says: call eval() before. ValueError
+    for arguments out of their ranges.
 
     >>> model = models.GPT(vocab_size=11, block_size=8, n_layer=1, n_head=2, n_embd=16)
     >>> models.generate(model, [[1, 2, 3], [4]], 5, temperature=0).shape
@@ -173,7 +175,7 @@ def generate(
     filter_logits(full((1, 1), 0.0), top_k, top_p)
     run = _Run(model, prompt, attention_mask, pad)
     if num_beams > 1:
-        return _beams(run, max_new_tokens, num_beams, length_penalty, eos, pad)
+        return _beams(run, max_new_tokens, num_beams, length_penalty, early_stopping, eos, pad)
     done = full((run.idx.shape[0], 1), False, dtype=boolean)
     for _ in range(max_new_tokens):
         logits = run.logits()  # (N, V)
@@ -191,13 +193,14 @@ def generate(
     return run.idx
 
 
-def _beams(run, steps, beams, length_penalty, eos, pad):
+def _beams(run, steps, beams, length_penalty, early_stopping, eos, pad):
     """The best of `beams` sequences for each row."""
     n, begin = run.idx.shape
     run.select(arange(n).repeat_interleave(beams))
     scores = full((n, beams), -math.inf)  # all beams of a row are equal at first: one counts
     scores[:, 0] = 0.0
     best = [(-math.inf, None)] * n  # (score, tokens) of sequences that have ended
+    ended = [0] * n  # how many, of the likeliest
     base = arange(n).unsqueeze(1) * beams  # the first beam of each row
     for step in range(1, steps + 1):
         logp = log_softmax(run.logits().float(), -1)  # (N beams, V)
@@ -206,8 +209,11 @@ def _beams(run, steps, beams, length_penalty, eos, pad):
         if eos is not None:
             ends = total.reshape(n, beams, v)[:, :, eos] / step**length_penalty  # (N, beams)
             for row, (score, beam) in enumerate(zip(*(x.tolist() for x in ends.max(1)), strict=True)):
-                if score > best[row][0]:
+                if score > best[row][0] and not (early_stopping and ended[row] >= beams):
                     best[row] = (score, [*run.idx[row * beams + beam].tolist(), eos])
+            if early_stopping:
+                among = total.reshape(n, beams, v)[:, :, eos] >= total.topk(beams).values[:, -1:]
+                ended = [a + b for a, b in zip(ended, among.sum(1).tolist(), strict=True)]
             total = total.reshape(n, beams, v)
             total[:, :, eos] = -math.inf
             total = total.reshape(n, beams * v)
@@ -216,11 +222,12 @@ def _beams(run, steps, beams, length_penalty, eos, pad):
         run.append((chosen % v).reshape(-1, 1))
         # A score only falls; over a length that grows it can rise towards 0, at most to that over the last step.
         hope = (scores[:, 0] / (steps if length_penalty > 0 else step + 1) ** length_penalty).tolist()
-        if all(b[0] >= h for b, h in zip(best, hope, strict=True)):
+        if all(b[0] >= h or (early_stopping and e >= beams) for b, h, e in zip(best, hope, ended, strict=True)):
             break
     rows = []
     for row, (score, tokens) in enumerate(best):
         alive = scores[row, 0].item() / max(1, run.idx.shape[1] - begin) ** length_penalty
-        rows.append(run.idx[row * beams].tolist() if tokens is None or alive > score else tokens)
+        longer = alive > score and not (early_stopping and ended[row] >= beams)
+        rows.append(run.idx[row * beams].tolist() if tokens is None or longer else tokens)
     longest = max(map(len, rows))
     return stack([tensor(r + [pad] * (longest - len(r)), dtype=int64) for r in rows])

@@ -3,8 +3,8 @@
 
 from __future__ import annotations
 
+from .. import arange, cat, nn
 from .. import bool as boolean
-from .. import cat, nn
 
 __all__ = ["LSTMLanguageModel", "RecurrentClassifier", "RecurrentLanguageModel", "RecurrentTagger"]
 
@@ -78,28 +78,44 @@ class _Stepper:
 
 
 class RecurrentClassifier(nn.Module):
-    """Integers (N, T) -> (N, classes), from the last state of each direction of the last layer.
+    """Integers (N, T) -> (N, classes). `pool`: "last", of the last state of each direction of the last layer, or the "mean"
+    or "max" over the last layer's outputs, which learns from far fewer texts.
 
-    `lengths` (N), if given, says how much of each row counts: the rest is not read.
+    `lengths` (N), if given, says how much of each row counts: the rest is not read. Dropout is on the embeddings, between
+    layers, and before the head. ValueError for another `pool`.
     """
 
     def __init__(self, vocab_size, classes=2, embedding_dim=128, hidden_size=128, num_layers=1, bidirectional=False,
-                 dropout=0.0, cell="LSTM"):  # fmt: skip
+                 dropout=0.0, cell="LSTM", pool="last"):  # fmt: skip
         super().__init__()
-        self.embedding = nn.Embedding(vocab_size, embedding_dim)
+        if pool not in ("last", "mean", "max"):
+            raise ValueError(f"[RecurrentClassifier] pool must be 'last', 'mean' or 'max', got {pool!r}")
+        self.embedding, self.pool = nn.Embedding(vocab_size, embedding_dim), pool
         self.sides = 2 if bidirectional else 1
-        options = {"batch_first": True, "bidirectional": bidirectional, "dropout": dropout}
+        options = {"batch_first": True, "bidirectional": bidirectional, "dropout": dropout if num_layers > 1 else 0.0}
         self.rnn = _cell("RecurrentClassifier", cell)(embedding_dim, hidden_size, num_layers, **options)
         self.drop = nn.Dropout(dropout)
         self.head = nn.Linear(self.sides * hidden_size, classes)
 
     def forward(self, idx, lengths=None):
-        x = self.embedding(idx)
+        x = self.drop(self.embedding(idx))
         if lengths is not None:
             x = nn.utils.rnn.pack_padded_sequence(x, lengths, batch_first=True, enforce_sorted=False)
-        state = self.rnn(x)[1]
-        h = state[0] if isinstance(state, tuple) else state  # (layers * sides, N, hidden)
-        return self.head(self.drop(cat([h[i] for i in range(-self.sides, 0)], 1)))
+        y, state = self.rnn(x)
+        if self.pool == "last":
+            h = state[0] if isinstance(state, tuple) else state  # (layers * sides, N, hidden)
+            return self.head(self.drop(cat([h[i] for i in range(-self.sides, 0)], 1)))
+        if lengths is not None:
+            y, _ = nn.utils.rnn.pad_packed_sequence(y, batch_first=True, total_length=idx.shape[1])
+        return self.head(self.drop(self._pooled(y, lengths)))
+
+    def _pooled(self, y, lengths):
+        """(N, T, sides * hidden), zeros behind each row's end -> (N, sides * hidden)."""
+        if self.pool == "mean":
+            return y.mean(1) if lengths is None else y.sum(1) / lengths.unsqueeze(1).to(y.dtype)
+        if lengths is not None:
+            y = y.masked_fill((arange(y.shape[1])[None, :] >= lengths[:, None]).unsqueeze(2), float("-inf"))
+        return y.amax(1)
 
 
 class RecurrentTagger(nn.Module):

@@ -11,7 +11,7 @@ from ..serialize import load_file
 from . import bert, gpt
 from .registry import uninitialised
 
-__all__ = ["from_pretrained", "load_backbone", "load_pretrained", "read_state"]
+__all__ = ["from_pretrained", "load_backbone", "load_pretrained", "pretrained", "read_state"]
 
 
 def read_state(path):
@@ -109,7 +109,7 @@ def _gpt2(config, state):
     _expect(config, scale_attn_weights=(True,), scale_attn_by_inverse_layer_idx=(False,), add_cross_attention=(False,))
     _expect(config, n_inner=(None, 4 * config.get("n_embd", 768)))
     options = _take(config, "vocab_size", "n_layer", "n_head", "n_embd", block_size="n_positions")
-    return gpt.GPT(**options, tied=config.get("tie_word_embeddings", True)), gpt.from_huggingface(state)
+    return gpt.GPT, {**options, "tied": config.get("tie_word_embeddings", True)}, gpt.from_huggingface(state)
 
 
 def _llama(config, state):
@@ -123,7 +123,7 @@ def _llama(config, state):
     sizes = ("vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads", "head_dim")
     rest = ("num_key_value_heads", "rms_norm_eps", "rope_theta", "attention_bias", "tie_word_embeddings")
     options = {"num_key_value_heads": None, "rms_norm_eps": 1e-6, **_take(rope, "rope_theta"), **_take(config, *sizes, *rest)}
-    return Llama(**options), {name: value for name, value in state.items() if not name.endswith("rotary_emb.inv_freq")}
+    return Llama, options, {name: value for name, value in state.items() if not name.endswith("rotary_emb.inv_freq")}
 
 
 def _bert(config, state):
@@ -138,10 +138,10 @@ def _bert(config, state):
         kinds = {"BertForTokenClassification", "BertForSequenceClassification"}
         if name not in kinds:
             raise ValueError(f"[from_pretrained] architectures in config.json must be one of {sorted(kinds)}, got {name!r}")
-        return getattr(bert, name)(num_labels=state["classifier.weight"].shape[0], **options), state
+        return getattr(bert, name), {"num_labels": state["classifier.weight"].shape[0], **options}, state
     if any(name.startswith("cls.") for name in state):
-        return bert.BertForPreTraining(**options), state
-    return bert.Bert(**options, pooler="pooler.dense.weight" in state), state
+        return bert.BertForPreTraining, options, state
+    return bert.Bert, {**options, "pooler": "pooler.dense.weight" in state}, state
 
 
 def _t5(config, state):
@@ -155,10 +155,22 @@ def _t5(config, state):
     options = _take(config, *sizes, *buckets, *rest, start="decoder_start_token_id")
     unused = "decoder.block.0.layer.1.EncDecAttention.relative_attention_bias.weight"  # in the first checkpoints
     state = {name: value for name, value in state.items() if name != unused}
-    return T5(**options, is_gated_act=kind == "gated-gelu"), state
+    return T5, {**options, "is_gated_act": kind == "gated-gelu"}, state
 
 
 _KINDS = {"gpt2": _gpt2, "llama": _llama, "bert": _bert, "t5": _t5}
+
+
+def _parts(path):
+    """(class, options, state) of a folder as save_pretrained writes it."""
+    path = Path(path)
+    if not (path / "config.json").is_file():
+        raise ValueError(f"[from_pretrained] path must be a folder with config.json, got {path}")
+    config = _json(path / "config.json")
+    kind = config.get("model_type")
+    if kind not in _KINDS:
+        raise ValueError(f"[from_pretrained] model_type in config.json must be one of {', '.join(_KINDS)}, got {kind!r}")
+    return _KINDS[kind](config, read_state(path))
 
 
 def from_pretrained(path):
@@ -168,14 +180,26 @@ def from_pretrained(path):
     ValueError for a config.json that asks for what these models do not do, such as another activation; RuntimeError, which
     lists names and shapes, for weights that do not fit.
     """
-    path = Path(path)
-    if not (path / "config.json").is_file():
-        raise ValueError(f"[from_pretrained] path must be a folder with config.json, got {path}")
-    config = _json(path / "config.json")
-    kind = config.get("model_type")
-    if kind not in _KINDS:
-        raise ValueError(f"[from_pretrained] model_type in config.json must be one of {', '.join(_KINDS)}, got {kind!r}")
+    kind, options, state = _parts(path)
     with uninitialised():
-        model, state = _KINDS[kind](config, read_state(path))
+        model = kind(**options)
     load_into(model, state)
     return model.eval()
+
+
+def pretrained(path, *kinds):
+    """(model, options) of such a folder, where the model is of one of the classes `kinds`; kind(**options) makes one like it
+    again, so a checkpoint can keep them. ValueError, which lists names and shapes, for weights of another architecture or
+    that do not fit."""
+    kind, options, state = _parts(path)
+    if kind not in kinds:
+        some = ", ".join(f"{name} {tuple(value.shape)}" for name, value in list(state.items())[:4])
+        wanted = " or ".join(k.__name__ for k in kinds)
+        raise ValueError(f"[pretrained] {path}: weights must be of {wanted}, got those of {kind.__name__}: {some}, ...")
+    with uninitialised():
+        model = kind(**options)
+    try:
+        load_into(model, state)
+    except RuntimeError as error:
+        raise ValueError(f"[pretrained] {path}: weights must fit config.json: {' '.join(str(error).split())}") from None
+    return model, options

@@ -60,6 +60,7 @@ MODELS = {
     "bert_for_token_classification": ("bert", "BertForTokenClassification", {}, ("1,128<30522",)),
     "gpt": ("gpt", "GPT", {}, ("1,128<50257",)),
     "llama": ("llama", "Llama", {"num_hidden_layers": 4}, ("1,128<32000",)),
+    "spectrogram_conv_net": ("speech", "SpectrogramConvNet", {}, ("1,40,64",)),
     "deep_speech": ("speech", "DeepSpeech", {}, ("1,200,80",)),
     "wav2vec": ("speech", "Wav2Vec", {}, ("1,16000",)),
 }

@@ -29,8 +29,10 @@ class AdditiveAttention(nn.Module):
         self.key = nn.Linear(memory_size, hidden_size)
         self.score = nn.Linear(hidden_size, 1, bias=False)
 
-    def forward(self, query, memory, mask=None):
-        hidden = tanh(self.query(query).unsqueeze(2) + self.key(memory).unsqueeze(1))  # (N, T, S, hidden)
+    def forward(self, query, memory, mask=None, keys=None):
+        """keys: self.key(memory), where it is known already."""
+        keys = self.key(memory) if keys is None else keys
+        hidden = tanh(self.query(query).unsqueeze(2) + keys.unsqueeze(1))  # (N, T, S, hidden)
         return _weigh(self.score(hidden).squeeze(-1), mask, memory)
 
 
@@ -100,9 +102,9 @@ class Seq2Seq(nn.Module):
             context, weights = self.attention(y, outputs, mask)
             parts, state = [y, context], h[0]
         else:
-            ys, contexts, each = [], [], []
+            ys, contexts, each, keys = [], [], [], self.attention.key(outputs)
             for t in range(x.shape[1]):
-                context, weights = self.attention(state.unsqueeze(1), outputs, mask)  # (N, 1, 2 hidden)
+                context, weights = self.attention(state.unsqueeze(1), outputs, mask, keys)  # (N, 1, 2 hidden)
                 y, h = self.decoder(cat([x[:, t : t + 1], context], 2), state.unsqueeze(0).contiguous())
                 state = h[0]
                 ys.append(y[:, 0])

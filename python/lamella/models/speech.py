@@ -1,13 +1,36 @@
 # SPDX-License-Identifier: MIT
-"""Recognisers of speech that are trained by CTC: Deep Speech 2 (Amodei et al. 2015) on spectra, and wav2vec 2.0's plan
-(Baevski et al. 2020) on the waveform. Both give log-probabilities (T, N, classes), as ctc_loss wants them, and lengths."""
+"""Recognisers of speech. SpectrogramConvNet names one word. Deep Speech 2 (Amodei et al. 2015) on spectra, and wav2vec 2.0's
+plan (Baevski et al. 2020) on the waveform, write all they hear: trained by CTC, both give log-probabilities (T, N, classes),
+as ctc_loss wants them, and lengths."""
 
 from __future__ import annotations
 
 from .. import arange, int64, nn
 from ..nn import functional as F
 
-__all__ = ["DeepSpeech", "Wav2Vec"]
+__all__ = ["DeepSpeech", "SpectrogramConvNet", "Wav2Vec"]
+
+
+class SpectrogramConvNet(nn.Module):
+    """Spectra (N, features, frames) of one word each -> scores (N, classes): the small convolutional nets for spotting
+    keywords (Sainath and Parada 2015), with strides in the place of pooling."""
+
+    def __init__(self, classes=10, features=40, frames=64, width=24, dropout=0.3):
+        super().__init__()
+
+        def stage(c, k, size):
+            return [nn.Conv2d(c, k, size, stride=2, padding=size // 2, bias=False), nn.BatchNorm2d(k), nn.ReLU()]
+
+        self.features = nn.Sequential(
+            *stage(1, width, 5),  # (N, C, features / 2, frames / 2)
+            *stage(width, 2 * width, 3),
+            *stage(2 * width, 4 * width, 3),  # (N, 4 C, features / 8, frames / 8)
+        )
+        size = 4 * width * -(-features // 8) * -(-frames // 8)
+        self.classifier = nn.Sequential(nn.Flatten(), nn.Dropout(dropout), nn.Linear(size, classes))
+
+    def forward(self, x):
+        return self.classifier(self.features(x.unsqueeze(1)))
 
 
 class DeepSpeech(nn.Module):

@@ -25,6 +25,7 @@ from ..ops.random import (
     feature_alpha_dropout,
     stochastic_depth,
 )
+from ..ops.reduce import norm as _norm
 from ..ops.resize import *
 from ..ops.rotary import *
 from ..ops.softmax import *
@@ -35,16 +36,12 @@ _relu = relu
 
 def normalize(input, p=2.0, dim=1, eps=1e-12):
     """input / max(norm_p(input along dim), eps)."""
-    from ..ops.reduce import norm
-
-    return input / norm(input, p, dim, keepdim=True).clamp(min=eps)
+    return input / _norm(input, p, dim, keepdim=True).clamp(min=eps)
 
 
 def cosine_similarity(x1, x2, dim=1, eps=1e-8):
     """x1 . x2 / (max(|x1|, eps) max(|x2|, eps)) along dim."""
-    from ..ops.reduce import norm
-
-    a, b = norm(x1, 2.0, dim).clamp(min=eps), norm(x2, 2.0, dim).clamp(min=eps)
+    a, b = _norm(x1, 2.0, dim).clamp(min=eps), _norm(x2, 2.0, dim).clamp(min=eps)
     return (x1 * x2).sum(dim) / (a * b)
 
 

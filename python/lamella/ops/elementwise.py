@@ -327,21 +327,57 @@ def clamp_vjp(node, dy):
     )
 
 
+def _alike(a, b, c):
+    """Whether all are Tensors of one floating dtype, which `ternary` takes."""
+    if not (isinstance(b, _core.TensorBase) and isinstance(c, _core.TensorBase)):
+        return False
+    dtype = a.dtype
+    return b.dtype is dtype and c.dtype is dtype and dtype.is_floating_point
+
+
 def lerp(input, end, weight):
     """input + weight (end - input)."""
-    return input + weight * (end - input)
+    if not _alike(input, end, weight if isinstance(weight, _core.TensorBase) else end):
+        return input + weight * (end - input)
+    return record(_core.ternary("lerp", input, end, weight, 0.0), lerp_vjp, (input, end, weight), (input, end, weight))
+
+
+def lerp_vjp(node, dy):
+    a, b, w = node.ctx
+    need_a, need_b, need_w = node.needs
+    return dy * (1 - w) if need_a else None, dy * w if need_b else None, dy * (b - a) if need_w else None
 
 
 def addcmul(input, tensor1, tensor2, *, value=1):
     """input + value tensor1 tensor2."""
-    product = tensor1 * tensor2
-    return input + (product if value == 1 else value * product)
+    if not _alike(input, tensor1, tensor2):
+        product = tensor1 * tensor2
+        return input + (product if value == 1 else value * product)
+    y = _core.ternary("addcmul", input, tensor1, tensor2, value)
+    return record(y, addcmul_vjp, (input, tensor1, tensor2), (tensor1, tensor2, value))
+
+
+def addcmul_vjp(node, dy):
+    b, c, value = node.ctx
+    need_a, need_b, need_c = node.needs
+    d = dy if value == 1 else dy * value
+    return dy if need_a else None, d * c if need_b else None, d * b if need_c else None
 
 
 def addcdiv(input, tensor1, tensor2, *, value=1):
     """input + value tensor1 / tensor2."""
-    quotient = tensor1 / tensor2
-    return input + (quotient if value == 1 else value * quotient)
+    if not _alike(input, tensor1, tensor2):
+        quotient = tensor1 / tensor2
+        return input + (quotient if value == 1 else value * quotient)
+    y = _core.ternary("addcdiv", input, tensor1, tensor2, value)
+    return record(y, addcdiv_vjp, (input, tensor1, tensor2), (tensor1, tensor2, value))
+
+
+def addcdiv_vjp(node, dy):
+    b, c, value = node.ctx
+    need_a, need_b, need_c = node.needs
+    db = (dy if value == 1 else dy * value) / c
+    return dy if need_a else None, db if need_b else None, -db * (b / c) if need_c else None
 
 
 def isclose(input, other, rtol=1e-05, atol=1e-08, equal_nan=False):

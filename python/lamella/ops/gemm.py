@@ -11,6 +11,8 @@ from ..autograd import is_grad_enabled, record
 from ..precision import lower, regions
 from .activation import gelu
 from .elementwise import where
+from .reduce import sum
+from .view import permute, reshape
 
 __all__ = [
     "addmm",
@@ -95,26 +97,7 @@ def mv(input, vec):
 def dot(input, other):
     """Sum of the products of two vectors. ValueError for other shapes."""
     _want_dims("dot", input=(input, 1), other=(other, 1))
-    if input.shape[0] < 4096 or input.shape != other.shape or input.dtype is not other.dtype or input.dtype.itemsize < 4:
-        return _product(input, other)
-    return record(_long_dot(input, other), dot_vjp, (input, other), (input, other))
-
-
-def _long_dot(a, b):
-    """In pieces of 4096, which are products of their own: of one row by one column no more than one core takes part."""
-    pieces, block = a.shape[0] // 4096, 4096
-    whole = pieces * block
-    rows = _core.reshape(_core.slice(a, 0, 0, whole, 1), (pieces, 1, block))
-    columns = _core.reshape(_core.slice(b, 0, 0, whole, 1), (pieces, block, 1))
-    y = _core.reduce_sum(_core.matmul(rows, columns))
-    if whole == a.shape[0]:
-        return y
-    return y + _core.matmul(_core.slice(a, 0, whole, a.shape[0], 1), _core.slice(b, 0, whole, b.shape[0], 1))
-
-
-def dot_vjp(node, dy):
-    a, b = node.ctx
-    return dy * b if node.needs[0] else None, dy * a if node.needs[1] else None
+    return _product(input, other)
 
 
 def outer(input, vec2):
@@ -236,7 +219,11 @@ def einsum(equation, *operands):
         equation, operands = _from_sublists((equation, *operands))
     if len(operands) == 1 and isinstance(operands[0], (list, tuple)):
         operands = tuple(operands[0])
-    terms, output, sizes = _parse(equation, tuple(tuple(x.shape) for x in operands))
+    shapes = tuple([tuple(x.shape) for x in operands])
+    plan = _pair_plan(equation, shapes) if len(operands) == 2 else None
+    if plan is not None:
+        return _run_pair(plan, *operands)
+    terms, output, sizes = _parse(equation, shapes)
     items = [_lone(*_diagonal(x, term)) for x, term in zip(operands, terms, strict=True)]
     while len(items) > 1:
         best = None
@@ -299,6 +286,54 @@ def _parse(equation: str, shapes: tuple[tuple[int, ...], ...]) -> tuple[list[lis
         flat = [c for term in terms for c in term]
         output = dotted + sorted(c for c in set(flat) if flat.count(c) == 1 and not c.isdigit())
     return terms, output, sizes
+
+
+@functools.lru_cache(maxsize=256)
+def _pair_plan(equation, shapes):
+    """What `_run_pair` is to do for two operands, None where a letter is repeated, broadcast or summed in one alone: how,
+    the order and shape of each operand (None: as it is), and of the result."""
+    (ta, tb), output, sizes = _parse(equation, shapes)
+    letters = set(ta + tb)
+    if any(len(set(t)) < len(t) for t in (ta, tb)) or any(c.isdigit() for c in letters):
+        return None
+    if any((c in ta) != (c in tb) and c not in output for c in letters):
+        return None
+    batch = [c for c in ta if c in tb and c in output]
+    inner = [c for c in ta if c in tb and c not in output]
+    rows, columns = [c for c in ta if c not in tb], [c for c in tb if c not in ta]
+    size = lambda group: [sizes[c] for c in group]  # noqa: E731
+    k = _product(size(inner))
+    if not inner:  # elementwise over all letters
+        how, order = "mul", (batch + rows, batch + columns)
+        wanted = (size(batch + rows) + [1] * len(columns), size(batch) + [1] * len(rows) + size(columns))
+    elif not rows and not columns:
+        how, order = "sum" if batch else "dot", (batch + inner, batch + inner)
+        wanted = ([*size(batch), k],) * 2
+    else:  # without a batch, a side that has only inner letters is a vector
+        how, order = "matmul", (batch + rows + inner, batch + inner + columns)
+        m, n = ([_product(size(g))] if g or batch else [] for g in (rows, columns))
+        wanted = (size(batch) + m + [k], [*size(batch), k, *n])
+    made = batch + rows + columns
+    plan = [how]
+    for term, letters, shape in ((ta, order[0], wanted[0]), (tb, order[1], wanted[1])):
+        plan.append(None if letters == term else tuple([term.index(c) for c in letters]))
+        plan.append(None if shape == size(letters) else tuple(shape))
+    plan.append(tuple(size(made)) if how == "matmul" and (len(rows) != 1 or len(columns) != 1) else None)
+    plan.append(None if made == output else tuple([made.index(c) for c in output]))
+    return tuple(plan)
+
+
+def _run_pair(plan, a, b):
+    how, order_a, shape_a, order_b, shape_b, shape, order = plan
+    a = a if order_a is None else permute(a, order_a)
+    a = a if shape_a is None else reshape(a, shape_a)
+    b = b if order_b is None else permute(b, order_b)
+    b = b if shape_b is None else reshape(b, shape_b)
+    y = matmul(a, b) if how == "matmul" else dot(a, b) if how == "dot" else a * b
+    if how == "sum":
+        y = sum(y, -1)
+    y = y if shape is None else reshape(y, shape)
+    return y if order is None else permute(y, order)
 
 
 def _diagonal(x, term):

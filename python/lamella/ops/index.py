@@ -7,6 +7,7 @@ from typing import Any
 
 from .. import _core
 from ..autograd import is_grad_enabled, prepare_inplace, record, record_inplace
+from .creation import as_tensor
 from .view import broadcast_tensors, clone
 
 __all__ = [
@@ -39,8 +40,8 @@ def _zeros(shape: Any, dtype: Any) -> Any:
 
 def _as(value: Any, like: Any) -> Any:
     """`value` as a Tensor; a Python number takes the dtype of `like`."""
-    from .creation import as_tensor
-
+    if isinstance(value, (int, float)) and like.dtype.is_floating_point:
+        return _core.full((), float(value), like.dtype)
     return as_tensor(value, dtype=like.dtype) if isinstance(value, (bool, int, float)) else as_tensor(value)
 
 

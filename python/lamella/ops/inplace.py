@@ -71,12 +71,14 @@ def _copied(name: str) -> Callable[..., Any]:
     op = _find(name)
 
     def method(self: Any, *args: Any, **names: Any) -> Any:
-        y = op(_before(self), *args, **names)
+        recorded = _core.is_grad_enabled() and any([getattr(t, "requires_grad", False) for t in (self, *args, *names.values())])
+        y = op(_before(self) if recorded else self, *args, **names)
         if y.shape != self.shape:
             raise ValueError(f"[{name}_] in-place result must have shape {tuple(self.shape)}, got {tuple(y.shape)}")
-        kinds = [2 if t.is_floating_point else 0 if t is _core.bool else 1 for t in (y.dtype, self.dtype)]
-        if kinds[0] > kinds[1]:
-            raise TypeError(f"[{name}_] in-place result must fit {self.dtype.name}, got {y.dtype.name}")
+        if y.dtype is not self.dtype:
+            kinds = [2 if t.is_floating_point else 0 if t is _core.bool else 1 for t in (y.dtype, self.dtype)]
+            if kinds[0] > kinds[1]:
+                raise TypeError(f"[{name}_] in-place result must fit {self.dtype.name}, got {y.dtype.name}")
         return copy_(self, y)
 
     return _named(method, name)

@@ -5,8 +5,11 @@ from __future__ import annotations
 
 import functools
 
+import numpy as np
+
 from .. import _core
 from ..autograd import record
+from .creation import arange, from_numpy
 from .index import _embed, _zeros, getitem, index_select
 from .view import _dim, expand, reshape, unsqueeze
 
@@ -38,11 +41,12 @@ def cat(tensors, dim=0, *, axis=None):
     """The tensors one after the other along `dim`; their other sizes agree. Of the promoted dtype."""
     dim = dim if axis is None else axis
     tensors = tuple(tensors)
-    if any(t.ndim > 1 for t in tensors):
-        tensors = tuple(t for t in tensors if t.shape != (0,))  # as in PyTorch: an empty vector joins anything
+    vectors = [t for t in tensors if t.ndim == 1]
+    if vectors and len(vectors) < len(tensors):  # as in PyTorch: an empty vector joins anything
+        tensors = tuple([t for t in tensors if t.shape != (0,)])
     y = _core.cat(tensors, dim)
     dim = dim % y.ndim
-    return record(y, cat_vjp, tensors, (dim, tuple(t.shape[dim] for t in tensors)))
+    return record(y, cat_vjp, tensors, (dim, tuple([t.shape[dim] for t in tensors])))
 
 
 concat = concatenate = cat
@@ -177,17 +181,11 @@ def repeat_interleave(input, repeats=None, dim=None, *, output_size=None):
     """Every element `repeats` times in a row along `dim` (without it, of the flattened input). Of one argument alone: 0, 1,
     ..., each as often as it says."""
     if repeats is None:
-        from .creation import arange
-
         return repeat_interleave(arange(input.shape[0]), input, 0)
     if dim is None:
         input, dim = reshape(input, (-1,)), 0
     dim = _dim("repeat_interleave", dim, input.ndim)
     if not isinstance(repeats, int):
-        import numpy as np
-
-        from .creation import from_numpy
-
         return index_select(input, dim, from_numpy(np.repeat(np.arange(input.shape[dim]), np.asarray(repeats))))
     if repeats < 0:
         raise ValueError(f"[repeat_interleave] repeats must not be negative, got {repeats}")
@@ -210,8 +208,12 @@ def roll(input, shifts, dims=None):
         n = input.shape[dim]
         at = -shift % n if n else 0
         if at:
-            y = cat((narrow(y, dim, at, n - at), narrow(y, dim, 0, at)), dim)
-    return y.clone() if y is input else y
+            y = _core.cat([_core.slice(y, dim, at, n, 1), _core.slice(y, dim, 0, at, 1)], dim)
+    return record(_core.copy(y) if y is input else y, roll_vjp, (input,), (tuple([-s for s in shifts]), dims))
+
+
+def roll_vjp(node, dy):
+    return (roll(dy, *node.ctx),)
 
 
 # ---- padding --------------------------------------------------------------------------------------------------------
@@ -243,10 +245,6 @@ def pad(input, pad, mode="constant", value=None):
 @functools.lru_cache(maxsize=64)
 def _padding_index(mode, before, after, n):
     """Where the elements of a padded dimension of size n come from."""
-    import numpy as np
-
-    from .creation import from_numpy
-
     at = np.arange(-before, n + after)
     at = {"reflect": n - 1 - np.abs(n - 1 - np.abs(at)), "replicate": at.clip(0, n - 1), "circular": at % n}[mode]
     return from_numpy(at)

@@ -7,7 +7,7 @@ import functools
 
 from ..precision import raised, regions
 from .creation import eye, tensor
-from .gemm import _scaled_sum, _want_dims, bmm, dot, matmul, mv, outer, tensordot
+from .gemm import _scaled_sum, _want_dims, bmm, dot, linear, matmul, mv, outer, tensordot
 from .index import index_select
 from .join import stack
 from .reduce import sum
@@ -30,6 +30,10 @@ def inner(input, other):
         return input * other
     if input.shape[-1] != other.shape[-1]:
         raise ValueError(f"[inner] last sizes must match, got {tuple(input.shape)} and {tuple(other.shape)}")
+    if input.ndim == 1 and other.ndim == 1:
+        return dot(input, other)
+    if other.ndim == 2:
+        return linear(input, other)
     return tensordot(input, other, ([-1], [-1]))
 
 

@@ -9,6 +9,7 @@ from .. import _core
 from ..autograd import record
 from .elementwise import exp, log, where
 from .index import scatter_add_
+from .join import cat
 from .reduce import prod
 from .view import unsqueeze
 
@@ -74,6 +75,9 @@ def logcumsumexp_vjp(node, dy):
     if x.ndim == 0:
         return (dy,)
     y, low = node.output, -float("inf")
+    if x.dtype.itemsize < 4:  # differences of logs have too few digits there, the rounded output too
+        x, dy = x.float(), dy.float()
+        y = logcumsumexp(x, dim)
     up = _tail(log(where(dy > 0, dy, 1.0)) - y, dy > 0, low, dim)
     down = _tail(log(where(dy < 0, -dy, 1.0)) - y, dy < 0, low, dim)
     return (exp(up + x) - exp(down + x),)
@@ -102,14 +106,13 @@ def extreme_vjp(node, dy):
     shape, dim, indices = node.ctx
     if not shape:
         return (dy,)
-    return (scatter_add_(_core.full(shape, 0.0, dy.dtype), dim, indices, dy),)
+    wide = dy if dy.dtype.itemsize >= 4 else dy.float()  # many may fall on one place
+    return (scatter_add_(_core.full(shape, 0.0, wide.dtype), dim, indices, wide),)
 
 
 # ---- differences and integrals ---------------------------------------------------------------------------------------
 def diff(input, n=1, dim=-1, prepend=None, append=None):
     """The n-th differences input[i + 1] - input[i] along dim, of input with `prepend` and `append` around it."""
-    from .join import cat
-
     parts = [t for t in (prepend, input, append) if t is not None]
     x = cat(parts, dim) if len(parts) > 1 else input
     if x.ndim == 0:
@@ -141,8 +144,6 @@ def gradient(input, *, spacing=1, dim=None, edge_order=1):
 
 
 def _gradient(x, spacing, dim, edge_order):
-    from .join import cat
-
     x = (x if x.dtype.is_floating_point else x + 0.0).movedim(dim, -1)
     n = x.shape[-1]
     if n <= edge_order:

@@ -3,13 +3,15 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 
 import numpy as np
 
 from .. import _core
+from ..autograd import record
 from .creation import arange, meshgrid, zeros
-from .index import flip, getitem, index_select, tril, triu
+from .index import flip, getitem, index_select
 from .join import cat, split, stack
 from .view import _diagonal_scatter, _dim, diagonal, reshape, transpose, unsqueeze
 
@@ -55,14 +57,20 @@ def diagflat(input, offset=0):
 def block_diag(*tensors):
     """The matrices (vectors are rows, scalars 1 by 1) along the diagonal of one, zeros elsewhere."""
     blocks = [reshape(t, (1, -1)) if t.ndim < 2 else t for t in tensors]
-    columns = sum(b.shape[1] for b in blocks)
-    rows, at = [], 0
+    if not blocks:
+        return zeros((1, 0))
+    dtype = functools.reduce(_core.promote, [b.dtype for b in blocks])
+    y = _core.full((sum(b.shape[0] for b in blocks), sum(b.shape[1] for b in blocks)), 0.0, dtype)
+    places, row, column = [], 0, 0
     for b in blocks:
-        left = zeros((b.shape[0], at), dtype=b.dtype)
-        right = zeros((b.shape[0], columns - at - b.shape[1]), dtype=b.dtype)
-        rows.append(cat([left, b, right], 1))
-        at += b.shape[1]
-    return cat(rows, 0) if rows else zeros((1, 0))
+        places.append((slice(row, row + b.shape[0]), slice(column, column + b.shape[1])))
+        _core.copy_(_core.getitem(y, places[-1], None), b)
+        row, column = row + b.shape[0], column + b.shape[1]
+    return record(y, block_diag_vjp, tuple(blocks), tuple(places))
+
+
+def block_diag_vjp(node, dy):
+    return tuple([getitem(dy, at) if needed else None for at, needed in zip(node.ctx, node.needs, strict=True)])
 
 
 # ---- turns and exchanges -----------------------------------------------------------------------------------------------
@@ -232,19 +240,19 @@ def combinations(input, r=2, with_replacement=False):
     return reshape(index_select(input, 0, _core.from_numpy(rows.reshape(-1))), (len(rows), r)) if r else zeros(0, dtype=input.dtype)
 
 
-def _triangle_indices(keep, row, col, offset, dtype):
-    mask = keep(_core.full((row, col), 1.0, _core.float32), offset) if row and col else zeros((row, col))
-    return _core.nonzero(mask).t().contiguous().to(dtype or _core.int64)
+def _triangle_indices(row, col, offset, lower, dtype):
+    y = _core.triangle_indices(row, col, offset, lower)
+    return y if dtype is None else y.to(dtype)
 
 
 def tril_indices(row, col, offset=0, *, dtype=None, device=None):
     """(2, n): rows and columns of the lower triangle of a (row, col) matrix, row by row."""
-    return _triangle_indices(tril, row, col, offset, dtype)
+    return _triangle_indices(row, col, offset, True, dtype)
 
 
 def triu_indices(row, col, offset=0, *, dtype=None, device=None):
     """(2, n): rows and columns of the upper triangle of a (row, col) matrix, row by row."""
-    return _triangle_indices(triu, row, col, offset, dtype)
+    return _triangle_indices(row, col, offset, False, dtype)
 
 
 def vander(x, N=None, increasing=False):

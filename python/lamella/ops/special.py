@@ -4,9 +4,12 @@
 from __future__ import annotations
 
 import builtins
+import functools
 import math
 
 from .. import _core
+from ..autograd import record
+from .activation import sigmoid
 from .elementwise import (
     abs,
     clamp,
@@ -21,6 +24,7 @@ from .elementwise import (
     logical_not,
     masked_fill,
     pow,
+    reciprocal,
     round,
     rsqrt,
     sign,
@@ -93,7 +97,7 @@ def atanh(node, dy):
 @elementwise("sinc", saves="inputs")
 def sinc(node, dy):
     """sin(pi input) / (pi input), 1 at 0."""
-    x = node.ctx[0]
+    x = node.ctx[0] if node.ctx[0].dtype.itemsize >= 4 else node.ctx[0].float()
     near = abs(x) < 0.01  # there the difference below cancels
     z = where(near, 1.0, x)
     slope = (cos(_PI * z) - sin(_PI * z) / (_PI * z)) / z
@@ -150,22 +154,33 @@ def polygamma(n, input):
     """The n-th derivative of digamma, for input > 0: (-1)^(n+1) n! times the sum over k >= 0 of (input + k)^-(n+1).
 
     n = 0 is digamma itself. ValueError for a negative n. The sum's first terms are taken as they are, the rest by the
-    Euler-Maclaurin formula (Abramowitz and Stegun 6.4.11).
+    Euler-Maclaurin formula (Abramowitz and Stegun 6.4.11). float16, bfloat16 and float32 need fewer of them.
     """
     if n < 0:
         raise ValueError(f"[polygamma] n must not be negative, got {n}")
     if n == 0:
         return digamma(input)
     x = input if input.dtype.is_floating_point else input + 0.0
-    total = 0
-    for k in range(10):
-        total = total + pow(x + float(k), -(n + 1.0))
-    z = x + 10.0
-    bernoulli = (1 / 6, -1 / 30, 1 / 42, -1 / 30, 5 / 66, -691 / 2730)
-    tail = pow(z, -float(n)) / n + 0.5 * pow(z, -(n + 1.0))
-    for k, b in enumerate(bernoulli, 1):
-        tail = tail + b * (math.factorial(2 * k + n - 1) / (math.factorial(2 * k) * math.factorial(n))) * pow(z, -(n + 2.0 * k))
+    terms = 10 if x.dtype is _core.float64 else 5
+    total = _whole_power(reciprocal(x), n + 1)
+    for k in range(1, terms):
+        total = total + _whole_power(reciprocal(x + float(k)), n + 1)
+    r = reciprocal(x + float(terms))
+    square_of_r, tail = square(r), 0.0
+    for k in range(6 if terms == 10 else 3, 0, -1):
+        tail = (tail + _BERNOULLI[k - 1] * math.factorial(2 * k + n - 1) / (math.factorial(2 * k) * math.factorial(n))) * square_of_r
+    tail = (tail + 0.5 * r + 1.0 / n) * _whole_power(r, n)
     return (total + tail) * float((-1) ** (n + 1) * math.factorial(n))
+
+
+_BERNOULLI = (1 / 6, -1 / 30, 1 / 42, -1 / 30, 5 / 66, -691 / 2730)
+
+
+def _whole_power(x, n):
+    y = x
+    for bit in bin(n)[3:]:
+        y = square(y) * x if bit == "1" else square(y)
+    return y
 
 
 def mvlgamma(input, p):
@@ -179,7 +194,13 @@ def mvlgamma(input, p):
 def logit(input, eps=None):
     """log(input / (1 - input)); with eps, input is first limited to [eps, 1 - eps]."""
     x = input if eps is None else clamp(input, eps, 1 - eps)
-    return log(x / (1 - x))
+    d = x.detach()
+    return record(log(d / (1 - d)), logit_vjp, (x,), (x,))
+
+
+def logit_vjp(node, dy):
+    (x,) = node.ctx
+    return (dy / (x * (1 - x)),)
 
 
 # ---- two operands ----------------------------------------------------------------------------------------------------
@@ -208,8 +229,6 @@ def copysign(node, dy):
 @elementwise("logaddexp", saves="inputs")
 def logaddexp(node, dy):
     """log(e^input + e^other), without overflow."""
-    from .activation import sigmoid
-
     a, b = node.ctx
     d = where(a == b, 0.0, a - b)  # of two equal infinities the difference is NaN
     return dy * sigmoid(d) if node.needs[0] else None, dy * sigmoid(-d) if node.needs[1] else None
@@ -317,18 +336,23 @@ def isreal(input):
     return input == input if not input.dtype.is_floating_point else (input == input) | isnan(input)
 
 
+@functools.cache
+def _limits(dtype):
+    from ..dtypes import finfo
+
+    return finfo(dtype).min, finfo(dtype).max
+
+
 def nan_to_num(input, nan=0.0, posinf=None, neginf=None):
     """input with NaN as `nan`, infinities as `posinf` and `neginf` (default: the dtype's greatest and least numbers)."""
     if not input.dtype.is_floating_point:
         return input.clone()
-    from ..dtypes import finfo
-
-    limits = finfo(input.dtype)
+    least, greatest = _limits(input.dtype)
     if posinf is None and neginf is None:
-        finite = clamp(input, limits.min, limits.max)
+        finite = clamp(input, least, greatest)
     else:
-        finite = where(input == math.inf, limits.max if posinf is None else posinf, input)
-        finite = where(input == -math.inf, limits.min if neginf is None else neginf, finite)
+        finite = where(input == math.inf, greatest if posinf is None else posinf, input)
+        finite = where(input == -math.inf, least if neginf is None else neginf, finite)
     total = _core.item(_core.reduce_sum(finite.detach()))
     return finite if total == total else masked_fill(finite, isnan(input), nan)  # a sum without NaN has none in it
 

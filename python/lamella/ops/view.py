@@ -12,6 +12,7 @@ import numpy as np
 
 from .. import _core
 from ..autograd import prepare_inplace, record, record_inplace
+from .creation import as_tensor
 
 __all__ = [
     "broadcast_tensors",
@@ -177,6 +178,10 @@ def permute_vjp(node, dy):
 def movedim(input, source, destination):
     """Moves dimensions `source` to the places `destination`; the others keep their order."""
     n = input.ndim
+    if isinstance(source, int) and isinstance(destination, int):
+        order = list(range(n))
+        order.insert(_dim("movedim", destination, n), order.pop(_dim("movedim", source, n)))
+        return permute(input, order)
     source = [_dim("movedim", d, n) for d in (source if isinstance(source, (tuple, list)) else (source,))]
     destination = [_dim("movedim", d, n) for d in (destination if isinstance(destination, (tuple, list)) else (destination,))]
     if len(source) != len(destination) or len(set(source)) < len(source) or len(set(destination)) < len(destination):
@@ -313,8 +318,6 @@ def cast(input, dtype):
 
 def copy_(input, src):
     """Writes `src` (broadcast, cast) into `input`; gradients flow to src."""
-    from .creation import as_tensor
-
     src = as_tensor(src)
     prepare_inplace(input, src)
     _core.copy_(input, src)

@@ -5,6 +5,7 @@ settings is touched."""
 
 from .boxes import *
 from .classes import *
+from .ctc import *
 from .graph import *
 from .images import *
 from .space import *

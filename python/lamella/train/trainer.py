@@ -53,7 +53,8 @@ class Trainer:
     precision: "float32", or "bfloat16" or "float16" for autocast (with float16 the loss is scaled).
     ema: the decay of an exponential average of the weights, which evaluation and prediction then use (`evaluated`).
     seed: for manual_seed, at the start of a run that is not resumed.
-    check_finite: a loss that is not finite ends the run with FloatingPointError instead of spoiling the weights.
+    check_finite: a loss that is not finite ends the run with FloatingPointError instead of spoiling the weights; with
+        float16 the scaler leaves such steps out instead.
 
     Interrupted by Ctrl-C, the step is finished, callbacks save, and KeyboardInterrupt leaves `fit`; a second one leaves at
     once.
@@ -134,6 +135,7 @@ class Trainer:
         self.should_stop = self.interrupted = False
         self.consistent = True  # False within a step: a state saved then could not go on
         self._micro = 0  # batches since the last optimiser step
+        self._skipped = False  # whether the scaler left the last step out, for gradients that were not finite
         self._sums = Sums()
         self._resumed: dict[str, Any] | None = None  # a state whose loader part waits for fit
         self._loader: Any = None
@@ -201,7 +203,7 @@ class Trainer:
         with self.autocast():
             result = self.forward(self.model, batch)
         loss = result["loss"]
-        if self.check_finite and not math.isfinite(loss.item()):
+        if self.check_finite and self.scaler is None and not math.isfinite(loss.item()):
             raise FloatingPointError(
                 f"[Trainer] loss must be finite, got {loss.item()} at step {self.steps_done + 1}: try a lower learning rate or "
                 "clip_norm, look at the data, or run `lamella doctor`"
@@ -230,8 +232,10 @@ class Trainer:
         if self.scaler is None:
             optimizer.step()
         else:
+            scale = self.scaler.get_scale()
             self.scaler.step(optimizer)
             self.scaler.update()
+            self._skipped = self.scaler.get_scale() < scale
         optimizer.zero_grad()
         self._micro = 0
 
@@ -257,10 +261,11 @@ class Trainer:
 
     def _after_step(self, figures: dict[str, Any]) -> None:
         self.steps_done += 1
-        if self.schedule is not None and self.schedule_every == "step" and not isinstance(self.schedule, ReduceLROnPlateau):
-            self.schedule.step()
-        if self.ema is not None:
-            self.ema.update_parameters(self.model)
+        if not self._skipped:
+            if self.schedule is not None and self.schedule_every == "step" and not isinstance(self.schedule, ReduceLROnPlateau):
+                self.schedule.step()
+            if self.ema is not None:
+                self.ema.update_parameters(self.model)
         self.consistent = True
         self._call("on_step_end", figures)
 

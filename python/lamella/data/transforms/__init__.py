@@ -34,8 +34,18 @@ from .sound import (
     SpecAugment,
     TimeMasking,
     TimeStretch,
+    WarpSpectrogram,
     add_noise,
     resample,
 )
-from .spectrum import MFCC, AmplitudeToDB, MelScale, MelSpectrogram, Spectrogram, create_dct, melscale_fbanks
-from .words import Chain, MaskTokens, Paraphrase, RandomDeletion, RandomSwap, SynonymReplacement
+from .spectrum import (
+    MFCC,
+    AmplitudeToDB,
+    LogMelSpectrogram,
+    MelScale,
+    MelSpectrogram,
+    Spectrogram,
+    create_dct,
+    melscale_fbanks,
+)
+from .words import Chain, MaskTokens, Paraphrase, RandomDeletion, RandomSwap, SpanCorruption, SynonymReplacement

@@ -12,7 +12,7 @@ import numpy as np
 
 from ..sample import random_source
 from .base import probability, span, to_tensor
-from .spectrum import hann, positive, stft, wave
+from .spectrum import hann, positive, product, stft, wave
 
 
 @functools.lru_cache(maxsize=64)
@@ -42,8 +42,7 @@ def resample(
     length = x.shape[-1]
     padded = np.pad(x, [(0, 0)] * (x.ndim - 1) + [(width, width + orig)])
     blocks = np.lib.stride_tricks.sliding_window_view(padded, kernel.shape[1], -1)[..., ::orig, :]
-    made = np.matmul(blocks, kernel.T.astype(x.dtype))  # (..., blocks, new)
-    made = made.reshape(*x.shape[:-1], -1)
+    made = product(blocks, kernel.T).numpy().reshape(*x.shape[:-1], -1)  # of (..., blocks, new)
     return to_tensor(made[..., : -(-new * length // orig)])
 
 
@@ -71,9 +70,9 @@ def add_noise(waveform: Any, noise: Any, snr: Any) -> Any:
     if x.shape != n.shape:
         raise ValueError(f"[add_noise] noise must have the waveform's shape {x.shape}, got {n.shape}")
     ratio = np.asarray(snr.numpy() if hasattr(snr, "numpy") else snr, np.float64)[..., None]
-    signal, energy = (np.square(a, dtype=np.float64).sum(-1, keepdims=True) for a in (x, n))
+    signal, energy = (np.square(a).sum(-1, keepdims=True, dtype=np.float64) for a in (x, n))
     scale = np.sqrt(signal / np.maximum(energy, 1e-300) / 10 ** (ratio / 10)) * (energy > 0)
-    return to_tensor((x + scale * n).astype(x.dtype))
+    return to_tensor(x + scale.astype(x.dtype) * n)
 
 
 class AddNoise:
@@ -213,18 +212,18 @@ class _Masking:
             raise ValueError(f"[{type(self).__name__}] mask_param must not be negative, got {mask_param}")
         self.mask_param, self.iid_masks, self.p = mask_param, iid_masks, probability(type(self).__name__, p)
 
-    def __call__(self, specgram: Any, mask_value: float = 0.0) -> Any:
-        x = wave(type(self).__name__, specgram)
-        if x.ndim < 2:
-            raise ValueError(f"[{type(self).__name__}] specgram must be (..., frequency, frames), got {x.shape}")
-        n, lead = x.shape[self._axis], x.shape[:-2] if self.iid_masks else ()
-        random = random_source()
+    def mask(self, shape: tuple[int, ...], random: np.random.Generator) -> np.ndarray:
+        """True where (..., frequency, frames) of this shape is overwritten; of size 1 along what does not matter."""
+        n, lead = shape[self._axis], shape[:-2] if self.iid_masks else ()
         most = self.mask_param if self.p == 1 else min(self.mask_param, int(n * self.p))
         length = random.random(lead) * min(most, n)
         start = np.floor(random.random(lead) * (n - length))[..., None, None]
-        end = start + np.floor(length)[..., None, None]
         at = np.arange(n).reshape((-1, 1) if self._axis == -2 else (1, -1))
-        return to_tensor(np.where((at >= start) & (at < end), x.dtype.type(mask_value), x))
+        return (at >= start) & (at < start + np.floor(length)[..., None, None])
+
+    def __call__(self, specgram: Any, mask_value: float = 0.0) -> Any:
+        x = _frames(type(self).__name__, specgram)
+        return to_tensor(np.where(self.mask(x.shape, random_source()), x.dtype.type(mask_value), x))
 
 
 class FrequencyMasking(_Masking):
@@ -265,7 +264,51 @@ class SpecAugment:
         self.zero_masking = zero_masking
 
     def __call__(self, specgram: Any) -> Any:
-        value = 0.0 if self.zero_masking else float(wave("SpecAugment", specgram).mean())
+        x, random = _frames("SpecAugment", specgram), random_source()
+        hidden = np.zeros(1, bool)
         for mask in self.masks:
-            specgram = mask(specgram, value)
-        return specgram
+            hidden = hidden | mask.mask(x.shape, random)
+        return to_tensor(np.where(hidden, x.dtype.type(0 if self.zero_masking else x.mean()), x))
+
+
+def _frames(op: str, specgram: Any) -> np.ndarray:
+    x = wave(op, specgram)
+    if x.ndim < 2:
+        raise ValueError(f"[{op}] specgram must be (..., frequency, frames), got {x.shape}")
+    return x
+
+
+class WarpSpectrogram:
+    """(..., frequency, frames) as if spoken faster or slower, and by a longer or shorter vocal tract: each leading index is
+    stretched by factors of its own along time and along frequency, by linear interpolation; the first frame and the
+    lowest frequency stay, what comes in from behind the end repeats it.
+
+    time, frequency: (least, greatest) factor. Over mel frequencies the second is about vocal tract length perturbation
+    (Jaitly and Hinton 2013). shift: the greatest number of frames by which it moves, to either side.
+    """
+
+    def __init__(self, time: tuple[float, float] = (0.8, 1.25), frequency: tuple[float, float] = (0.9, 1.1), shift: float = 0.0) -> None:
+        self.time, self.frequency = span("WarpSpectrogram", "time", time, 1e-3), span("WarpSpectrogram", "frequency", frequency, 1e-3)
+        if shift < 0:
+            raise ValueError(f"[WarpSpectrogram] shift must not be negative, got {shift}")
+        self.shift = shift
+
+    def __call__(self, specgram: Any) -> Any:
+        x = _frames("WarpSpectrogram", specgram)
+        lead, random = x.shape[:-2], random_source()
+        moved = random.uniform(-self.shift, self.shift, lead)
+        x = _interpolate(x.swapaxes(-1, -2), 1 / random.uniform(*self.time, lead), moved).swapaxes(-1, -2)
+        return to_tensor(_interpolate(x, 1 / random.uniform(*self.frequency, lead), 0 * moved))
+
+
+def _interpolate(x: np.ndarray, step: Any, start: Any) -> np.ndarray:
+    """The rows of each (n, m) of x (..., n, m) at the places start + step * i, kept within it: step and start (...)."""
+    n, lead = x.shape[-2], x.shape[:-2]
+    at = np.clip(np.arange(n) * np.asarray(step)[..., None] + np.asarray(start)[..., None], 0, n - 1).reshape(-1, n)
+    left = at.astype(np.int64)
+    rows, which = x.reshape(-1, *x.shape[-2:]), np.arange(len(at))[:, None]
+    low, high = rows[which, left], rows[which, np.minimum(left + 1, n - 1)]
+    high -= low
+    high *= (at - left)[..., None].astype(x.dtype)
+    high += low
+    return high.reshape(*lead, *x.shape[-2:])

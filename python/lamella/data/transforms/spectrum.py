@@ -23,6 +23,14 @@ def wave(op: str, waveform: Any) -> np.ndarray:
     return waveform.detach().numpy()
 
 
+def product(a: np.ndarray, b: np.ndarray) -> Tensor:
+    """a @ b in float32 where one of them is float32, by lamella's kernels: NumPy's threads get in the way of training."""
+    from ...ops import matmul
+
+    dtype = np.float32 if np.float32 in (a.dtype, b.dtype) else np.float64
+    return matmul(to_tensor(a.astype(dtype)), to_tensor(b.astype(dtype)))
+
+
 def positive(op: str, **values: Any) -> None:
     for name, value in values.items():
         if not value > 0:
@@ -160,7 +168,7 @@ class MelScale:
         x = wave("MelScale", specgram)
         if x.ndim < 2 or x.shape[-2] != self.n_stft:
             raise ValueError(f"[MelScale] specgram must be (..., {self.n_stft}, frames), got {x.shape}")
-        return to_tensor(np.matmul(self.fb.T.astype(x.dtype), x))
+        return product(self.fb.T, x)
 
 
 class MelSpectrogram:
@@ -220,6 +228,43 @@ class AmplitudeToDB:
         return to_tensor(db)
 
 
+class LogMelSpectrogram:
+    """(..., time) to (..., n_mels, frames): a mel spectrogram in decibels, no less than its greatest minus top_db, with
+    mean 0 and deviation 1 over each waveform's own frames: how loud the recording is does not matter.
+
+    frames: cut, or filled up with each one's least value, to so many.
+
+    >>> LogMelSpectrogram(8000, n_fft=256, n_mels=40, frames=64)(lamella.randn(2, 4000)).shape
+    (2, 40, 64)
+    """
+
+    def __init__(
+        self,
+        sample_rate: int = 16000,
+        n_fft: int = 400,
+        hop_length: int | None = None,
+        n_mels: int = 80,
+        f_min: float = 0.0,
+        f_max: float | None = None,
+        top_db: float = 60.0,
+        frames: int | None = None,
+    ) -> None:
+        positive("LogMelSpectrogram", top_db=top_db, frames=1 if frames is None else frames)
+        self.mel = MelSpectrogram(sample_rate, n_fft, hop_length=hop_length, f_min=f_min, f_max=f_max, n_mels=n_mels)
+        self.top_db, self.frames = top_db, frames
+
+    def __call__(self, waveform: Any) -> Any:
+        x = wave("LogMelSpectrogram", self.mel(waveform))
+        x = 10 * np.log10(np.maximum(x, np.maximum(x.max((-2, -1), keepdims=True) * x.dtype.type(10 ** (-self.top_db / 10)), 1e-10)))
+        x -= x.mean((-2, -1), keepdims=True)
+        x /= np.maximum(x.std((-2, -1), keepdims=True), 1e-5)
+        if self.frames is not None:
+            fill = max(0, self.frames - x.shape[-1])
+            least = np.broadcast_to(x.min((-2, -1), keepdims=True), (*x.shape[:-1], fill))
+            x = np.concatenate([x[..., : self.frames], least], -1)
+        return to_tensor(x)
+
+
 def create_dct(n_mfcc: int, n_mels: int, norm: str | None = "ortho") -> np.ndarray:
     """(n_mels, n_mfcc): the DCT-II."""
     dct = 2 * np.cos(np.pi / n_mels * (np.arange(n_mels)[:, None] + 0.5) * np.arange(n_mfcc))
@@ -252,4 +297,4 @@ class MFCC:
     def __call__(self, waveform: Any) -> Any:
         mel = self.mel_spectrogram(waveform)
         x = np.log(mel.numpy() + np.float32(1e-6)) if self.log_mels else self.to_db(mel).numpy()
-        return to_tensor(np.matmul(self.dct.T.astype(x.dtype), x))
+        return product(self.dct.T, x)

@@ -174,3 +174,44 @@ class MaskTokens:
         kind, other = random.random(ids.shape), self.plain[random.integers(len(self.plain), size=ids.shape)]
         new = np.where(kind < self.mask_share, self.mask_id, np.where(kind < self.mask_share + self.random_share, other, ids))
         return to_tensor(np.where(chosen, new, ids)), to_tensor(np.where(chosen, ids, self.ignore_index))
+
+
+class SpanCorruption:
+    """T5's task (Raffel et al. 2019, 3.1.4): token ids (T) -> (inputs, targets), lists of ids.
+
+    About a share `rate` of the tokens, in spans of mean_length on average at random places, leaves the inputs, where one of
+    `sentinels` stands for each span; the targets are those sentinels with their spans behind them. Both end with eos.
+    A text has as many spans as there are sentinels at most, and begins with a token that stays.
+
+    >>> inputs, targets = SpanCorruption(sentinels=[90, 91], eos=1, rate=0.4)([5, 6, 7, 8, 9])
+    >>> len(inputs) + len(targets), inputs.count(90), targets[0], targets[-1]
+    (9, 1, 90, 1)
+    """
+
+    def __init__(self, sentinels: Sequence[int], eos: int, rate: float = 0.15, mean_length: float = 3.0) -> None:
+        if not 0 < rate < 1:
+            raise ValueError(f"[SpanCorruption] rate must be in (0, 1), got {rate}")
+        if mean_length < 1 or not len(sentinels):
+            raise ValueError(f"[SpanCorruption] mean_length must be at least 1 with a sentinel, got {mean_length} and {len(sentinels)}")
+        self.sentinels, self.eos, self.rate, self.mean_length = list(sentinels), eos, rate, mean_length
+
+    def __call__(self, tokens: Sequence[int]) -> tuple[list[int], list[int]]:
+        ids = [int(i) for i in tokens]
+        random, n = random_source(), len(ids)
+        lost = min(max(1, round(n * self.rate)), n - 1)
+        if lost < 1:  # nothing could be left out
+            return [*ids, self.eos], [self.eos]
+        spans = min(max(1, round(lost / self.mean_length)), lost, n - lost, len(self.sentinels))
+        kept, gone = (self._parts(random, total, spans) for total in (n - lost, lost))
+        inputs, targets, at = [], [], 0
+        for sentinel, stay, leave in zip(self.sentinels, kept, gone, strict=False):
+            inputs += [*ids[at : at + stay], sentinel]
+            targets += [sentinel, *ids[at + stay : at + stay + leave]]
+            at += stay + leave
+        return [*inputs, self.eos], [*targets, self.eos]
+
+    @staticmethod
+    def _parts(random: np.random.Generator, total: int, parts: int) -> list[int]:
+        """`total` as a sum of so many positive integers, all sums equally likely."""
+        cuts = np.sort(random.choice(total - 1, parts - 1, replace=False)) + 1 if parts > 1 else np.empty(0, np.int64)
+        return np.diff(np.concatenate([[0], cuts, [total]])).astype(int).tolist()
