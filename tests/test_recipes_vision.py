@@ -14,7 +14,7 @@ from lamella.recipes import Run, load_model
 
 image = pytest.importorskip("PIL.Image", reason="Pillow is not installed")
 
-JUDGED = {"frechet": 0, "frechet_real": 0, "recognised": 0}
+JUDGED = {"frechet": 0, "frechet_real": 0, "recognised": 0, "recognised_real": 0}
 # name -> settings, figures it returns, and whether it predicts or generates
 TINY = {
     "perceptron": ({"epochs": 2}, {"accuracy": 0.8, "mistakes_in_training": 0}, "predict"),

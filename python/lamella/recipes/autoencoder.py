@@ -38,7 +38,7 @@ def autoencoder(
     area = AUROC("binary")
     for x, y in everything:
         area.update(model.anomaly_score(x.flatten(1)), (y != label).long())
-    x = next(iter(everything))[0][:24]
+    x = next(iter(everything))[0][:12]
     with lamella.no_grad():
         run.figure("reconstructions", plots.samples, lamella.cat([x, model(x.flatten(1)).reshape(x.shape)]).clamp(0, 1), columns=12)
     run.figure("curves", plots.curves, trainer.history)

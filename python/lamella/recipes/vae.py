@@ -33,7 +33,7 @@ def vae(
     run.save(model, meta)
 
     elbo = -mean_bound(model, test)
-    x = next(iter(test))[0][:24]
+    x = next(iter(test))[0][:12]
     with lamella.no_grad():
         again = model(x)[0].sigmoid()
     run.figure("curves", plots.curves, trainer.history)

@@ -15,13 +15,13 @@ __all__ = ["PictureJudge"]
 class PictureJudge:
     """Trains a small convolutional classifier on `images` (`data.load_images`), and measures pictures by its last features.
 
-    steps: of its training; default 300, on few images no more than 12 passes over them.
+    steps: of its training; default 400, on few images no more than 12 passes over them.
 
     The distance is that of Heusel et al. 2017 ("FID"), with these features in place of Inception's: it compares models on
     the same data, not with figures of papers.
     """
 
-    def __init__(self, images: Any, *, steps: int | None = None, batch: int = 64, lr: float = 3e-3) -> None:
+    def __init__(self, images: Any, *, steps: int | None = None, batch: int = 64, lr: float = 1e-2) -> None:
         from ..data import transforms as T
         from ..models import ConvNet
         from ..optim import AdamW
@@ -31,7 +31,7 @@ class PictureJudge:
         size = list(images.train.tensors[0].shape[2:])
         self.images, self.scale = images, images.moments()
         train, _ = images.loaders(batch, augment=[T.RandomCrop(size, padding=max(1, size[0] // 14))])
-        steps = min(300, 12 * len(train)) if steps is None else steps
+        steps = min(400, 12 * len(train)) if steps is None else steps
         self.model = ConvNet(len(images.classes), len(self.scale[0]), width=16)
         optimizer = AdamW(self.model.named_parameters(), lr=lr)
         schedule = OneCycleLR(optimizer, lr, total_steps=steps + 1, cycle_momentum=False)
@@ -66,6 +66,8 @@ class PictureJudge:
         return float(distance.compute())
 
     def figures(self, x: Any) -> dict[str, float]:
-        """frechet, frechet_real (of as many held-out images, what a perfect generator would get about) and recognised."""
+        """frechet and recognised of pictures, and frechet_real and recognised_real: of the held-out images, which is about what
+        a perfect generator would get."""
         test = self.images.test.tensors[0].float() / 255
-        return {"frechet": self.frechet(x), "frechet_real": self.frechet(test), "recognised": self.recognised(x)}
+        real = {"frechet_real": self.frechet(test), "recognised_real": self.recognised(test)}
+        return {"frechet": self.frechet(x), "recognised": self.recognised(x)} | real
