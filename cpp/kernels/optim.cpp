@@ -103,6 +103,7 @@ template <class T, class Formula, int states>
 static void measure(const OptimStep& a, int64_t i, int64_t begin, int64_t end, double* sums) {
   using A = acc_t<T>;
   using V = vec<A>;
+  const NoSubnormals while_here;
   const auto f = with_numbers<Formula, A>(a.numbers);
   for (int64_t b = begin; b < end; b += 4096) {
     V pp = {}, uu = {};
