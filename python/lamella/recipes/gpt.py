@@ -10,7 +10,7 @@ from lamella.recipes import recipe
 
 @recipe(data="a text file, such as tiny Shakespeare")
 def gpt(run, data=None, *, steps: int = 2000, batch: int = 12, context: int = 64, layers: int = 4, heads: int = 4, width: int = 128,
-        dropout: float = 0.0, lr: float = 1e-3, weights: str | None = None):  # fmt: skip
+        dropout: float = 0.0, lr: float = 3e-3, weights: str | None = None):  # fmt: skip
     """A GPT in nanoGPT's setting for CPUs: tiny Shakespeare, letter by letter.
 
     Tokens are characters; the last tenth of the text is held out. weights: a folder of Hugging Face's GPT-2 (config.json,
