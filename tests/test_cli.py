@@ -48,17 +48,17 @@ def test_threads_do_not_change_a_bit(run_folder):
 def test_resume_ends_in_the_same_bits(run_folder, tmp_path, capsys):
     """A run killed by Ctrl-C in its third epoch and taken up again, against one that was not."""
     whole, part = tmp_path / "whole", tmp_path / "part"
-    assert cli.main(["train", "digits", "epochs=4", "--out", str(whole), "--quiet"]) == 0
+    assert cli.main(["train", "digits", "epochs=8", "--out", str(whole), "--quiet"]) == 0
     process = subprocess.Popen(
         [sys.executable, "-c", f"import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\nfrom lamella.cli import main\n"
-         f"raise SystemExit(main(['train', 'digits', 'epochs=4', '--out', {str(part)!r}]))"],
+         f"raise SystemExit(main(['train', 'digits', 'epochs=8', '--out', {str(part)!r}]))"],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
     )  # fmt: skip
     lines = [process.stdout.readline() for _ in range(3)]
     time.sleep(0.01)
     process.send_signal(signal.SIGINT)
     rest, errors = process.communicate(timeout=60)
-    assert "epoch 2/4" in lines[2] and process.returncode == 130 and f"lamella resume {part}" in errors, (lines, rest, errors)
+    assert "epoch 2/8" in lines[2] and process.returncode == 130 and f"lamella resume {part}" in errors, (lines, rest, errors)
     capsys.readouterr()
     assert cli.main(["resume", str(part), "--quiet"]) == 0
     assert (part / "model.safetensors").read_bytes() == (whole / "model.safetensors").read_bytes()
