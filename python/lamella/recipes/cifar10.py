@@ -11,7 +11,7 @@ from lamella.recipes.image_classifier import predict  # noqa: F401  what `lamell
 
 
 @recipe(data="CIFAR-10's .bin files, or train/ and test/ with a folder of images per class (default: the embedded digits)")
-def cifar10(run, data=None, *, epochs: int = 9, batch: int = 128, lr: float = 0.12, width: int = 24, size: int = 32, limit: int | None = None):
+def cifar10(run, data=None, *, epochs: int = 10, batch: int = 128, lr: float = 0.12, width: int = 24, size: int = 32, limit: int | None = None):
     """ResNet-9 on CIFAR-10.
 
     All images are decoded once, into bytes in memory. A quick warm-up of the rate, then down in a straight line; labels
