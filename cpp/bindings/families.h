@@ -18,6 +18,7 @@
   F(loss)                   \
   F(optim)                  \
   F(pool)                   \
+  F(products)               \
   F(quant)                  \
   F(random)                 \
   F(recurrent)              \

@@ -145,6 +145,8 @@ FLOATS(tanhshrink_bwd, b * vtanh(a) * vtanh(a))
 FLOATS(shrink_bwd, select((a >= -p0) & (a <= p0), V{}, b))
 FLOATS(threshold_bwd, select(a <= p0, V{}, b))
 FLOATS(clamp_bwd, select((a >= p0) & (a <= p1), b, V{}))
+FLOATS(logit_bwd, b / (a * (T(1) - a)))
+FLOATS(prelu, select(a > T(0), a, a * b))
 
 SCALARS(OfInt, add, T, wrapped<T>(uint64_t(a) + uint64_t(b)))
 SCALARS(OfInt, sub, T, wrapped<T>(uint64_t(a) - uint64_t(b)))

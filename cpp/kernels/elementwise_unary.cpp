@@ -2,7 +2,7 @@
 // y = op(x): one loop for each op and arithmetic type.
 #include "activation.h"
 #include "elementwise.h"
-#include "special.h"
+#include "gamma.h"
 
 namespace lamella {
 namespace LAMELLA_ISA {
@@ -33,6 +33,7 @@ FLOATS(neg, -x)
 FLOATS(abs, vabs(x))
 FLOATS(sign, select(x > T(0), constant<V>(1), select(x < T(0), constant<V>(-1), x)))
 FLOATS(square, x * x)
+FLOATS(cube, x * x * x)
 FLOATS(exp, vexp(x))
 FLOATS(expm1, vexpm1(x))
 FLOATS(log, vlog(x))
@@ -61,6 +62,8 @@ FLOATS(erfc, verfc(x))
 FLOATS(erfinv, verfinv(x))
 FLOATS(lgamma, vlgamma(x))
 FLOATS(digamma, vdigamma(x))
+FLOATS(polygamma, vpolygamma(x, int(p0)))
+FLOATS(logit, vlog(x / (T(1) - x)))
 FLOATS(floor, vfloor(x))
 FLOATS(ceil, vceil(x))
 FLOATS(round, vround(x))

@@ -144,6 +144,10 @@ template <class T> static void add_sorted(const Hit* hits, int64_t count, int64_
 // the rows to come are known ahead.
 template <class T>
 static void add_rows(const ScatterAddRows& a, int64_t row0, int64_t row1, int64_t n, const T* dy, T* y) {
+  if (a.width == 1 && row0 == 0 && row1 >= a.rows && a.skip < 0) {
+    for (int64_t i = 0; i < a.count; ++i) y[a.index[i]] = T(y[a.index[i]] + dy[i]);
+    return;
+  }
   constexpr int64_t kStretch = 256;
   int64_t list[kStretch + 2];
   for (int64_t i0 = 0; i0 < a.count; i0 += kStretch) {
@@ -174,7 +178,7 @@ template <class T> static void scatter_add_rows_of(const ScatterAddRows& a) {
   // Wide rows are cut into columns. Narrow ones into ranges of rows, whose tasks each read all indices.
   int64_t cols = a.width, ranges = 1;
   if (narrow || a.width >= 2 * kColumns) cols = kColumns;
-  else if (a.width >= 16 && bytes > 2 * kTaskBytes) ranges = 4;
+  else if ((a.width >= 16 || a.outer < 4) && bytes > 2 * kTaskBytes) ranges = 4;
   int64_t blocks = at_least_one((a.width + cols - 1) / at_least_one(cols)), span = (a.rows + ranges - 1) / ranges;
   auto work = [&](int64_t t) {
     int64_t r = t % ranges, c = t / ranges % blocks * cols, o = t / ranges / blocks;

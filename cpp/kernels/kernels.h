@@ -27,21 +27,22 @@ template <int N> struct Loop {
 #define LAMELLA_UNARY_OPS(U)                                                                                     \
   U(neg) U(abs) U(sign) U(square) U(exp) U(expm1) U(log) U(log1p) U(sqrt) U(rsqrt) U(reciprocal) U(sin) U(cos)   \
   U(tanh) U(erf) U(tan) U(asin) U(acos) U(atan) U(sinh) U(cosh) U(asinh) U(acosh) U(atanh) U(sinc) U(exp2)       \
-  U(log2) U(log10) U(erfc) U(erfinv) U(lgamma) U(digamma)                                                        \
+  U(log2) U(log10) U(erfc) U(erfinv) U(lgamma) U(digamma) U(polygamma) U(logit) U(cube)             \
   U(floor) U(ceil) U(round) U(trunc) U(sigmoid) U(logsigmoid) U(softplus) U(relu) U(silu) U(gelu)                \
   U(gelu_tanh) U(leaky_relu) U(elu) U(celu) U(selu) U(mish) U(hardtanh) U(hardsigmoid) U(hardswish) U(softsign)  \
   U(tanhshrink) U(softshrink) U(hardshrink) U(threshold) U(clamp)                                                \
   U(isnan) U(isinf) U(isfinite) U(signbit) U(logical_not)
 // Comparisons and logic write bool. x_bwd(s, dy) is dy times the derivative of x, where s is the input of x, or its
 // output for relu, tanh, sigmoid (as each says in ops/elementwise.py); shrink_bwd is that of both shrinks.
+// prelu: a where positive, else a b.
 #define LAMELLA_BINARY_OPS(B)                                                                                       \
   B(add) B(sub) B(mul) B(div) B(floor_divide) B(remainder) B(pow) B(maximum) B(minimum) B(atan2)                    \
-  B(fmod) B(hypot) B(copysign) B(logaddexp) B(xlogy) B(fmax) B(fmin)                                                \
+  B(fmod) B(hypot) B(copysign) B(logaddexp) B(xlogy) B(fmax) B(fmin)                                                   \
   B(eq) B(ne) B(lt) B(le) B(gt) B(ge) B(logical_and) B(logical_or) B(logical_xor)                                   \
   B(bitwise_and) B(bitwise_or) B(bitwise_xor) B(bitwise_left_shift) B(bitwise_right_shift) B(gcd)               \
   B(relu_bwd) B(tanh_bwd) B(sigmoid_bwd) B(logsigmoid_bwd) B(softplus_bwd) B(silu_bwd) B(gelu_bwd) B(gelu_tanh_bwd) \
   B(leaky_relu_bwd) B(elu_bwd) B(celu_bwd) B(selu_bwd) B(mish_bwd) B(hardtanh_bwd) B(hardsigmoid_bwd)               \
-  B(hardswish_bwd) B(softsign_bwd) B(tanhshrink_bwd) B(shrink_bwd) B(threshold_bwd) B(clamp_bwd)
+  B(hardswish_bwd) B(softsign_bwd) B(tanhshrink_bwd) B(shrink_bwd) B(threshold_bwd) B(clamp_bwd) B(logit_bwd) B(prelu)
 
 #define LAMELLA_ENUM(name) name,
 enum class UnaryOp : int { LAMELLA_UNARY_OPS(LAMELLA_ENUM) count };
@@ -49,7 +50,7 @@ enum class BinaryOp : int { LAMELLA_BINARY_OPS(LAMELLA_ENUM) count };
 #undef LAMELLA_ENUM
 
 // y = op(x); y may be x itself. p0, p1 are the op's constants: leaky_relu slope; elu, celu alpha;
-// softplus beta, threshold; clamp, hardtanh min, max; shrinks lambda; threshold, value.
+// polygamma n; softplus beta, threshold; clamp, hardtanh min, max; shrinks lambda; threshold, value.
 struct Unary { UnaryOp op; DType dtype; const void* x; void* y; double p0, p1; Loop<2> loop; };
 // y = op(a, b); a and b have dtype `dtype`. y may be a or b itself (same pointer, same strides).
 struct Binary { BinaryOp op; DType dtype; const void *a, *b; void* y; double p0, p1; Loop<3> loop; };
@@ -68,6 +69,10 @@ struct Fill { DType dtype; const void* value; void* y; Loop<1> loop; };
 enum class GateOp : int { glu, swiglu, geglu };
 struct GateFwd { GateOp op; DType dtype; int64_t outer, n; const void* x; void* y; };
 struct GateBwd { GateOp op; DType dtype; int64_t outer, n; const void *x, *dy; void* dx; };  // dx has x's shape
+
+// ---- products ------------------------------------------------------------------------------------------------------
+// y = the vector product of a and b along the middle of (outer, 3, inner), all contiguous and floating.
+struct Cross { DType dtype; int64_t outer, inner; const void *a, *b; void* y; };
 
 // ---- reduce --------------------------------------------------------------------------------------------------------
 #define LAMELLA_REDUCE_OPS(R) R(sum) R(mean) R(prod) R(max) R(min) R(argmax) R(argmin) R(any) R(all) R(sum_squares) R(sum_abs)
@@ -401,7 +406,7 @@ struct MeasureTriad { int64_t n; float* a; const float *b, *c; float s; };
 // ---- the list ------------------------------------------------------------------------------------------------------
 #define LAMELLA_KERNELS(K)                                                                                          \
   K(unary, Unary) K(binary, Binary) K(ternary, Ternary) K(where, Where) K(cast, Cast) K(fill, Fill)                                     \
-  K(gate_fwd, GateFwd) K(gate_bwd, GateBwd)                                                                         \
+  K(gate_fwd, GateFwd) K(gate_bwd, GateBwd) K(cross, Cross)                                                         \
   K(reduce, Reduce) K(moments, Moments) K(scan, Scan)                                                                 \
   K(gemm, Gemm) K(gemm_int8, GemmInt8)                                                                              \
   K(conv_fwd, ConvFwd) K(conv_bwd_input, ConvBwdInput) K(conv_bwd_weight, ConvBwdWeight)                            \

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Running sums, products, extremes and log-sums of exponentials along a dimension.
 #include "elementwise.h"
+#include "vecmath.h"
 
 namespace lamella {
 namespace LAMELLA_ISA {
@@ -35,6 +36,7 @@ struct LogSumExp {
 template <class S> struct Best { S value; int64_t at; };
 template <class S, bool kMax> struct Extreme {
   using State = Best<S>;
+  static constexpr bool kGreatest = kMax;
   static constexpr State first = {0, -1};
   LAMELLA_INLINE static void next(State& s, S x, int64_t j) {
     const bool wins = kMax ? x >= s.value : x <= s.value;
@@ -42,6 +44,30 @@ template <class S, bool kMax> struct Extreme {
   }
   LAMELLA_INLINE static S value(const State& s) { return s.value; }
 };
+
+// Running extremes of a row of floats, from state s on: vectors without a new extreme, nearly all, are filled with the old.
+template <bool kMax, class A>
+static void extreme_run(Best<A>& s, const A* x, A* y, int64_t* index, int64_t n, int64_t place) {
+  constexpr int L = kLanes<A>;
+  const auto one = [&](int64_t i) __attribute__((always_inline)) {
+    Extreme<A, kMax>::next(s, x[i], place + i);
+    y[i] = s.value;
+    if (index) index[i] = s.at;
+  };
+  int64_t i = 0;
+  if (n > 0 && s.at < 0) one(i++);
+  for (; i + L <= n; i += L) {
+    const vec<A> v = vload(x + i), old = splat(s.value);
+    const auto loses = kMax ? v < old : v > old;  // not NaN, nor as good as the old
+    if (s.value == s.value && vany(~loses)) {
+      for (int64_t k = i; k < i + L; ++k) one(k);
+      continue;
+    }
+    vstore(y + i, old);
+    if (index) for (int k = 0; k < L; ++k) index[i + k] = s.at;
+  }
+  for (; i < n; ++i) one(i);
+}
 
 // A is the arithmetic type, S what the state is made of; columns of `inner` run side by side.
 template <class A, class S, class Op> static void scan_of(const Scan& c) {
@@ -63,6 +89,13 @@ template <class A, class S, class Op> static void scan_of(const Scan& c) {
           buffer[i] = A(Op::value(s));
           if constexpr (requires { s.at; }) if (c.index) c.index[at + i] = s.at;
         };
+        if constexpr (A(0.5) != 0 && requires { state->at; }) {
+          if (c.inner == 1) {
+            extreme_run<Op::kGreatest>(state[0], buffer, buffer, c.index ? c.index + at : nullptr, n, j);
+            y.scatter(buffer, y.data + at * y.size, 1, n);
+            continue;
+          }
+        }
         if (c.inner == 1) {
           auto s = state[0];  // kept in a register: each waits for the one before
           for (int64_t i = 0; i < n; ++i) put(s, i, j + i);

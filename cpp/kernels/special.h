@@ -53,8 +53,28 @@ template <class V> LAMELLA_INLINE V one_minus_square(V x) {
   using T = elem_t<V>;
   return (T(1) - x) * (T(1) + x);
 }
-template <class V> LAMELLA_INLINE V vasin(V x) { return vatan2(x, vsqrt(one_minus_square(x))); }
-template <class V> LAMELLA_INLINE V vacos(V x) { return vatan2(vsqrt(one_minus_square(x)), x); }
+// Of |x|, or beyond 1/2 of sqrt((1 - |x|) / 2), whose arcsine is (pi/2 - asin |x|) / 2.
+template <class V, class M> LAMELLA_INLINE V half_asin(V a, M far) {  // far: a > 1/2
+  using T = elem_t<V>;
+  V z = select(far, T(0.5) - T(0.5) * a, a * a), s = select(far, vsqrt(z), a);
+  return fma(s * z, polynomial(z, 0.166667311, 0.0749566827, 0.0454657013, 0.0240570448, 0.0425535989), s);
+}
+constexpr float kHalfPi = float(kPi / 2), kHalfPiLow = float(kPi / 2 - double(kHalfPi));
+template <class V> LAMELLA_INLINE V vasin(V x) {
+  using T = elem_t<V>;
+  if constexpr (!kSingle<V>) return vatan2(x, vsqrt(one_minus_square(x)));
+  const auto far = vabs(x) > T(0.5);
+  V p = half_asin(vabs(x), far);
+  return with_sign(select(far, (T(kHalfPi) - (p + p)) + T(kHalfPiLow), p), sign_bit(x));
+}
+template <class V> LAMELLA_INLINE V vacos(V x) {
+  using T = elem_t<V>;
+  if constexpr (!kSingle<V>) return vatan2(vsqrt(one_minus_square(x)), x);
+  const auto far = vabs(x) > T(0.5);
+  V p = half_asin(vabs(x), far), s = with_sign(p, sign_bit(x));
+  V beyond = select(x < T(0), (T(2 * kHalfPi) - (p + p)) + T(2 * kHalfPiLow), p + p);
+  return select(far, beyond, (T(kHalfPi) - s) + T(kHalfPiLow));
+}
 
 // e^a / 2 for large a, without overflow before the result does.
 template <class V> LAMELLA_INLINE V half_exp(V a) {
@@ -97,13 +117,17 @@ template <class V> LAMELLA_INLINE V vsinc(V x) {  // sin(pi x) / (pi x)
 
 // ---- the error function's complement and inverse -----------------------------------------------------------------------
 template <class V> LAMELLA_INLINE V verfc(V x) {
-  if constexpr (kSingle<V>)
-    return in_double([](vec<double> a) __attribute__((always_inline)) {
-      vec<double> y = vexp(-minus_log_erfc(vabs(a)));
-      return select(a < 0.0, 2.0 - y, y);
-    }, x);
-  else
+  using T = elem_t<V>;
+  if constexpr (kSingle<V>) {  // e^-a^2 q(t), t = (a - 3) / (a + 3); what a^2 is rounded by counts, as a first-order term
+    V a = vmin(constant<V>(10.2), vabs(x)), t = (a - T(3)) / (a + T(3)), square = a * a;
+    V q = paired(t, 0.179001151, -0.326233564, 0.245603798, -0.150115782, 7.16658642e-2, -2.43942316e-2, 4.26887598e-3,
+                 7.15730926e-4, -5.94569418e-4, 2.88804606e-5, 5.59159407e-5);
+    V y = vexp(-square) * fma(fma(-a, a, square), q, q);
+    y = select(x < T(0), T(2) - y, y);
+    return select(x != x, x, y);
+  } else {
     return by_lane(x, [](double a) __attribute__((always_inline)) { return __builtin_erfc(a); });
+  }
 }
 
 // Giles, "Approximating the erfinv function" (GPU Computing Gems 2011), tables 3 and 5: polynomials in w = -log(1 - x^2).
@@ -133,54 +157,6 @@ template <class V> LAMELLA_INLINE V verfinv(V x) {
   const V a = vabs(x);
   y = select(a == T(1), with_sign(constant<V>(Float<T>::infinity), sign_bit(x)), y);
   return select(a > T(1), constant<V>(Float<T>::nan), y);
-}
-
-// ---- the gamma function's logarithm and its derivative: Stirling's series from 8 on, recurrence below, reflection below 1/2
-LAMELLA_INLINE vec<double> sine_of_pi(vec<double> x) { return vsin(kPi * (x - 2.0 * vround(0.5 * x))); }
-
-LAMELLA_INLINE vec<double> lgamma_of(vec<double> x) {
-  const auto reflected = x < 0.5;
-  vec<double> z = select(reflected, 1.0 - x, x), p = constant<vec<double>>(1);
-  const auto low = z < 8.0;
-  for (int i = 0; i < 8; ++i) p *= z + double(i);
-  p = select(low, p, constant<vec<double>>(1));
-  const vec<double> w = select(low, z + 8.0, z), r = 1.0 / w, t = r * r;
-  vec<double> y = (w - 0.5) * vlog(w) - w + 0.91893853320467274178 +
-                  r * polynomial(t, 1.0 / 12, -1.0 / 360, 1.0 / 1260, -1.0 / 1680, 1.0 / 1188);
-  if (vany(reflected)) p = select(reflected, kPi * p / vabs(sine_of_pi(x)), p);
-  const vec<double> q = vlog(p);  // the recurrence's, and that of the reflection
-  y = select(reflected, q - y, y - q);
-  const auto pole = (x <= 0.0) & (x == vfloor(x));
-  return select(pole | (vabs(x) == Float<double>::infinity), constant<vec<double>>(Float<double>::infinity), y);
-}
-template <class V> LAMELLA_INLINE V vlgamma(V x) {
-  if constexpr (kSingle<V>)
-    return in_double([](vec<double> a) __attribute__((always_inline)) { return lgamma_of(a); }, x);
-  else
-    return by_lane(x, [](double a) __attribute__((always_inline)) {
-      int sign;
-      return __builtin_lgamma_r(a, &sign);
-    });
-}
-
-LAMELLA_INLINE vec<double> digamma_of(vec<double> x) {
-  const auto reflected = x < 0.5;
-  vec<double> z = select(reflected, 1.0 - x, x), sum = {};
-  const auto low = z < 8.0;
-  for (int i = 0; i < 8; ++i) sum += 1.0 / (z + double(i));
-  const vec<double> w = select(low, z + 8.0, z), t = 1.0 / (w * w);
-  vec<double> y = vlog(w) - 0.5 / w - t * polynomial(t, 1.0 / 12, -1.0 / 120, 1.0 / 252, -1.0 / 240, 1.0 / 132,
-                                                     -691.0 / 32760, 1.0 / 12);
-  y = select(low, y - sum, y);
-  y = select(reflected, y - kPi * sine_of_pi(x + 0.5) / sine_of_pi(x), y);
-  y = select((x < 0.0) & (x == vfloor(x)), constant<vec<double>>(Float<double>::nan), y);
-  return select(x == 0.0, with_sign(constant<vec<double>>(-Float<double>::infinity), sign_bit(x)), y);
-}
-template <class V> LAMELLA_INLINE V vdigamma(V x) {
-  if constexpr (kSingle<V>)
-    return in_double([](vec<double> a) __attribute__((always_inline)) { return digamma_of(a); }, x);
-  else
-    return digamma_of(x);
 }
 
 // ---- of two arguments ---------------------------------------------------------------------------------------------------

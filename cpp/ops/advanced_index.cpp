@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 // x[indices]: every result row (the dimensions after the indices that lie densely) is a run of elements of x; the plan
 // is where each begins.
+#include <algorithm>
+#include "core/threads.h"
 #include "dispatch/dispatch.h"
 #include "ops/elementwise.h"
 #include "ops/index.h"
@@ -14,12 +16,25 @@ struct Plan {
   Shape result;
 };
 
-// Adds weight * index to every element of sum (of the shape index broadcasts to).
-static void accumulate(Array& sum, const Array& index, int64_t weight) {
+// f(begin, end) over blocks of [0, n), in parallel.
+template <class F> static void in_blocks(int64_t n, F f) {
+  constexpr int64_t block = 32768;
+  struct Call { F& f; int64_t n; } call{f, n};
+  run_tasks((n + block - 1) / block, [](void* ctx, int64_t t) {
+    auto& c = *static_cast<Call*>(ctx);
+    c.f(t * block, std::min(c.n, (t + 1) * block));
+  }, &call);
+}
+
+// sum = weight * index, or that is added (sum has the shape that index broadcasts to).
+static void accumulate(Array& sum, const Array& index, int64_t weight, bool first) {
   Array wide = contiguous(index.expand(sum.shape));
   const int64_t* p = wide.data<int64_t>();
   int64_t* s = sum.data<int64_t>();
-  for (int64_t i = 0, n = sum.numel(); i < n; ++i) s[i] += p[i] * weight;
+  in_blocks(sum.numel(), [=](int64_t i, int64_t end) {
+    if (first) for (; i < end; ++i) s[i] = p[i] * weight;
+    else for (; i < end; ++i) s[i] += p[i] * weight;
+  });
 }
 
 // The offsets (found) of the true elements of a mask over dims [dim, dim + mask.ndim()) of x.
@@ -107,8 +122,8 @@ static Plan plan(const Array& x, const Indices& indices) {
     return p;
   }
   Array sum = empty(shape, DType::i64);
-  fill_(sum, int64_t(0));
-  for (const Entry& e : entries) accumulate(sum, e.index, e.weight);
+  if (entries.empty()) fill_(sum, int64_t(0));
+  for (const Entry& e : entries) accumulate(sum, e.index, e.weight, &e == &entries[0]);
   p.position = spread(spread(sum, after, after_strides, false), before, before_strides, true);
   return p;
 }
@@ -141,9 +156,16 @@ void index_put_(Array& x, const Indices& indices, const Array& y, bool accumulat
     return;
   }
   if (p.run == 0 || count == 0) return;
-  Array rows = empty({count}, DType::i64);  // x is contiguous: every run begins at a multiple of its length
-  const int64_t* at = p.position.data<int64_t>();
-  for (int64_t i = 0; i < count; ++i) rows.data<int64_t>()[i] = at[i] * p.step / p.run;
+  Array rows = p.position;  // x is contiguous: every run begins at a multiple of its length
+  if (p.step != p.run) {
+    rows = empty({count}, DType::i64);
+    const int64_t *at = p.position.data<int64_t>(), step = p.step, run = p.run;
+    int64_t* row = rows.data<int64_t>();
+    in_blocks(count, [=](int64_t i, int64_t end) {
+      if (step % run == 0) for (const int64_t rows_a_step = step / run; i < end; ++i) row[i] = at[i] * rows_a_step;
+      else for (; i < end; ++i) row[i] = at[i] * step / run;
+    });
+  }
   kernels().scatter_add_rows(
       {x.dtype, 1, count, x.numel() / p.run, p.run, rows.data<int64_t>(), from.data(), x.data(), -1});
 }

@@ -217,7 +217,7 @@ static bool simple_power(const Array& x, double exponent, Array& y) {
   else if (exponent == 1) y = copy(x);
   else if (exponent == 0.5) y = unary(UnaryOp::sqrt, x);
   else if (exponent == -1) y = unary(UnaryOp::reciprocal, x);
-  else if (exponent == 3) { y = unary(UnaryOp::square, x); binary_out(BinaryOp::mul, y, y, x); }
+  else if (exponent == 3) y = unary(UnaryOp::cube, x);
   else return false;
   return true;
 }

@@ -160,6 +160,18 @@ CASES = [
         samples=[S(A((7,)), I((40,), -7, 7), A((40,))), S(A((9, 5)), I((3, 4), 0, 9), A((4, 5)))],
     ),
     Case(
+        "index_put-pairs",
+        fn=lambda x, i, j, v: F.index_put(x, (i, j), v, accumulate=True),
+        ref=lambda x, i, j, v: np_add_at(x, (i, j), v),
+        samples=[
+            S(A((4, 5)), I((3, 2), -4, 4), I((2,), 0, 5), A((3, 2))),
+            S(A((3, 4, 6)), I((7,), 0, 3), I((7,), 0, 4), A((7, 6))),
+            S(A((300, 500), grad=False), I((150_000,), 0, 300), I((150_000,), 0, 500), A((150_000,), grad=False)),
+        ],
+        kernels=("scatter_add_rows",),
+        tol={"float32": 1e-5},
+    ),
+    Case(
         "masked_select",
         fn=F.masked_select,
         ref=lambda x, m: x[np.broadcast_to(m, x.shape)],

@@ -192,7 +192,15 @@ def prelu(input, weight):
         if input.ndim < 2 or weight.numel() != input.shape[1]:
             raise ValueError(f"[prelu] weight must have 1 element or one per channel of {input.shape}, got {weight.shape}")
         weight = weight.reshape((-1,) + (1,) * (input.ndim - 2))
-    return where(input > 0, input, weight * input)
+    return _prelu(input, weight)
+
+
+@elementwise("prelu", saves="inputs")
+def _prelu(node, dy):
+    x, weight = node.ctx
+    positive = x > 0
+    dx = where(positive, dy, weight * dy) if node.needs[0] else None
+    return dx, where(positive, 0.0, x * dy) if node.needs[1] else None
 
 
 def rrelu(input, lower=1.0 / 8, upper=1.0 / 3, training=False, inplace=False):

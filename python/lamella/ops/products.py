@@ -5,13 +5,14 @@ from __future__ import annotations
 
 import functools
 
+from .. import _core
+from ..autograd import record
 from ..precision import raised, regions
 from .creation import eye, tensor
 from .gemm import _scaled_sum, _want_dims, bmm, dot, linear, matmul, mv, outer, tensordot
 from .index import index_select
-from .join import stack
 from .reduce import sum
-from .view import _dim, diagonal, reshape
+from .view import _dim, broadcast_tensors, diagonal, reshape
 
 __all__ = "addbmm addmv addr chain_matmul cross ger inner kron matrix_power trace vdot vecdot".split()
 
@@ -45,6 +46,8 @@ def vdot(input, other):
 
 def vecdot(x, y, *, dim=-1):
     """The products of vectors along `dim`."""
+    if dim in (-1, x.ndim - 1) and x.ndim > 1 and x.shape == y.shape and x.dtype is y.dtype and x.dtype.is_floating_point:
+        return matmul(x.unsqueeze(-2), y.unsqueeze(-1)).reshape(x.shape[:-1])
     return sum(x * y, dim)
 
 
@@ -75,12 +78,20 @@ def cross(input, other, dim=None):
     dim = _dim("cross", dim, input.ndim)
     if input.shape[dim] != 3 or other.shape[dim] != 3:
         raise ValueError(f"[cross] dimension {dim} must have size 3, got {tuple(input.shape)} and {tuple(other.shape)}")
-    if input.numel() > 1024:  # long columns pay for more calls, few elements for fewer
-        a, b = input.unbind(dim), other.unbind(dim)
-        return stack([a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0]], dim)
+    if input.dtype is other.dtype and input.dtype.is_floating_point:
+        return _cross(*(broadcast_tensors(input, other) if input.shape != other.shape else (input, other)), dim)
     forth, back = _turns()
     a, b = index_select(input, dim, forth), index_select(other, dim, forth)
     return a * index_select(other, dim, back) - index_select(input, dim, back) * b
+
+
+def _cross(a, b, dim):
+    return record(_core.cross(a, b, dim), cross_vjp, (a, b), (a, b, dim))
+
+
+def cross_vjp(node, dy):
+    a, b, dim = node.ctx
+    return _cross(b, dy, dim) if node.needs[0] else None, _cross(dy, a, dim) if node.needs[1] else None
 
 
 def addmv(input, mat, vec, *, beta=1, alpha=1):

@@ -97,13 +97,15 @@ def prod(input, dim=None, keepdim=False, dtype=None, *, axis=None):
     dim = dim if axis is None else axis
     if regions:
         (input,) = raised(input)
-    return record(_core.reduce_prod(input, dim, keepdim, dtype), prod_vjp, (input,), (input, dim))
+    return record(_core.reduce_prod(input, dim, keepdim, dtype), prod_vjp, (input,), (input, dim), True)
 
 
 def prod_vjp(node, dy):
     x, dim = node.ctx
     zero = x == 0
-    if is_grad_enabled() and _core.item(_core.reduce_any(zero)):
+    if not _core.item(_core.reduce_any(zero)):
+        return (_spread(node.output * dy, x, dim) / x,)
+    if is_grad_enabled():
         return (_prod_of_others(x, dim) * _spread(dy, x, dim),)
     nonzero = where(zero, 1.0, x)
     product = _spread(prod(nonzero, dim, keepdim=True), x, dim)

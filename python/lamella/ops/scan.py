@@ -178,6 +178,9 @@ def _strips(y, x, dx, dim):
 
 def trapezoid(y, x=None, *, dx=1, dim=-1):
     """The integral of y along dim by the trapezoidal rule, at points x or `dx` apart."""
+    n = y.shape[dim]
+    if x is None and n > 1 and y.dtype.is_floating_point:
+        return (y.sum(dim) - (y.select(dim, 0) + y.select(dim, n - 1)) * 0.5) * dx
     return _strips(y, x, dx, dim).sum(dim)
 
 

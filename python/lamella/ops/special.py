@@ -8,7 +8,7 @@ import functools
 import math
 
 from .. import _core
-from ..autograd import record
+from ..autograd import is_grad_enabled
 from .activation import sigmoid
 from .elementwise import (
     abs,
@@ -24,7 +24,6 @@ from .elementwise import (
     logical_not,
     masked_fill,
     pow,
-    reciprocal,
     round,
     rsqrt,
     sign,
@@ -150,37 +149,23 @@ def digamma(node, dy):
     return (dy * polygamma(1, node.ctx[0]),)
 
 
+@elementwise("polygamma", saves="inputs")
+def _polygamma(node, dy):
+    x, n = node.ctx
+    return (dy * polygamma(n + 1, x),)
+
+
 def polygamma(n, input):
-    """The n-th derivative of digamma, for input > 0: (-1)^(n+1) n! times the sum over k >= 0 of (input + k)^-(n+1).
+    """The n-th derivative of digamma: (-1)^(n+1) n! times the sum over k >= 0 of (input + k)^-(n+1).
 
     n = 0 is digamma itself. ValueError for a negative n. The sum's first terms are taken as they are, the rest by the
-    Euler-Maclaurin formula (Abramowitz and Stegun 6.4.11). float16, bfloat16 and float32 need fewer of them.
+    Euler-Maclaurin formula (Abramowitz and Stegun 6.4.11). NaN below -4096 for n > 1, where the terms would be too many.
     """
     if n < 0:
         raise ValueError(f"[polygamma] n must not be negative, got {n}")
     if n == 0:
         return digamma(input)
-    x = input if input.dtype.is_floating_point else input + 0.0
-    terms = 10 if x.dtype is _core.float64 else 5
-    total = _whole_power(reciprocal(x), n + 1)
-    for k in range(1, terms):
-        total = total + _whole_power(reciprocal(x + float(k)), n + 1)
-    r = reciprocal(x + float(terms))
-    square_of_r, tail = square(r), 0.0
-    for k in range(6 if terms == 10 else 3, 0, -1):
-        tail = (tail + _BERNOULLI[k - 1] * math.factorial(2 * k + n - 1) / (math.factorial(2 * k) * math.factorial(n))) * square_of_r
-    tail = (tail + 0.5 * r + 1.0 / n) * _whole_power(r, n)
-    return (total + tail) * float((-1) ** (n + 1) * math.factorial(n))
-
-
-_BERNOULLI = (1 / 6, -1 / 30, 1 / 42, -1 / 30, 5 / 66, -691 / 2730)
-
-
-def _whole_power(x, n):
-    y = x
-    for bit in bin(n)[3:]:
-        y = square(y) * x if bit == "1" else square(y)
-    return y
+    return _polygamma(input, n)
 
 
 def mvlgamma(input, p):
@@ -191,16 +176,15 @@ def mvlgamma(input, p):
     return y
 
 
+@elementwise("logit", saves="inputs")
+def _logit(node, dy):
+    x = node.ctx[0]
+    return (dy / (x * (1 - x)) if is_grad_enabled() else _core.logit_bwd(x, dy),)
+
+
 def logit(input, eps=None):
     """log(input / (1 - input)); with eps, input is first limited to [eps, 1 - eps]."""
-    x = input if eps is None else clamp(input, eps, 1 - eps)
-    d = x.detach()
-    return record(log(d / (1 - d)), logit_vjp, (x,), (x,))
-
-
-def logit_vjp(node, dy):
-    (x,) = node.ctx
-    return (dy / (x * (1 - x)),)
+    return _logit(input if eps is None else clamp(input, eps, 1 - eps))
 
 
 # ---- two operands ----------------------------------------------------------------------------------------------------

@@ -1,0 +1,9 @@
+// SPDX-License-Identifier: MIT
+#include "ops/products.h"
+#include "families.h"
+
+namespace lamella {
+
+void bind_products(py::module_& m) { m.def("cross", &ops::cross, nogil()); }
+
+}  // namespace lamella
