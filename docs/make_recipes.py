@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Writes a page for each family of recipes from the files of lamella/recipes, and the gallery from what runs have left.
 
-`python docs/make_recipes.py RUN...` keeps the pictures and figures of finished runs (folders with a run.json) in docs/gallery,
+`python docs/make_recipes.py RUN...` keeps the pictures, texts and figures of finished runs (folders with a run.json) in docs/gallery,
 scaled down; the pages show them from then on.
 """
 
@@ -77,7 +77,9 @@ def outcome(name, run):
     """A kept run's figures and pictures."""
     figures = ", ".join(f"{k.replace('_', ' ')} {v:.4g}" if isinstance(v, float) else f"{k.replace('_', ' ')} {v}" for k, v in run["figures"].items())
     lines = ["", f"```sh\n{command(name, run)}\n```", "", f"{figures}; seed {run['seed']}, {run['seconds']:.0f} s."]
-    return [*lines, *(f"\n![{name}: {p.stem}](../gallery/{name}/{p.name})" for p in sorted((HERE / "gallery" / name).glob("*.png")))]
+    kept = HERE / "gallery" / name
+    lines += [f"\n```{{literalinclude}} ../gallery/{name}/{p.name}\n:language: text\n```" for p in sorted(kept.glob("*.txt"))]
+    return [*lines, *(f"\n![{name}: {p.stem}](../gallery/{name}/{p.name})" for p in sorted(kept.glob("*.png")))]
 
 
 def section(name, run):
@@ -127,7 +129,7 @@ def write(folder):
 
 
 def keep(folder, width=720):
-    """Takes a run's run.json and pictures, at most `width` pixels wide in 64 colours, into docs/gallery/RECIPE."""
+    """Takes a run's run.json, texts and pictures, at most `width` pixels wide in 64 colours, into docs/gallery/RECIPE."""
     from PIL import Image
 
     run = json.loads((Path(folder) / "run.json").read_text())
@@ -135,8 +137,10 @@ def keep(folder, width=720):
         raise ValueError(f"{folder}: the run is not finished")
     target = HERE / "gallery" / run["recipe"]
     target.mkdir(parents=True, exist_ok=True)
-    for old in target.glob("*.png"):
+    for old in (*target.glob("*.png"), *target.glob("*.txt")):
         old.unlink()
+    for path in Path(folder).glob("*.txt"):
+        (target / path.name).write_text("\n".join(path.read_text().strip().splitlines()[:20]) + "\n")
     for path in sorted(Path(folder).glob("*.png")):
         with Image.open(path) as image:
             image = image.convert("RGB")

@@ -160,8 +160,9 @@ void bind_index(py::module_& m) {
   m.def("embedding_bwd", &ops::embedding_bwd, nogil());
   m.def("bags_of", [](const Array& index, const Array& offsets, bool last, int64_t rows, int64_t padding_idx) {
     const ops::Bags b = ops::bags_of(index, offsets, last, rows, padding_idx);
-    return py::make_tuple(b.start, b.index, b.bag, b.place);
+    return py::make_tuple(b.start, b.index, b.place);
   });
+  m.def("bag_numbers", &ops::bag_numbers, nogil());
   m.def("bag_sum", &ops::bag_sum, nogil());
   m.def("bag_sum_grad", &ops::bag_sum_grad, nogil());
   m.def("bag_max", &ops::bag_max, nogil());

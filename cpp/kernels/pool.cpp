@@ -167,25 +167,53 @@ template <class T> static void max_rows(const MaxPoolFwd& a, int64_t begin, int6
   });
 }
 
-// Forward of adaptive max: windows differ in size, so a plain loop.
+// Forward of adaptive max: the greatest of each column of a row of windows, where columns are adjacent as vectors, then of
+// each window. Of equal elements the first in row-major order wins, of several NaN the last.
 template <class T> static void adaptive_max_rows(const AdaptiveMaxPoolFwd& a, int64_t begin, int64_t end) {
+  using A = acc_t<T>;
+  using I = int_of<A>;
+  constexpr int64_t L = kLanes<A>;
   const ConvGeometry& g = a.g;
-  const int64_t *xs = g.x_stride, *ys = g.y_stride;
+  const int64_t *xs = g.x_stride, *ys = g.y_stride, W = g.in[2], padded = ceil_div(W, L) * L;
+  A* const best = static_cast<A*>(scratch(size_t(padded) * (sizeof(A) + sizeof(I))));
+  I* const row_of = reinterpret_cast<I*>(best + padded);  // d * height + h
   each_row(begin, end, g.c, g.out[0], g.out[1], [&](int64_t n, int64_t c, int64_t od, int64_t oh) {
     const T* x = static_cast<const T*>(a.x) + n * xs[0] + c * xs[1];
     T* y = static_cast<T*>(a.y) + n * ys[0] + c * ys[1] + od * ys[2] + oh * ys[3];
-    Window wd = window(g, 0, od, true, false), wh = window(g, 1, oh, true, false);
-    for (int64_t o = 0; o < g.out[2]; ++o) {
-      Window w = window(g, 2, o, true, false);
-      acc_t<T> best = -__builtin_inf();
-      int64_t where = (wd.begin * g.in[1] + wh.begin) * g.in[2] + w.begin;
-      for (int64_t d = wd.begin; d < wd.end; ++d)
-        for (int64_t h = wh.begin; h < wh.end; ++h)
-          for (int64_t i = w.begin; i < w.end; ++i) {
-            acc_t<T> v = up(x[d * xs[2] + h * xs[3] + i * xs[4]]);
-            if (v > best || v != v) { best = v; where = (d * g.in[1] + h) * g.in[2] + i; }
+    const Window wd = window(g, 0, od, true, false), wh = window(g, 1, oh, true, false);
+    bool first = true;
+    for (int64_t d = wd.begin; d < wd.end; ++d)
+      for (int64_t h = wh.begin; h < wh.end; ++h, first = false) {
+        const T* row = x + d * xs[2] + h * xs[3];
+        const I at = I(d * g.in[1] + h);
+        int64_t i = 0;
+        if (xs[4] == 1)
+          for (; i + L <= W; i += L) {
+            const vec<A> v = vload(row + i), old = vload(best + i);
+            const auto wins = (v > old) | (v != v);
+            vec<I> place;
+            std::memcpy(&place, row_of + i, sizeof place);
+            place = first ? vec<I>{} + at : select(wins, vec<I>{} + at, place);
+            vstore(best + i, first ? v : select(wins, v, old));
+            std::memcpy(row_of + i, &place, sizeof place);
           }
-      y[o * ys[4]] = down<T>(best);
+        for (; i < W; ++i) {
+          const A v = up(row[i * xs[4]]);
+          if (first || v > best[i] || v != v) best[i] = v, row_of[i] = at;
+        }
+      }
+    for (int64_t o = 0; o < g.out[2]; ++o) {
+      const Window w = window(g, 2, o, true, false);
+      A most = best[w.begin];
+      int64_t where = int64_t(row_of[w.begin]) * W + w.begin;
+      for (int64_t i = w.begin + 1; i < w.end; ++i) {
+        const A v = best[i];
+        const int64_t at = int64_t(row_of[i]) * W + i;
+        const bool wins = v != v ? most == most || at > where : v > most || (v == most && at < where);
+        most = wins ? v : most;
+        where = wins ? at : where;
+      }
+      y[o * ys[4]] = down<T>(most);
       if (a.index) a.index[(((n * g.c + c) * g.out[0] + od) * g.out[1] + oh) * g.out[2] + o] = where;
     }
   });

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 // Running sums, products, extremes and log-sums of exponentials along a dimension.
+#include <cstring>
 #include "elementwise.h"
-#include "vecmath.h"
+#include "special.h"
 
 namespace lamella {
 namespace LAMELLA_ISA {
@@ -11,12 +12,14 @@ constexpr int64_t kScanCols = 512;  // columns of a task, and elements of a buff
 // next(state, x, j): the state after x, the j-th along the dimension. value(state) is what is written.
 template <class S> struct Sum {
   using State = S;
+  template <class V> LAMELLA_INLINE static V joined(V s, V x) { return s + x; }
   static constexpr State first = 0;
   LAMELLA_INLINE static void next(State& s, S x, int64_t) { s += x; }
   LAMELLA_INLINE static S value(State s) { return s; }
 };
 template <class S> struct Product {
   using State = S;
+  template <class V> LAMELLA_INLINE static V joined(V s, V x) { return s * x; }
   static constexpr State first = 1;
   LAMELLA_INLINE static void next(State& s, S x, int64_t) { s *= x; }
   LAMELLA_INLINE static S value(State s) { return s; }
@@ -24,13 +27,11 @@ template <class S> struct Product {
 struct LogSumExp {
   using State = double;
   static constexpr State first = -__builtin_inf();
-  LAMELLA_INLINE static void next(State& s, double x, int64_t) {
-    const double high = x > s ? x : s, low = x > s ? s : x;
-    if (s != s || x != x) s = s + x;
-    else if (high == low) s = high + 0.69314718055994530942;
-    else if (low != -__builtin_inf()) s = high + __builtin_log1p(__builtin_exp(low - high));
-    else s = high;
+  template <class V> LAMELLA_INLINE static V joined(V s, V x) {
+    const V high = vmax(s, x), y = high + vlog1p(vexp(vmin(s, x) - high));
+    return select((s != s) | (x != x), s + x, select(s == x, high + kLn2, y));
   }
+  LAMELLA_INLINE static void next(State& s, double x, int64_t) { s = joined(vec<double>{} + s, vec<double>{} + x)[0]; }
   LAMELLA_INLINE static double value(State s) { return s; }
 };
 template <class S> struct Best { S value; int64_t at; };
@@ -69,9 +70,49 @@ static void extreme_run(Best<A>& s, const A* x, A* y, int64_t* index, int64_t n,
   for (; i < n; ++i) one(i);
 }
 
+// Rows in lanes: kLanes<double> of them at once, squares of elements turned in registers on their way in and out. Rows past
+// the last repeat it and are not stored.
+template <class A, class Op> static void scan_rows(const Scan& c, const Port& x, const Port& y) {
+  constexpr int L = kLanes<double>;
+  constexpr int64_t kStretch = 64;
+  typedef A Part __attribute__((vector_size(L * sizeof(A))));
+  parallel_blocks(ceil_div(c.outer, L), kGrain / (c.n * L + 16) + 1, [&](int64_t t, int64_t end) {
+    A buffer[L][kStretch];
+    for (; t < end; ++t) {
+      const int64_t first = t * L, rows = least(L, c.outer - first);
+      vec<double> state = vec<double>{} + Op::first;
+      for (int64_t j = 0; j < c.n; j += kStretch) {
+        const int64_t n = least(kStretch, c.n - j);
+        for (int i = 0; i < L; ++i) x.gather(x.data + ((first + least(i, rows - 1)) * c.n + j) * x.size, 1, buffer[i], n);
+        for (int64_t k = 0; k < n; k += L) {
+          vec<double> r[L];
+#pragma GCC unroll 8
+          for (int i = 0; i < L; ++i) {
+            Part p;
+            std::memcpy(&p, buffer[i] + k, sizeof p);
+            r[i] = __builtin_convertvector(p, vec<double>);
+          }
+          transpose_lanes<double>(r);
+#pragma GCC unroll 8
+          for (int i = 0; i < L; ++i) r[i] = state = Op::joined(state, r[i]);
+          transpose_lanes<double>(r);
+#pragma GCC unroll 8
+          for (int i = 0; i < L; ++i) {
+            const Part p = __builtin_convertvector(r[i], Part);
+            std::memcpy(buffer[i] + k, &p, sizeof p);
+          }
+        }
+        for (int i = 0; i < rows; ++i) y.scatter(buffer[i], y.data + ((first + i) * c.n + j) * y.size, 1, n);
+      }
+    }
+  });
+}
+
 // A is the arithmetic type, S what the state is made of; columns of `inner` run side by side.
 template <class A, class S, class Op> static void scan_of(const Scan& c) {
   const Port x = port(c.dtype, c.x), y = port(c.dtype, c.y);
+  if constexpr (A(0.5) != 0 && __is_same(S, double) && requires { Op::joined(vec<double>{}, vec<double>{}); })
+    if (c.inner == 1 && c.outer > 1) return scan_rows<A, Op>(c, x, y);
   const int64_t width = c.inner < kScanCols ? c.inner : kScanCols, strips = (c.inner + width - 1) / width;
   parallel_blocks(c.outer * strips, kGrain / (c.n * width + 16) + 1, [&](int64_t t, int64_t end) {
     A buffer[kScanCols];

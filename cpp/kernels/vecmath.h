@@ -93,6 +93,17 @@ LAMELLA_ROUND(vceil, _MM_FROUND_TO_POS_INF, vrndp)
 LAMELLA_ROUND(vtrunc, _MM_FROUND_TO_ZERO, vrnd)
 #undef LAMELLA_ROUND
 
+// n / d to 0.6 ulp, where neither |d| nor the result is huge, tiny or not finite: half of what a division takes.
+template <class V> LAMELLA_INLINE V ratio(V n, V d) {
+#if defined(__AVX512F__)
+  if constexpr (kSingle<V>) {
+    const V r = (V)_mm512_rcp14_ps((__m512)d), q = n * r;
+    return fma(fma(-q, d, n), r, q);
+  }
+#endif
+  return n / d;
+}
+
 template <class V> LAMELLA_INLINE V vrsqrt(V x) { return elem_t<V>(1) / vsqrt(x); }
 
 template <class M> LAMELLA_INLINE bool vany(M mask) {
@@ -182,12 +193,12 @@ template <class V> LAMELLA_INLINE V vexpm1(V x) {  // 2 (s p + s - 1/2), s = 2^(
 template <class V> LAMELLA_INLINE V vsigmoid(V x) {
   using T = elem_t<V>;
   V e = vexp(-vabs(x));
-  return select(x < T(0), e, constant<V>(1)) / (e + T(1));
+  return ratio(select(x < T(0), e, constant<V>(1)), e + T(1));
 }
 
 template <class V> LAMELLA_INLINE V vtanh(V x) {
   V t = vexpm1(elem_t<V>(2) * vmin(constant<V>(Float<elem_t<V>>::tanh_high), vabs(x)));
-  return with_sign(t / (t + elem_t<V>(2)), sign_bit(x));
+  return with_sign(ratio(t, t + elem_t<V>(2)), sign_bit(x));
 }
 
 // ---- logarithms -----------------------------------------------------------------------------------------------------
@@ -205,7 +216,7 @@ template <class V> LAMELLA_INLINE LogParts<V> log_parts(V u, V tail) {
   V k = (V)(((shifted >> F::mantissa) & ((I(1) << (sizeof(T) * 8 - F::mantissa - 1)) - 1)) | two_m) -
         T((I(1) << F::mantissa) + F::bias);
   V f = (V)((shifted & ((I(1) << F::mantissa) - 1)) + root) - T(1);
-  V s = f / (f + T(2)), z = s * s, h = T(0.5) * f * f, r;
+  V s = ratio(f, f + T(2)), z = s * s, h = T(0.5) * f * f, r;
   if constexpr (kSingle<V>) r = polynomial(z, 0.666666658, 0.400003388, 0.285360594, 0.236172711);
   else r = polynomial(z, 0.66666666666666663, 0.40000000000004776, 0.28571428569371528, 0.22222222623584881,
                       0.18181776371430521, 0.15387097124657431, 0.13249344864581329, 0.13262702643868508);

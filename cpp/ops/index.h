@@ -14,10 +14,11 @@ Array embedding_fwd(const Array& index, const Array& weight);  // (...) of weigh
 Array embedding_bwd(const Array& dy, const Array& index, int64_t rows, int64_t padding_idx);
 
 // Bags of rows: `offsets` (int64, ascending from 0; the last is the end where `last`) cut index (count) into bags, and those
-// equal to padding_idx (-1: none) are left out. Of what is left, in order: start (bags + 1), and for each its row, its bag
-// and its place in the original.
-struct Bags { Array start, index, bag, place; };
+// equal to padding_idx (-1: none) are left out. Of what is left, in order: start (bags + 1), and for each its row and, where
+// any may be left out, its place in the original.
+struct Bags { Array start, index; std::optional<Array> place; };
 Bags bags_of(const Array& index, const Array& offsets, bool last, int64_t rows, int64_t padding_idx);
+Array bag_numbers(const Array& start, int64_t count);  // of each, its bag
 Array bag_sum(const Array& start, const Array& index, const std::optional<Array>& weight, const Array& x);  // (bags, width)
 // Its gradient (rows, width) for x: the same sum of dy (bags, width), with rows and bags exchanged.
 Array bag_sum_grad(const Array& index, const Array& bag, const std::optional<Array>& weight, const Array& dy, int64_t rows);

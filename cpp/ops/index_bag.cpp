@@ -18,21 +18,40 @@ Bags bags_of(const Array& index, const Array& offsets, bool last, int64_t rows, 
   const int64_t count = all.numel(), bags = given.numel() - (last ? 1 : 0);
   check(bags >= 0, "[", op, "] offsets must hold one entry at least with include_last_offset");
   const int64_t *from = given.data<int64_t>(), *i = all.data<int64_t>();
-  Bags b{empty({bags + 1}, DType::i64), empty({count}, DType::i64), empty({count}, DType::i64), empty({count}, DType::i64)};
-  int64_t *start = b.start.data<int64_t>(), *kept = b.index.data<int64_t>();
-  int64_t *bag = b.bag.data<int64_t>(), *place = b.place.data<int64_t>(), n = 0;
+  Bags b{empty({bags + 1}, DType::i64), all, std::nullopt};
+  int64_t* start = b.start.data<int64_t>();
   if (bags) check(from[0] == 0, "[", op, "] offsets must begin with 0, got ", from[0]);
   for (int64_t g = 0; g < bags; ++g) {
     const int64_t end = g + 1 < given.numel() ? from[g + 1] : count;
     check(from[g] <= end && end <= count, "[", op, "] offsets must ascend and be at most ", count, ", got ", from[g], " at ",
           g, g + 1 < given.numel() ? text(" before ", end) : "");
+    start[g] = from[g];
+  }
+  start[bags] = bags ? (bags < given.numel() ? from[bags] : count) : 0;
+  if (padding_idx < 0) {
+    b.index = all.slice(0, 0, start[bags], 1);
+    return b;
+  }
+  b.index = empty({count}, DType::i64);
+  Array where = empty({count}, DType::i64);
+  int64_t *kept = b.index.data<int64_t>(), *place = where.data<int64_t>(), n = 0, t = 0;
+  for (int64_t g = 0; g < bags; ++g) {
+    const int64_t end = start[g + 1];
     start[g] = n;
-    for (int64_t t = from[g]; t < end; ++t)
-      if (i[t] != padding_idx) { kept[n] = i[t]; bag[n] = g; place[n++] = t; }
+    for (; t < end; ++t)
+      if (i[t] != padding_idx) { kept[n] = i[t]; place[n++] = t; }
   }
   start[bags] = n;
-  for (Array* a : {&b.index, &b.bag, &b.place}) *a = a->slice(0, 0, n, 1);
+  b.index = b.index.slice(0, 0, n, 1);
+  b.place = where.slice(0, 0, n, 1);
   return b;
+}
+
+Array bag_numbers(const Array& start, int64_t count) {
+  Array y = empty({count}, DType::i64);
+  const int64_t* s = start.data<int64_t>();
+  for (int64_t g = 0, bags = start.numel() - 1; g < bags; ++g) std::fill(y.data<int64_t>() + s[g], y.data<int64_t>() + s[g + 1], g);
+  return y;
 }
 
 Array bag_sum(const Array& start, const Array& index, const std::optional<Array>& weight, const Array& x) {

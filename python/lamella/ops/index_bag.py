@@ -67,17 +67,17 @@ def embedding_bag(
         if not -rows <= padding_idx < rows:
             raise ValueError(f"{op} padding_idx must be in [{-rows}, {rows}), got {padding_idx}")
         padding_idx %= rows
-    start, index, bag, place = _core.bags_of(input, offsets, last, rows, -1 if padding_idx is None else padding_idx)
+    start, index, place = _core.bags_of(input, offsets, last, rows, -1 if padding_idx is None else padding_idx)
     if max_norm is not None:
         renorm_rows_(weight, index, max_norm, norm_type)
     if mode == "max":
-        return _bag_max(start, index, bag, weight)
-    scale = None if per_sample_weights is None else per_sample_weights[place]
-    if mode == "mean":
-        count = (start[1:] - start[:-1]).to(weight.dtype)
-        scale = (1.0 / count.clamp(min=1.0))[bag]
+        return _bag_max(start, index, weight)
+    scale = per_sample_weights if per_sample_weights is None or place is None else per_sample_weights[place]
     counted = per_use(index, rows, weight.dtype) if scale_grad_by_freq else None
-    return _bag_sum(weight, scale, start, index, bag, counted)
+    y = _bag_sum(weight, scale, start, index, counted)
+    if mode == "mean":
+        y = y / (start[1:] - start[:-1]).clamp(min=1).to(weight.dtype).unsqueeze(1)
+    return y
 
 
 def per_use(index, rows, dtype):
@@ -99,13 +99,14 @@ def renorm_rows_(weight, index, max_norm, norm_type):
 
 
 # ---- sums -----------------------------------------------------------------------------------------------------------
-def _bag_sum(weight, scale, start, index, bag, counted):
+def _bag_sum(weight, scale, start, index, counted):
     y = _core.bag_sum(start, index, scale, weight)
-    return record(y, bag_sum_vjp, (weight, scale), (weight, scale, index, bag, start.shape[0] - 1, counted))
+    return record(y, bag_sum_vjp, (weight, scale), (weight, scale, start, index, counted))
 
 
 def bag_sum_vjp(node, dy):
-    weight, scale, index, bag, bags, counted = node.ctx
+    weight, scale, start, index, counted = node.ctx
+    bag, bags = _core.bag_numbers(start, index.shape[0]), start.shape[0] - 1
     if is_grad_enabled():
         return vjp(lambda w, s: bag_sum_unfused(w, s, index, bag, bags, counted), (weight, scale), dy)
     dweight = dscale = None
@@ -126,7 +127,7 @@ def bag_sum_unfused(weight, scale, index, bag, bags, counted=None):
 
 
 # ---- maxima ---------------------------------------------------------------------------------------------------------
-def _bag_max(start, index, bag, weight):
+def _bag_max(start, index, weight):
     y, winner = _core.bag_max(start, index, weight)
     return record(y, bag_max_vjp, (weight,), (winner, weight.shape))
 

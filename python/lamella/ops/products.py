@@ -47,8 +47,15 @@ def vdot(input, other):
 def vecdot(x, y, *, dim=-1):
     """The products of vectors along `dim`."""
     if dim in (-1, x.ndim - 1) and x.ndim > 1 and x.shape == y.shape and x.dtype is y.dtype and x.dtype.is_floating_point:
-        return matmul(x.unsqueeze(-2), y.unsqueeze(-1)).reshape(x.shape[:-1])
+        products = _core.matmul(_core.unsqueeze(x, -2), _core.unsqueeze(y, -1))
+        return record(_core.reshape(products, x.shape[:-1]), vecdot_vjp, (x, y), (x, y))
     return sum(x * y, dim)
+
+
+def vecdot_vjp(node, dy):
+    x, y = node.ctx
+    dy = dy.unsqueeze(-1)
+    return dy * y if node.needs[0] else None, dy * x if node.needs[1] else None
 
 
 ger = outer
