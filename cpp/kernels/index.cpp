@@ -177,7 +177,8 @@ template <class T> static void scatter_add_rows_of(const ScatterAddRows& a) {
   if constexpr (narrow) hits = sort_hits(a.index, a.count, a.rows, a.skip, &kept);
   // Wide rows are cut into columns. Narrow ones into ranges of rows, whose tasks each read all indices.
   int64_t cols = a.width, ranges = 1;
-  if (narrow || a.width >= 2 * kColumns) cols = kColumns;
+  if (narrow || (a.width >= 2 * kColumns && a.rows < 64)) cols = kColumns;
+  else if (a.width >= 2 * kColumns && bytes > 2 * kTaskBytes) ranges = 8;
   else if ((a.width >= 16 || a.outer < 4) && bytes > 2 * kTaskBytes) ranges = 4;
   int64_t blocks = at_least_one((a.width + cols - 1) / at_least_one(cols)), span = (a.rows + ranges - 1) / ranges;
   auto work = [&](int64_t t) {

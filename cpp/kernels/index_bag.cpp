@@ -7,11 +7,11 @@ namespace lamella {
 namespace LAMELLA_ISA {
 
 constexpr int64_t kBagGrain = 8192;  // elements written by one task
-constexpr int64_t kBagAhead = 4;     // rows ahead that are asked for: no prefetcher guesses them
+constexpr int64_t kBagAhead = 8;     // rows ahead that are asked for: no prefetcher guesses them
 
 template <class T> LAMELLA_INLINE void fetch_row(const T* row, int64_t n) {
   const char* p = reinterpret_cast<const char*>(row);
-  for (int64_t b = 0; b < n * int64_t(sizeof(T)) && b < 1024; b += 64) __builtin_prefetch(p + b);
+  for (int64_t b = 0; b < n * int64_t(sizeof(T)) && b < 1024; b += 64) __builtin_prefetch(p + b, 0, 1);
 }
 
 template <class T> static void sum_of(const BagSum& a) {

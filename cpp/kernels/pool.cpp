@@ -186,10 +186,9 @@ template <class T> static void adaptive_max_rows(const AdaptiveMaxPoolFwd& a, in
       for (int64_t h = wh.begin; h < wh.end; ++h, first = false) {
         const T* row = x + d * xs[2] + h * xs[3];
         const I at = I(d * g.in[1] + h);
-        int64_t i = 0;
         if (xs[4] == 1)
-          for (; i + L <= W; i += L) {
-            const vec<A> v = vload(row + i), old = vload(best + i);
+          for (int64_t i = 0; i < W; i += L) {
+            const vec<A> v = i + L <= W ? vload(row + i) : vload(row + i, W - i), old = vload(best + i);
             const auto wins = (v > old) | (v != v);
             vec<I> place;
             std::memcpy(&place, row_of + i, sizeof place);
@@ -197,22 +196,24 @@ template <class T> static void adaptive_max_rows(const AdaptiveMaxPoolFwd& a, in
             vstore(best + i, first ? v : select(wins, v, old));
             std::memcpy(row_of + i, &place, sizeof place);
           }
-        for (; i < W; ++i) {
-          const A v = up(row[i * xs[4]]);
-          if (first || v > best[i] || v != v) best[i] = v, row_of[i] = at;
-        }
+        else
+          for (int64_t i = 0; i < W; ++i) {
+            const A v = up(row[i * xs[4]]);
+            if (first || v > best[i] || v != v) best[i] = v, row_of[i] = at;
+          }
       }
     for (int64_t o = 0; o < g.out[2]; ++o) {
       const Window w = window(g, 2, o, true, false);
-      A most = best[w.begin];
-      int64_t where = int64_t(row_of[w.begin]) * W + w.begin;
-      for (int64_t i = w.begin + 1; i < w.end; ++i) {
-        const A v = best[i];
+      A most = best[w.begin], total = most;
+      for (int64_t i = w.begin + 1; i < w.end; ++i) most = best[i] > most ? best[i] : most, total += best[i];
+      const bool nan = total != total;  // or infinities of both signs
+      int64_t where = -1, last_nan = -1;
+      for (int64_t i = w.begin; i < w.end; ++i) {
         const int64_t at = int64_t(row_of[i]) * W + i;
-        const bool wins = v != v ? most == most || at > where : v > most || (v == most && at < where);
-        most = wins ? v : most;
-        where = wins ? at : where;
+        where = best[i] == most && uint64_t(at) < uint64_t(where) ? at : where;
+        if (nan && best[i] != best[i] && at > last_nan) last_nan = at;
       }
+      if (last_nan >= 0) where = last_nan, most = __builtin_nan("");
       y[o * ys[4]] = down<T>(most);
       if (a.index) a.index[(((n * g.c + c) * g.out[0] + od) * g.out[1] + oh) * g.out[2] + o] = where;
     }

@@ -23,8 +23,9 @@ Bags bags_of(const Array& index, const Array& offsets, bool last, int64_t rows, 
   if (bags) check(from[0] == 0, "[", op, "] offsets must begin with 0, got ", from[0]);
   for (int64_t g = 0; g < bags; ++g) {
     const int64_t end = g + 1 < given.numel() ? from[g + 1] : count;
-    check(from[g] <= end && end <= count, "[", op, "] offsets must ascend and be at most ", count, ", got ", from[g], " at ",
-          g, g + 1 < given.numel() ? text(" before ", end) : "");
+    if (from[g] > end || end > count)  // the text is made here alone
+      throw ValueError(text("[", op, "] offsets must ascend and be at most ", count, ", got ", from[g], " at ", g,
+                            g + 1 < given.numel() ? text(" before ", end) : ""));
     start[g] = from[g];
   }
   start[bags] = bags ? (bags < given.numel() ? from[bags] : count) : 0;

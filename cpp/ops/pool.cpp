@@ -200,8 +200,8 @@ std::pair<Array, Array> adaptive_max_pool(const Array& x, const Dims& output) {
     even &= g.in[i] % g.out[i] == 0;
     g.kernel[i] = g.stride[i] = g.in[i] / g.out[i];
   }
-  // Equal windows side by side are those of max_pool, which goes across them; a few wide ones are quicker one by one.
-  if (even && g.out[2] >= 4) kernels().max_pool_fwd({g, xc.data(), y.data(), index.data(), DType::i64});
+  // Narrow windows side by side are those of max_pool, which goes across them; wide ones are quicker column by column.
+  if (even && g.out[2] >= 4 && g.kernel[2] <= 3) kernels().max_pool_fwd({g, xc.data(), y.data(), index.data(), DType::i64});
   else kernels().adaptive_max_pool_fwd({g, xc.data(), y.data(), index.data<int64_t>()});
   return {y, index};
 }
