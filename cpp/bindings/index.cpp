@@ -171,9 +171,9 @@ void bind_index(py::module_& m) {
   m.def("index_add_", [](Array x, int64_t dim, const Array& i, const Array& y) { ops::index_add_(x, dim, i, y); },
         nogil());
   m.def("gather", &ops::gather, nogil());
-  m.def("scatter_", [](Array x, int64_t dim, const Array& i, const Array& y, bool add) {
-    ops::scatter_(x, dim, i, y, add ? ScatterOp::add : ScatterOp::put);
-  }, nogil());
+  m.def("scatter_", [](Array x, int64_t dim, const Array& i, const Array& y, bool add, bool fresh) {
+    ops::scatter_(x, dim, i, y, add ? ScatterOp::add : ScatterOp::put, fresh);
+  }, py::arg("x"), py::arg("dim"), py::arg("index"), py::arg("y"), py::arg("add"), py::arg("fresh") = false, nogil());
   m.def("scatter_join_", [](Array x, int64_t dim, const Array& i, const Array& y, const std::string& how) {
     const ScatterOp op = how == "sum" ? ScatterOp::add : how == "prod" ? ScatterOp::prod : how == "amax" ? ScatterOp::max : ScatterOp::min;
     ops::scatter_(x, dim, i, y, op);

@@ -213,6 +213,15 @@ void scatter_add_rows(const ScatterAddRows& a) {
 // ---- along a dimension ---------------------------------------------------------------------------------------------
 constexpr int64_t kStripBytes = 1 << 20;  // of x, around one index: what a core's cache holds
 
+// False, and *bad set, if bad is not null and one of `count` indices lies outside [0, n).
+static bool all_within(const int64_t* index, int64_t count, int64_t n, bool* bad) {
+  if (!bad) return true;
+  uint64_t any = 0;  // the sign bit of i | (n - 1 - i) is set unless 0 <= i < n
+  for (int64_t k = 0; k < count; ++k) any |= uint64_t(index[k]) | (uint64_t(n) - 1 - uint64_t(index[k]));
+  if (any >> 63) __atomic_store_n(bad, true, __ATOMIC_RELAXED);
+  return !(any >> 63);
+}
+
 template <class T> static void gather_along_of(const GatherAlong& a) {
   auto* x = static_cast<const T*>(a.x);
   auto* y = static_cast<T*>(a.y);
@@ -236,6 +245,7 @@ template <class T> static void gather_along_of(const GatherAlong& a) {
   }
   parallel_blocks(rows, at_least_one(kTaskBytes / 8 / at_least_one(a.inner)), [&](int64_t r0, int64_t r1) {
     if (a.inner == 1) {
+      if (!all_within(a.index + r0, r1 - r0, a.n, a.bad)) return;
       for (int64_t r = r0; r < r1;) {  // the rest of one x row at a time
         int64_t o = r / a.m, end = (o + 1) * a.m < r1 ? (o + 1) * a.m : r1;
         const T* row = x + o * a.n;
@@ -282,6 +292,7 @@ template <class T, ScatterOp op> static void scatter_along_of(const ScatterAlong
         else to = down<T>(joined<op>(acc_t<T>(up(to)), acc_t<T>(up(v))));
       };
       if (a.inner == 1) {
+        if (!all_within(a.index + o * a.m, a.m, a.n, a.bad)) return;
         for (int64_t j = o * a.m; j < (o + 1) * a.m; ++j) write(block[a.index[j]], y[j]);
         continue;
       }

@@ -305,12 +305,13 @@ struct ScatterRows { int64_t outer, count, row_bytes, x_outer, x_step; const int
 struct ScatterAddRows {
   DType dtype; int64_t outer, count, rows, width; const int64_t* index; const void* dy; void* y; int64_t skip;
 };
-// y (outer, m, inner) = x (outer, n, inner) at index (outer, m, inner) along the middle. size: bytes of an element.
-struct GatherAlong { int size; int64_t outer, n, m, inner; const int64_t* index; const void* x; void* y; };
+// y (outer, m, inner) = x (outer, n, inner) at index (outer, m, inner) along the middle. size: bytes of an element. Indices lie
+// in [0, n), or, with inner 1, those that do not set *bad (if not null) and leave the result undefined: here and below.
+struct GatherAlong { int size; int64_t outer, n, m, inner; const int64_t* index; const void* x; void* y; bool* bad; };
 // x (outer, n, inner) at index (outer, m, inner) along the middle gets y, or is joined with it by `op`, in order of m. NaN
 // passes through max and min.
 enum class ScatterOp : int { put, add, prod, max, min };
-struct ScatterAlong { DType dtype; ScatterOp op; int64_t outer, n, m, inner; const int64_t* index; const void* y; void* x; };
+struct ScatterAlong { DType dtype; ScatterOp op; int64_t outer, n, m, inner; const int64_t* index; const void* y; void* x; bool* bad; };
 // Positions of the true elements of mask (n), in order; how many in *found. index may be null (count only).
 struct NonZero { int64_t n; const bool* mask; int64_t* index; int64_t* found; };
 // Of bag b, the t in [start[b], start[b + 1]), and rows of x (.., width):

@@ -155,20 +155,26 @@ Array gather(const Array& x, int64_t dim, const Array& index) {
   if (x.ndim() == 0) return gather(x.unsqueeze(0), dim, index.reshape({1})).reshape(index.shape);
   int d = normalize_dim("gather", dim, x.ndim());
   check_along("gather", "input", index.shape, x.shape, d);
-  Array i = checked_index("gather", index, x.shape[d], false), from = contiguous(cut(x, index.shape, d));
+  Array from = contiguous(cut(x, index.shape, d));
   Split s(from.shape, d);
+  const bool later = s.inner == 1 && index.dtype == DType::i64;  // the kernel checks indices as it comes to them
+  Array i = later ? contiguous(index) : checked_index("gather", index, x.shape[d], false);
   Array y = empty(index.shape, x.dtype);
-  kernels().gather_along(
-      {size_of(x.dtype), s.outer, s.n, index.shape[d], s.inner, i.data<int64_t>(), from.data(), y.data()});
+  bool bad = false;
+  kernels().gather_along({size_of(x.dtype), s.outer, s.n, index.shape[d], s.inner, i.data<int64_t>(), from.data(), y.data(),
+                          later ? &bad : nullptr});
+  if (bad) checked_index("gather", index, x.shape[d], false);
   return y;
 }
 
-void scatter_(Array& x, int64_t dim, const Array& index, const Array& y, ScatterOp how) {
+void scatter_(Array& x, int64_t dim, const Array& index, const Array& y, ScatterOp how, bool fresh) {
   const char* op = how == ScatterOp::put ? "scatter" : how == ScatterOp::add ? "scatter_add" : "scatter_reduce";
   int d = normalize_dim(op, dim, x.ndim());
   check_along(op, "input", index.shape, x.shape, d);
   check_along(op, "src", index.shape, y.shape, -1);
-  Array i = checked_index(op, index, x.shape[d], false);
+  const bool later = fresh && d == x.ndim() - 1 && index.dtype == DType::i64;
+  Array i = later ? contiguous(index) : checked_index(op, index, x.shape[d], false);
+  bool bad = false;
   Array from = cut(cast(y, x.dtype), index.shape, d);
   if (from.shape[d] > index.shape[d]) from = from.slice(d, 0, index.shape[d], 1);
   from = contiguous(from);
@@ -176,8 +182,9 @@ void scatter_(Array& x, int64_t dim, const Array& index, const Array& y, Scatter
   Split s(part.shape, d);
   on_contiguous(part, [&](Array& to) {
     kernels().scatter_along(
-        {x.dtype, how, s.outer, s.n, index.shape[d], s.inner, i.data<int64_t>(), from.data(), to.data()});
+        {x.dtype, how, s.outer, s.n, index.shape[d], s.inner, i.data<int64_t>(), from.data(), to.data(), later ? &bad : nullptr});
   });
+  if (bad) checked_index(op, index, x.shape[d], false);
 }
 
 // ---- masks, triangles, joining -------------------------------------------------------------------------------------

@@ -31,8 +31,8 @@ void index_add_(Array& x, int64_t dim, const Array& index, const Array& y);
 
 // index has x's dims and is no larger than it outside `dim`: y[i][j] = x[index[i][j]][j] for dim 0.
 Array gather(const Array& x, int64_t dim, const Array& index);
-// The reverse for y, no smaller than index; `op` joins it with what is there.
-void scatter_(Array& x, int64_t dim, const Array& index, const Array& y, ScatterOp op);
+// The reverse for y, no smaller than index; `op` joins it with what is there. fresh: nobody sees x if this throws.
+void scatter_(Array& x, int64_t dim, const Array& index, const Array& y, ScatterOp op, bool fresh = false);
 
 // x[indices]: one entry for each leading dimension of x, or one boolean mask for several; nullopt takes the dimension
 // whole. Integer entries broadcast together (NumPy's rule, also for where their dimensions go: in place of the first if

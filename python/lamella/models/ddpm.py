@@ -138,14 +138,25 @@ class Diffusion:
         t, noise = randint(0, self.steps, (x.shape[0],)), randn_like(x)
         return F.mse_loss(model(self.add_noise(x, noise, t), t, *args), noise)
 
+    def _guess(self, model, x, t, clip, args):
+        """x_0 and the noise in x, x being x_t, as the model has them."""
+        now = float(self.kept[t])
+        noise = model(x, full((x.shape[0],), t, dtype=int64), *args)
+        start = (x - math.sqrt(1 - now) * noise) / math.sqrt(now)
+        if clip is not None:  # early on x_0 is a small difference over a smaller number
+            start = start.clamp(-clip, clip)
+            noise = (x - math.sqrt(now) * start) / math.sqrt(1 - now)
+        return start, noise
+
     @no_grad()
-    def sample(self, model, shape, *args, steps=None, eta=0.0, noise=None):
+    def sample(self, model, shape, *args, steps=None, eta=0.0, noise=None, clip=1.0):
         """Pictures of that shape out of noise. steps None: all, each drawn from its distribution (algorithm 2). A number of
-        steps: DDIM, that many of all; eta 0 adds no noise on the way, so the same noise gives the same picture."""
+        steps: DDIM, that many of all; eta 0 adds no noise on the way, so the same noise gives the same picture. clip: what
+        x_0 is limited to on either side of 0 wherever it is guessed, None for data without limits."""
         x = randn(*shape) if noise is None else noise
         if steps is None:
             for t in range(self.steps - 1, -1, -1):
-                guess = model(x, full((shape[0],), t, dtype=int64), *args)
+                _, guess = self._guess(model, x, t, clip, args)
                 x = (x - float(self.beta[t] / math.sqrt(1 - self.kept[t])) * guess) / math.sqrt(1 - self.beta[t])
                 if t:
                     x = x + math.sqrt(self.beta[t]) * randn_like(x)
@@ -155,8 +166,7 @@ class Diffusion:
         times = np.linspace(self.steps - 1, 0, steps).round().astype(int)
         for i, t in enumerate(times):
             now, then = float(self.kept[t]), float(self.kept[times[i + 1]]) if i + 1 < steps else 1.0
-            guess = model(x, full((shape[0],), int(t), dtype=int64), *args)
-            start = (x - math.sqrt(1 - now) * guess) / math.sqrt(now)  # x_0, as the guess has it
+            start, guess = self._guess(model, x, int(t), clip, args)
             drawn = eta * math.sqrt((1 - then) / (1 - now) * (1 - now / then))
             x = math.sqrt(then) * start + math.sqrt(max(0.0, 1 - then - drawn**2)) * guess
             if drawn > 0:

@@ -257,7 +257,7 @@ def gather_vjp(node, dy):
     shape, dim, index = node.ctx
     if not shape:
         return (dy.reshape(()),)
-    return (scatter_add_(_zeros(shape, dy.dtype), dim, index, dy),)
+    return (_scatter_add_into(_zeros(shape, dy.dtype), dim, index, dy, True),)
 
 
 def take_along_dim(input, indices, dim=None):
@@ -325,13 +325,18 @@ def _widen(x, shape):
 
 def scatter_add(input, dim, index, src):
     """A copy of `input` in which src[i][j] is added to y[index[i][j]][j] for dim 0, and so on."""
-    return scatter_add_(_copy_for(input, src), dim, index, src)
+    return _scatter_add_into(_copy_for(input, src), dim, index, src, True)
 
 
 def scatter_add_(input, dim, index, src):
     """`scatter_add` in place."""
+    return _scatter_add_into(input, dim, index, src, False)
+
+
+def _scatter_add_into(input, dim, index, src, fresh):
+    """fresh: nobody sees input if an index is wrong, so that indices are checked as they are used."""
     prepare_inplace(input, src)
-    _core.scatter_(input, dim, index, src, True)
+    _core.scatter_(input, dim, index, src, True, fresh)
     return record_inplace(input, scatter_add_vjp, (input, src), (dim, index, src.shape))
 
 
