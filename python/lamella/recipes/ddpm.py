@@ -12,7 +12,7 @@ from lamella.train import PictureJudge
 
 @recipe(data="MNIST's IDX files or a folder of images per class (default: the embedded digits)")
 def ddpm(
-    run, data=None, *, epochs: int = 12, batch: int = 64, lr: float = 2e-3, width: int = 24, size: int = 28, draws: int = 400,
+    run, data=None, *, epochs: int = 20, batch: int = 64, lr: float = 2e-3, width: int = 24, size: int = 28, draws: int = 400,
     limit: int | None = None,
 ):  # fmt: skip
     """DDPM (Ho et al. 2020): a U-Net learns to take noise away, and 50 steps of DDIM make digits of any class.
