@@ -108,6 +108,7 @@ template <class A> struct StepWeights {
 // Rows b of [begin, end): sums = cell.start + (row b of `from`) . weights, then cell.finish. from may be null: no product.
 //   start(b, u, n, v, sums): the first value of gate v of units [u, u + n), one vector
 //   finish(b, u, n, sums, gate_step): all gates of these units are complete
+//   ahead(b, u): (may be missing) asks for what units from u on will need, while the units before them are multiplied
 template <class A, class Cell>
 static void step_panels(const StepWeights<A>& w, int64_t begin, int64_t end, const A* from, int64_t stride, int64_t p0,
                         int64_t p1, const Cell& cell) {
@@ -123,6 +124,9 @@ static void step_panels(const StepWeights<A>& w, int64_t begin, int64_t end, con
           const int64_t at = w.gates > 1 ? u : u + v * L;
           cell.start(b + i, at, least(L, w.units - at), w.gates > 1 ? v : 0, sums + i * row + v * L);
         }
+      if constexpr (requires { cell.ahead(b, u); })
+        if (p + 1 < w.panels())
+          for (int i = 0; i < rows; ++i) cell.ahead(b + i, u + w.panel_units());
       if (from)
         step_product<A>(rows, vecs, w.depth, from + b * stride, stride, w.packed + p * w.panel_size(), w.vecs() * L, sums);
       for (int i = 0; i < rows; ++i) {

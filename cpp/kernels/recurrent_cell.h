@@ -36,6 +36,10 @@ template <class A, RecurrentCell kind> struct PlainForward : ForwardStep<A> {
 };
 
 template <class A> struct LstmForward : ForwardStep<A> {
+  LAMELLA_INLINE void ahead(int64_t b, int64_t u) const {
+#pragma GCC unroll 4
+    for (int v = 0; v < 4; ++v) __builtin_prefetch(this->gate(b, v, u));
+  }
   LAMELLA_INLINE void start(int64_t b, int64_t u, int64_t n, int v, A* sums) const { vstore(sums, part(this->gate(b, v, u), n)); }
   LAMELLA_INLINE void finish(int64_t b, int64_t u, int64_t n, const A* sums, int64_t step) const {
     const vec<A> i = vsigmoid(vload(sums)), f = vsigmoid(vload(sums + step));
@@ -54,6 +58,10 @@ template <class A> struct LstmForward : ForwardStep<A> {
 };
 
 template <class A> struct GruForward : ForwardStep<A> {
+  LAMELLA_INLINE void ahead(int64_t b, int64_t u) const {
+#pragma GCC unroll 3
+    for (int v = 0; v < 3; ++v) __builtin_prefetch(this->gate(b, v, u));
+  }
   LAMELLA_INLINE void start(int64_t b, int64_t u, int64_t n, int v, A* sums) const {
     vstore(sums, v < 2 ? part(this->gate(b, v, u), n) : this->bias_n ? part(this->bias_n + u, n) : vec<A>{});
   }

@@ -2,6 +2,7 @@
 // x[indices]: every result row (the dimensions after the indices that lie densely) is a run of elements of x; the plan
 // is where each begins.
 #include <algorithm>
+#include <cstring>
 #include "core/threads.h"
 #include "dispatch/dispatch.h"
 #include "ops/elementwise.h"
@@ -17,21 +18,21 @@ struct Plan {
 };
 
 // f(begin, end) over blocks of [0, n), in parallel.
-template <class F> static void in_blocks(int64_t n, F f) {
-  constexpr int64_t block = 32768;
-  struct Call { F& f; int64_t n; } call{f, n};
+template <class F> static void in_blocks(int64_t n, int64_t block, F f) {
+  struct Call { F& f; int64_t n, block; } call{f, n, block};
   run_tasks((n + block - 1) / block, [](void* ctx, int64_t t) {
     auto& c = *static_cast<Call*>(ctx);
-    c.f(t * block, std::min(c.n, (t + 1) * block));
+    c.f(t * c.block, std::min(c.n, (t + 1) * c.block));
   }, &call);
 }
+constexpr int64_t kBlock = 32768;
 
 // sum = weight * index, or that is added (sum has the shape that index broadcasts to).
 static void accumulate(Array& sum, const Array& index, int64_t weight, bool first) {
   Array wide = contiguous(index.expand(sum.shape));
   const int64_t* p = wide.data<int64_t>();
   int64_t* s = sum.data<int64_t>();
-  in_blocks(sum.numel(), [=](int64_t i, int64_t end) {
+  in_blocks(sum.numel(), kBlock, [=](int64_t i, int64_t end) {
     if (first) for (; i < end; ++i) s[i] = p[i] * weight;
     else for (; i < end; ++i) s[i] += p[i] * weight;
   });
@@ -147,6 +148,17 @@ void index_put_(Array& x, const Indices& indices, const Array& y, bool accumulat
   Plan p = plan(x, indices);
   Shape shape = broadcast("index_put", y.shape, p.result);
   check(shape == p.result, "[index_put] value must broadcast to the indexed shape ", p.result, ", got ", y.shape);
+  const int64_t length = p.run * size_of(x.dtype);  // bytes of a run
+  if (!accumulate && y.numel() == 1 && length >= 64) {  // one value: a run of it is enough to copy from
+    const Array run = contiguous(cast(y, x.dtype).reshape({1}).expand({p.run}));
+    const int64_t *at = p.position.data<int64_t>(), step = p.step * size_of(x.dtype);
+    char* const to = x.bytes();
+    const int64_t rows = p.position.numel();
+    in_blocks(length, rows * length < 65536 ? length : 1024, [&](int64_t c, int64_t end) {  // columns: rows may be named twice
+      for (int64_t i = 0; i < rows; ++i) std::memcpy(to + at[i] * step + c, run.bytes() + c, size_t(end - c));
+    });
+    return;
+  }
   Array from = contiguous(cast(y, x.dtype).expand(p.result));
   if (from.storage.get() == x.storage.get()) from = copy(from);
   int64_t size = size_of(x.dtype), count = p.position.numel();
@@ -161,7 +173,7 @@ void index_put_(Array& x, const Indices& indices, const Array& y, bool accumulat
     rows = empty({count}, DType::i64);
     const int64_t *at = p.position.data<int64_t>(), step = p.step, run = p.run;
     int64_t* row = rows.data<int64_t>();
-    in_blocks(count, [=](int64_t i, int64_t end) {
+    in_blocks(count, kBlock, [=](int64_t i, int64_t end) {
       if (step % run == 0) for (const int64_t rows_a_step = step / run; i < end; ++i) row[i] = at[i] * rows_a_step;
       else for (; i < end; ++i) row[i] = at[i] * step / run;
     });

@@ -100,7 +100,8 @@ CASES = [
          dtypes=ALL_FLOATS, bad=[
         Bad(lambda: lamella.ones(3, 2).index_copy(0, lamella.tensor([0]), lamella.ones(2, 2)), ValueError,
             "[index_copy] source must have shape (1, 2), got (2, 2)")]),
-    Case("index_fill", lamella.index_fill, index_fill, [S(A((3, 5)), 0, X, 1.5), S(A((2, 3, 4)), -2, X, 0.0), S(I((4,)), 0, X, 7)],
+    Case("index_fill", lamella.index_fill, index_fill, [S(A((3, 5)), 0, X, 1.5), S(A((2, 3, 4)), -2, X, 0.0), S(I((4,)), 0, X, 7),
+          S(A((3, 40_000), grad=False), 0, X, 2.5)],
          bad=[Bad(lambda: lamella.ones(3).index_fill(0, lamella.tensor([3]), 0), IndexError, "[index] index must be in")]),
     Case("masked_scatter", lamella.masked_scatter, masked_scatter, [S(A((5, 7)), B((5, 7)), A((40,))), S(A((5, 7)), B((7,)), A((5, 7)))],
          dtypes=ALL_FLOATS, bad=[
