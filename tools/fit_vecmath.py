@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Prints the polynomial coefficients of cpp/kernels/vecmath.h: minimax fits by Remez exchange in 60 digits (mpmath)."""
+"""Prints the polynomial coefficients of cpp/kernels/vecmath.h, special.h and gamma.h: minimax fits by Remez exchange in 60 digits (mpmath)."""
 
 import numpy as np
-from mpmath import cos, erf, erfc, exp, expm1, log, matrix, mp, mpf, pi, sin, sqrt
+from mpmath import asin, cos, erf, erfc, exp, expm1, log, matrix, mp, mpf, pi, sin, sqrt
 
 mp.dps = 60
 
@@ -77,7 +77,7 @@ def show_rounded(name, f, weight, degree):
 
 
 def main():
-    tiny, half, quarter = mpf("1e-12"), log(2) / 2, pi / 4
+    tiny, half, quarter, quarter_of_one = mpf("1e-12"), log(2) / 2, pi / 4, mpf("0.25")
     show("exp: (e^r - 1 - r) / r^2", lambda r: (expm1(r) - r) / r**2, lambda r: r**2 / exp(r), -half * 1.0001, half * 1.0003, (4, 9))
     limit = ((sqrt(2) - 1) / (sqrt(2) + 1)) ** 2
     show("log: (log((1 + s) / (1 - s)) / s - 2) / z, z = s^2",
@@ -100,6 +100,12 @@ def main():
                  lambda t: (bits(place(t)) - 1) / place(t) - place(t) / (2 * log(2)),
                  lambda t: place(t) / max(mpf(1), bits(place(t)) / 2), 15)
     show("2^f: (2^f - 1) / f", lambda f: expm1(f * log(2)) / f, lambda f: abs(f) / mpf(2) ** f, -mpf("0.5"), mpf("0.5"), (5, 11))
+    show("asin: (asin(a) / a - 1) / z, z = a^2", lambda z: (asin(sqrt(z)) / sqrt(z) - 1) / z, lambda z: z, mpf("1e-9"), quarter_of_one, (4, 9))
+    scaled = lambda t: exp(back(t) ** 2) * erfc(back(t))  # noqa: E731
+    show("erfc: e^a^2 erfc(a) in t = (a - 3) / (a + 3), up to a = 10.2",
+         scaled, lambda t: 1 / scaled(t), -1, (mpf("10.2") - k) / (mpf("10.2") + k), (10, 24))
+    wave = lambda z: sin(pi * sqrt(z)) / sqrt(z)  # noqa: E731
+    show("sin(pi u) / u, z = u^2", wave, lambda z: 1 / wave(z), tiny, quarter_of_one, (3, 7))
     show("atan: (atan(a) / a - 1) / t, t = a^2",
          lambda t: (mp.atan(sqrt(t)) / sqrt(t) - 1) / t, lambda t: t, tiny, 1, (8, 20))
 

@@ -175,7 +175,7 @@ template <class T> static void scatter_add_rows_of(const ScatterAddRows& a) {
   int64_t bytes = a.count * a.width * int64_t(sizeof(T)), kept = 0;
   Hit* hits = nullptr;
   if constexpr (narrow) hits = sort_hits(a.index, a.count, a.rows, a.skip, &kept);
-  // Wide rows are cut into columns. Narrow ones into ranges of rows, whose tasks each read all indices.
+  // Cut into ranges of rows, whose tasks each read all indices; wide rows into columns where they are few.
   int64_t cols = a.width, ranges = 1;
   if (narrow || (a.width >= 2 * kColumns && a.rows < 64)) cols = kColumns;
   else if (a.width >= 2 * kColumns && bytes > 2 * kTaskBytes) ranges = 8;

@@ -27,7 +27,7 @@ template <int N> struct Loop {
 #define LAMELLA_UNARY_OPS(U)                                                                                     \
   U(neg) U(abs) U(sign) U(square) U(exp) U(expm1) U(log) U(log1p) U(sqrt) U(rsqrt) U(reciprocal) U(sin) U(cos)   \
   U(tanh) U(erf) U(tan) U(asin) U(acos) U(atan) U(sinh) U(cosh) U(asinh) U(acosh) U(atanh) U(sinc) U(exp2)       \
-  U(log2) U(log10) U(erfc) U(erfinv) U(lgamma) U(digamma) U(polygamma) U(logit) U(cube)             \
+  U(log2) U(log10) U(erfc) U(erfinv) U(lgamma) U(digamma) U(polygamma) U(logit) U(cube)                          \
   U(floor) U(ceil) U(round) U(trunc) U(sigmoid) U(logsigmoid) U(softplus) U(relu) U(silu) U(gelu)                \
   U(gelu_tanh) U(leaky_relu) U(elu) U(celu) U(selu) U(mish) U(hardtanh) U(hardsigmoid) U(hardswish) U(softsign)  \
   U(tanhshrink) U(softshrink) U(hardshrink) U(threshold) U(clamp)                                                \
@@ -37,7 +37,7 @@ template <int N> struct Loop {
 // prelu: a where positive, else a b.
 #define LAMELLA_BINARY_OPS(B)                                                                                       \
   B(add) B(sub) B(mul) B(div) B(floor_divide) B(remainder) B(pow) B(maximum) B(minimum) B(atan2)                    \
-  B(fmod) B(hypot) B(copysign) B(logaddexp) B(xlogy) B(fmax) B(fmin)                                                   \
+  B(fmod) B(hypot) B(copysign) B(logaddexp) B(xlogy) B(fmax) B(fmin)                                                \
   B(eq) B(ne) B(lt) B(le) B(gt) B(ge) B(logical_and) B(logical_or) B(logical_xor)                                   \
   B(bitwise_and) B(bitwise_or) B(bitwise_xor) B(bitwise_left_shift) B(bitwise_right_shift) B(gcd)               \
   B(relu_bwd) B(tanh_bwd) B(sigmoid_bwd) B(logsigmoid_bwd) B(softplus_bwd) B(silu_bwd) B(gelu_bwd) B(gelu_tanh_bwd) \
@@ -306,7 +306,7 @@ struct ScatterAddRows {
   DType dtype; int64_t outer, count, rows, width; const int64_t* index; const void* dy; void* y; int64_t skip;
 };
 // y (outer, m, inner) = x (outer, n, inner) at index (outer, m, inner) along the middle. size: bytes of an element. Indices lie
-// in [0, n), or, with inner 1, those that do not set *bad (if not null) and leave the result undefined: here and below.
+// in [0, n). Here and below, bad not null (inner 1 only) has them checked: one outside sets *bad, and the result is undefined.
 struct GatherAlong { int size; int64_t outer, n, m, inner; const int64_t* index; const void* x; void* y; bool* bad; };
 // x (outer, n, inner) at index (outer, m, inner) along the middle gets y, or is joined with it by `op`, in order of m. NaN
 // passes through max and min.

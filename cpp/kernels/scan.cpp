@@ -112,7 +112,7 @@ template <class A, class Op> static void scan_rows(const Scan& c, const Port& x,
 template <class A, class S, class Op> static void scan_of(const Scan& c) {
   const Port x = port(c.dtype, c.x), y = port(c.dtype, c.y);
   if constexpr (A(0.5) != 0 && __is_same(S, double) && requires { Op::joined(vec<double>{}, vec<double>{}); })
-    if (c.inner == 1 && c.outer > 1) return scan_rows<A, Op>(c, x, y);
+    if (c.inner == 1 && c.outer >= (__is_same(Op, LogSumExp) ? 2 : 2 * kLanes<double>)) return scan_rows<A, Op>(c, x, y);
   const int64_t width = c.inner < kScanCols ? c.inner : kScanCols, strips = (c.inner + width - 1) / width;
   parallel_blocks(c.outer * strips, kGrain / (c.n * width + 16) + 1, [&](int64_t t, int64_t end) {
     A buffer[kScanCols];

@@ -74,10 +74,13 @@ def embedding_bag(
         return _bag_max(start, index, weight)
     scale = per_sample_weights if per_sample_weights is None or place is None else per_sample_weights[place]
     counted = per_use(index, rows, weight.dtype) if scale_grad_by_freq else None
-    y = _bag_sum(weight, scale, start, index, counted)
-    if mode == "mean":
-        y = y / (start[1:] - start[:-1]).clamp(min=1).to(weight.dtype).unsqueeze(1)
-    return y
+    if mode == "sum":
+        return _bag_sum(weight, scale, start, index, counted)
+    count = (start[1:] - start[:-1]).clamp(min=1)
+    if weight.dtype.itemsize < 4:  # weighted in float32 and rounded once: a sum of float16 might overflow
+        scale = (1.0 / count.float())[_core.bag_numbers(start, index.shape[0])]
+        return _bag_sum(weight, scale, start, index, counted)
+    return _bag_sum(weight, None, start, index, counted) / count.to(weight.dtype).unsqueeze(1)
 
 
 def per_use(index, rows, dtype):
