@@ -15,6 +15,16 @@ template <class V, class F> LAMELLA_INLINE V by_lane(V x, const F& f) {
   return x;
 }
 
+// x as it is in a register: no compiler fuses the product that it was into a sum, which would see it unrounded.
+template <class V> LAMELLA_INLINE V rounded(V x) {
+#if defined(__x86_64__)
+  asm("" : "+x"(x));
+#else
+  asm("" : "+w"(x));
+#endif
+  return x;
+}
+
 // ---- powers and logarithms to other bases ----------------------------------------------------------------------------
 template <class V> LAMELLA_INLINE V vexp2(V x) {
   using F = Float<elem_t<V>>;
@@ -119,10 +129,11 @@ template <class V> LAMELLA_INLINE V vsinc(V x) {  // sin(pi x) / (pi x)
 template <class V> LAMELLA_INLINE V verfc(V x) {
   using T = elem_t<V>;
   if constexpr (kSingle<V>) {  // e^-a^2 q(t), t = (a - 3) / (a + 3); what a^2 is rounded by counts, as a first-order term
-    V a = vmin(constant<V>(10.2), vabs(x)), t = (a - T(3)) / (a + T(3)), square = a * a;
+    V a = vmin(constant<V>(10.2), vabs(x)), t = (a - T(3)) / (a + T(3)), square = rounded(a * a);
+    V high = (V)((bits_of<V>)a & ~0xfff), low = a - high, error = ((high * high - square) + T(2) * high * low) + low * low;
     V q = paired(t, 0.179001151, -0.326233564, 0.245603798, -0.150115782, 7.16658642e-2, -2.43942316e-2, 4.26887598e-3,
                  7.15730926e-4, -5.94569418e-4, 2.88804606e-5, 5.59159407e-5);
-    V y = vexp(-square) * fma(fma(-a, a, square), q, q);
+    V y = vexp(-square) * (q - error * q);
     y = select(x < T(0), T(2) - y, y);
     return select(x != x, x, y);
   } else {
