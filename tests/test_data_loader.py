@@ -119,8 +119,9 @@ def test_timeout_and_leaving_end_processes_at_once():
 
 
 SCRIPT = """
-import sys, time
+import signal, sys, time
 from lamella import data
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a parent may have had it ignored
 class Slow(data.Dataset):
     def __len__(self): return 1000
     def __getitem__(self, i):
@@ -147,6 +148,7 @@ def test_ctrl_c_ends_everything(tmp_path, kind):
     finally:
         if child.poll() is None:
             os.killpg(child.pid, signal.SIGKILL)
+            child.communicate()
     assert child.returncode != 0 and errors.count("KeyboardInterrupt") == 1
 
 

@@ -46,9 +46,11 @@ template <class T> static void losses(const Targets<T>& p, acc_t<T>* loss, acc_t
   const int64_t count = p.outer * p.inner;
   if (log_probs) {
     parallel_blocks(count, kTask, [&](int64_t begin, int64_t end) {
+      int64_t o = begin / p.inner, j = begin % p.inner;  // counted on: a division takes longer than all the rest
       for (int64_t i = begin; i < end; ++i) {
         const int64_t t = p.target[i];
-        loss[i] = t == p.ignore ? A(0) : -p.of(t) * up(p.x[(i / p.inner * p.classes + t) * p.inner + i % p.inner]);
+        loss[i] = t == p.ignore ? A(0) : -p.of(t) * up(p.x[(o * p.classes + t) * p.inner + j]);
+        if (++j == p.inner) j = 0, ++o;
       }
     });
     return;
@@ -138,10 +140,11 @@ template <class T> static void bwd(const CrossEntropyBwd& a) {
   auto grad = [&](int64_t i) { return Grad<T>(p, p.target[i], up(dloss[i * stride]) * scale); };
   if (a.log_probs) {
     __builtin_memset(dx, 0, size_t(a.outer * a.classes * a.inner) * sizeof(T));
-    for (int64_t i = 0; i < a.outer * a.inner; ++i) {
-      const int64_t t = p.target[i];
-      if (t != p.ignore) dx[(i / p.inner * p.classes + t) * p.inner + i % p.inner] = down<T>(-grad(i).target);
-    }
+    for (int64_t o = 0, i = 0; o < a.outer; ++o)
+      for (int64_t j = 0; j < a.inner; ++j, ++i) {
+        const int64_t t = p.target[i];
+        if (t != p.ignore) dx[(o * p.classes + t) * p.inner + j] = down<T>(-grad(i).target);
+      }
     return;
   }
   if (p.inner == 1) {
