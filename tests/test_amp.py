@@ -143,7 +143,7 @@ def test_other_threads_are_not_concerned():
     assert found == [F32, F32]
 
 
-@pytest.mark.parametrize("options", [{"device_type": "cuda"}, {"dtype": F32}], ids=["device", "dtype"])
+@pytest.mark.parametrize("options", [{"device_type": "xpu"}, {"dtype": F32}], ids=["device", "dtype"])
 def test_what_there_is_not_warns_and_casts_nothing(options):
     with pytest.warns(UserWarning, match=r"\[autocast\].*nothing is cast"):
         region = lamella.autocast(**options)

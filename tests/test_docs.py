@@ -20,7 +20,7 @@ import make_concepts  # noqa: E402
 import make_figures  # noqa: E402
 import make_recipes  # noqa: E402
 
-MODULES = ["lamella", *sorted(m.name for m in pkgutil.walk_packages(lamella.__path__, "lamella.") if "_core" not in m.name)]
+MODULES = ["lamella", *sorted(m.name for m in pkgutil.walk_packages(lamella.__path__, "lamella.") if m.name not in ("lamella._core", "lamella._cuda"))]
 SCRIPTS = make_figures.scripts()
 
 

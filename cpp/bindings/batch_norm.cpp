@@ -5,9 +5,9 @@
 namespace lamella {
 
 void bind_batch_norm(py::module_& m) {
-  m.def("batch_norm_fwd", &ops::batch_norm_fwd, nogil());
-  m.def("batch_norm_apply", &ops::batch_norm_apply, nogil());
-  m.def("batch_norm_bwd", &ops::batch_norm_bwd, nogil());
+  def(m, "batch_norm_fwd", &ops::batch_norm_fwd, nogil());
+  def(m, "batch_norm_apply", &ops::batch_norm_apply, nogil());
+  def(m, "batch_norm_bwd", &ops::batch_norm_bwd, nogil());
 }
 
 }  // namespace lamella

@@ -6,15 +6,15 @@ namespace lamella {
 
 void bind_conv(py::module_& m) {
   using ops::ConvOptions;
-  m.def("conv", [](const Array& x, const Array& w, const std::optional<Array>& bias, const Dims& stride, const Dims& padding,
+  def(m, "conv", [](const Array& x, const Array& w, const std::optional<Array>& bias, const Dims& stride, const Dims& padding,
                    const Dims& dilation, int64_t groups) {
     return ops::conv(x, w, bias ? &*bias : nullptr, {stride, padding, dilation, groups});
   }, nogil());
-  m.def("conv_input_grad", [](const Array& dy, const Array& w, const Shape& input, const Dims& stride, const Dims& padding,
+  def(m, "conv_input_grad", [](const Array& dy, const Array& w, const Shape& input, const Dims& stride, const Dims& padding,
                               const Dims& dilation, int64_t groups) {
     return ops::conv_input_grad(dy, w, input, {stride, padding, dilation, groups});
   }, nogil());
-  m.def("conv_weight_grad", [](const Array& dy, const Array& x, const Shape& kernel, const Dims& stride, const Dims& padding,
+  def(m, "conv_weight_grad", [](const Array& dy, const Array& x, const Shape& kernel, const Dims& stride, const Dims& padding,
                                const Dims& dilation, int64_t groups, bool with_bias) {
     return ops::conv_weight_grad(dy, x, kernel, {stride, padding, dilation, groups}, with_bias);
   }, nogil());

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // DLPack both ways without a copy: the versioned capsule (1.0) where the consumer knows it, the old one otherwise.
 // Struct layouts are the DLPack standard's (dmlc/dlpack, include/dlpack/dlpack.h, ABI 1.0).
+#include "core/backend.h"
 #include "families.h"
 
 namespace lamella {
@@ -16,7 +17,7 @@ struct DLManaged { DLTensor t; void* context; void (*deleter)(DLManaged*); };
 struct DLVersion { uint32_t major, minor; };
 struct DLManagedVersioned { DLVersion version; void* context; void (*deleter)(DLManagedVersioned*); uint64_t flags; DLTensor t; };
 
-constexpr int32_t kCpu = 1;
+constexpr int32_t kCpu = 1, kCuda = 2, kCudaHost = 3;  // the last: pinned memory of the CPU
 constexpr uint64_t kReadOnly = 1;
 constexpr const char *kNew = "dltensor_versioned", *kNewUsed = "used_dltensor_versioned";
 constexpr const char *kOld = "dltensor", *kOldUsed = "used_dltensor";
@@ -29,7 +30,7 @@ template <class M> struct Export { M managed; Array array; };  // owns what the 
 template <class M> void fill(Export<M>* e) {
   Array& a = e->array;
   Code c = kCodes[int(a.dtype)];
-  e->managed.t = {a.bytes(), {kCpu, 0}, a.ndim(), {c.code, c.bits, 1}, a.shape.v, a.strides.v, 0};
+  e->managed.t = {a.bytes(), a.device().is_cpu() ? DLDevice{kCpu, 0} : DLDevice{kCuda, a.device().index}, a.ndim(), {c.code, c.bits, 1}, a.shape.v, a.strides.v, 0};
   e->managed.context = e;
   e->managed.deleter = [](M* m) { delete static_cast<Export<M>*>(m->context); };
 }
@@ -77,7 +78,9 @@ Array import(const DLTensor& t, void* managed, void (*release)(void*), bool read
     if (t.dtype.code == kCodes[i].code && t.dtype.bits == kCodes[i].bits && t.dtype.lanes == 1) a.dtype = DType(i), found = true;
   check<TypeError>(found, "[from_dlpack] tensor must have a dtype lamella has, got DLPack code ", int(t.dtype.code),
                    " with ", int(t.dtype.bits), " bits");
-  check<RuntimeError>(t.device.type == kCpu, "[from_dlpack] tensor must lie on the CPU, got DLPack device type ", t.device.type);
+  check<RuntimeError>(t.device.type == kCpu || t.device.type == kCuda || t.device.type == kCudaHost,
+                      "[from_dlpack] tensor must lie on the CPU or an NVIDIA GPU, got DLPack device type ", t.device.type);
+  if (t.device.type == kCuda) backend();  // or why there is none
   check<ValueError>(t.ndim <= kMaxDims, "[from_dlpack] tensor must have at most ", kMaxDims, " dimensions, got ", t.ndim);
   for (int i = 0; i < t.ndim; ++i) a.shape.push(t.shape[i]);
   a.strides = contiguous_strides(a.shape);
@@ -88,6 +91,7 @@ Array import(const DLTensor& t, void* managed, void (*release)(void*), bool read
   }
   char* first = static_cast<char*>(t.data) + t.byte_offset + low * size_of(a.dtype);
   a.storage = wrap_storage(first, size_t(high - low) * size_t(size_of(a.dtype)), release, managed, readonly);
+  if (t.device.type == kCuda) a.storage->device = {DeviceType::cuda, int8_t(t.device.id)};
   a.offset = -low;
   return a;
 }

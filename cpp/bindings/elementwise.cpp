@@ -119,6 +119,7 @@ static PyObject* apply_unary(ElementwiseObject* e, PyObject* x, PyObject* const*
     const Array& a = as_tensor(x)->array;
     Array out;
     {
+      const On device(a.device());
       MaybeNoGil unlocked(a.numel());
       out = ops::unary(UnaryOp(e->op), a, p[0], p[1]);
     }
@@ -139,8 +140,9 @@ static PyObject* apply_binary(ElementwiseObject* e, PyObject* a, PyObject* b, Py
   Operand oa(0.0), ob(0.0);
   if (operand(a, oa, held_a) && operand(b, ob, held_b)) {
     try {
-      Array out;
+      Array out, lifted;
       {
+        const On device(ops::meeting_place(ops::name_of(BinaryOp(e->op)), oa, ob, lifted));
         MaybeNoGil unlocked(work_of(oa) > work_of(ob) ? work_of(oa) : work_of(ob));
         out = ops::binary(BinaryOp(e->op), oa, ob, p[0], p[1]);
       }
@@ -157,6 +159,7 @@ static PyObject* apply_binary(ElementwiseObject* e, PyObject* a, PyObject* b, Py
 
 // What x is before it is written, for rules that read it and may be differentiated themselves.
 static PyObject* copy_with_history(TensorObject* x) {
+  const On device(x->array.device());
   PyObject* o = wrap(ops::copy(x->array));
   if (!o) return nullptr;
   as_tensor(o)->node = Py_XNewRef(x->node);
@@ -177,6 +180,11 @@ static PyObject* apply_inplace(ElementwiseObject* e, PyObject* x, PyObject* b, P
   try {
     if (prepare_inplace(as_tensor(x), inputs, n)) {
       Array& a = as_tensor(x)->array;
+      Array lifted;
+      Operand oa(a);
+      const On device(b ? ops::meeting_place(ops::name_of(BinaryOp(e->op)), oa, ob, lifted) : a.device());
+      check<RuntimeError>(a.device() == here(), "[elementwise] in-place result must lie where the other operand does, got ",
+                          a.device().str(), " and ", here().str());
       bool recording = grad_enabled() && (wants_gradient(x) || (b && wants_gradient(b)));
       if (recording && (e->saves == Saves::inputs || (e->saves >= Saves::other && b && wants_gradient(b))))
         before = copy_with_history(as_tensor(x));

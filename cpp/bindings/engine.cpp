@@ -136,6 +136,7 @@ class Backward {
     TensorObject* t = as_tensor(a.get());
     if (!create_ && Py_REFCNT(a.get()) == 1 && t->array.storage->refs.load(std::memory_order_relaxed) == 1 &&
         t->array.is_contiguous()) {
+      const On device(t->array.device());
       ops::binary_out(BinaryOp::add, t->array, t->array, as_tensor(b.get())->array);
       return a;
     }
@@ -200,9 +201,14 @@ class Backward {
 
   // leaf.grad += grad, in place unless the graph of the gradient is wanted.
   void accumulate(TensorObject* leaf, Ref grad) {
+    if (__builtin_expect(as_tensor(grad.get())->array.device() != leaf->array.device(), 0)) {  // of a number on the CPU
+      const On device(as_tensor(grad.get())->array.device());
+      grad = checked(wrap(to_device(ops::contiguous(as_tensor(grad.get())->array), leaf->array.device())));
+    }
     if (leaf->grad) {
       TensorObject* old = as_tensor(leaf->grad);
       if (!create_ && !old->node && !old->array.storage->readonly) {
+        const On device(old->array.device());
         ops::binary_out(BinaryOp::add, old->array, old->array, as_tensor(grad.get())->array);
         ++old->array.storage->version;
         return;
@@ -212,6 +218,7 @@ class Backward {
       TensorObject* g = as_tensor(grad.get());
       bool ours = Py_REFCNT(grad.get()) == 1 && g->array.storage->refs.load(std::memory_order_relaxed) == 1;
       if (!ours || !g->array.is_contiguous()) {
+        const On device(g->array.device());
         Array copy = empty(g->array.shape, g->array.dtype);
         ops::copy_(copy, g->array);
         grad = checked(wrap(std::move(copy)));
@@ -276,6 +283,7 @@ class Backward {
         grad = checked(PyObject_CallFunctionObjArgs(sum_to_size, grad.get(), shape.get(), nullptr));
       } else {
         try {
+          const On device(a.device());
           grad = checked(wrap(ops::sum_to(a, e.shape)));
         } catch (const ValueError&) {
           Ref name = Ref(PyObject_GetAttrString(node->rule, "__name__"));
@@ -285,6 +293,7 @@ class Backward {
       }
     }
     if (as_tensor(grad.get())->array.dtype != e.dtype) {
+      const On device(as_tensor(grad.get())->array.device());
       grad = create_ ? checked(PyObject_CallFunctionObjArgs(cast_to, grad.get(), dtype_object(e.dtype), nullptr))
                      : checked(wrap(ops::cast(as_tensor(grad.get())->array, e.dtype)));
     }
@@ -293,6 +302,7 @@ class Backward {
 
   void refuse_nan(const Ref& grad, NodeObject* node, Py_ssize_t input) {
     const Array& a = as_tensor(grad.get())->array;
+    const On device(a.device());
     if (!ops::scalar_bool(ops::reduce(ReduceOp::any, ops::unary(UnaryOp::isnan, a), {}, false))) return;
     Ref name = Ref(PyObject_GetAttrString(node->rule, "__name__"));
     throw RuntimeError(text("[backward] ", name ? PyUnicode_AsUTF8(name.get()) : "an op", " gave NaN in the gradient of its input ",
@@ -393,11 +403,14 @@ Ref seed_gradient(TensorObject* root, PyObject* given) {
   if (given == Py_None) {
     check<RuntimeError>(a.numel() == 1, "[backward] tensor must have one element where no gradient is given, got ",
                         a.shape);
+    const On device(a.device());
     Array one = empty(a.shape, a.dtype);
     ops::fill_(one, 1.0);
     return checked(wrap(std::move(one)));
   }
   check<TypeError>(is_tensor(given), "[backward] gradient must be a Tensor or None, got ", Py_TYPE(given)->tp_name);
+  check<RuntimeError>(as_tensor(given)->array.device() == a.device(), "[backward] gradient must lie on ", a.device().str(), ", got ",
+                      as_tensor(given)->array.device().str());
   check<ValueError>(as_tensor(given)->array.shape == a.shape, "[backward] gradient must have shape ", a.shape, ", got ",
                     as_tensor(given)->array.shape);
   return Ref(Py_NewRef(given));

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: MIT
 // One bind_<family>(module) per file of this folder.
 #pragma once
-#include "caster.h"
+#include "placed.h"
 
 #define LAMELLA_FAMILIES(F) \
   F(attention)              \
   F(batch_norm)             \
   F(conv)                   \
   F(ctc)                    \
+  F(cuda)                   \
   F(dlpack)                 \
   F(fold)                   \
   F(gate)                   \

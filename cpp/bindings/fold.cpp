@@ -5,14 +5,14 @@
 namespace lamella {
 
 void bind_fold(py::module_& m) {
-  m.def("unfold", [](const Array& x, const Dims& kernel, const Dims& dilation, const Dims& padding, const Dims& stride) {
+  def(m, "unfold", [](const Array& x, const Dims& kernel, const Dims& dilation, const Dims& padding, const Dims& stride) {
     return ops::unfold(x, {kernel, dilation, padding, stride});
   }, nogil());
-  m.def("fold", [](const Array& columns, const Dims& output, const Dims& kernel, const Dims& dilation, const Dims& padding,
+  def(m, "fold", [](const Array& columns, const Dims& output, const Dims& kernel, const Dims& dilation, const Dims& padding,
                    const Dims& stride) {
     return ops::fold(columns, output, {kernel, dilation, padding, stride});
   }, nogil());
-  m.def("pixel_shuffle", &ops::pixel_shuffle, nogil());
+  def(m, "pixel_shuffle", &ops::pixel_shuffle, nogil());
 }
 
 }  // namespace lamella

@@ -5,8 +5,8 @@
 namespace lamella {
 
 void bind_gate(py::module_& m) {
-  m.def("gate_fwd", &ops::gate_fwd, nogil());
-  m.def("gate_bwd", &ops::gate_bwd, nogil());
+  def(m, "gate_fwd", &ops::gate_fwd, nogil());
+  def(m, "gate_bwd", &ops::gate_bwd, nogil());
 }
 
 }  // namespace lamella

@@ -57,14 +57,14 @@ static double measure_triad() {
 }
 
 void bind_gemm(py::module_& m) {
-  m.def("matmul", [](const Array& a, const Array& b) {
+  def(m, "matmul", [](const Array& a, const Array& b) {
     return maybe_nogil(ops::matmul_work(a, b), [&] { return ops::matmul(a, b); });
   }, py::arg("a"), py::arg("b"));
-  m.def("linear", [](const Array& x, const Array& weight, const std::optional<Array>& bias, int act) {
+  def(m, "linear", [](const Array& x, const Array& weight, const std::optional<Array>& bias, int act) {
     const int64_t work = x.numel() * (weight.ndim() ? weight.shape[0] : 1);
     return maybe_nogil(work, [&] { return ops::linear(x, weight, bias, Act(act)); });
   }, py::arg("x"), py::arg("weight"), py::arg("bias"), py::arg("act") = 0);
-  m.def("linear_bwd_weight", [](const Array& x, const Array& dy, bool bias) {
+  def(m, "linear_bwd_weight", [](const Array& x, const Array& dy, bool bias) {
     ops::LinearGrads g = maybe_nogil(x.numel() * dy.shape.back(), [&] { return ops::linear_bwd_weight(x, dy, bias); });
     return py::make_tuple(std::move(g.dweight), std::move(g.dbias));
   }, py::arg("x"), py::arg("dy"), py::arg("bias"));

@@ -25,7 +25,8 @@ Array converted(PyObject* o) {
   return py::cast<Array>(py::module_::import("lamella._core").attr("from_numpy")(array));
 }
 
-int64_t value_of(const Array& a) {
+int64_t value_of(const Array& given) {
+  const Array a = on_host(given);
   switch (a.dtype) {
     case DType::i64: return *a.data<int64_t>();
     case DType::i32: return *a.data<int32_t>();
@@ -105,7 +106,7 @@ void parse(const Array& x, PyObject* index, Parsed& p) {
     } else {
       Array& a = arrays[size_t(i)];
       bool is_mask = a.dtype == DType::b8;
-      if (a.ndim() == 0 && is_mask) { mask(*a.data<bool>()); continue; }
+      if (a.ndim() == 0 && is_mask) { mask(*on_host(a).data<bool>()); continue; }
       if (a.ndim() == 0) { v = select_checked(v, dim, value_of(a)); continue; }
       dim += is_mask ? a.ndim() : 1;
       p.indices.emplace_back(a);
@@ -153,34 +154,45 @@ PyMethodDef functions[] = {{"getitem", (PyCFunction)(void (*)())getitem, METH_FA
 
 void bind_index(py::module_& m) {
   if (PyModule_AddFunctions(m.ptr(), functions) < 0) throw py::error_already_set();
-  m.def("index_get", &ops::index_get, nogil());
-  m.def("index_put_", [](Array x, const ops::Indices& i, const Array& y, bool add) { ops::index_put_(x, i, y, add); },
+  def(m, "index_get", &ops::index_get, nogil());
+  def(m, "index_put_", [](Array x, const ops::Indices& i, const Array& y, bool add) { ops::index_put_(x, i, y, add); },
         nogil());
-  m.def("embedding_fwd", &ops::embedding_fwd, nogil());
-  m.def("embedding_bwd", &ops::embedding_bwd, nogil());
-  m.def("bags_of", [](const Array& index, const Array& offsets, bool last, int64_t rows, int64_t padding_idx) {
+  def(m, "embedding_fwd", &ops::embedding_fwd, nogil());
+  def(m, "embedding_bwd", &ops::embedding_bwd, nogil());
+  def(m, "bags_of", [](const Array& index, const Array& offsets, bool last, int64_t rows, int64_t padding_idx) {
     const ops::Bags b = ops::bags_of(index, offsets, last, rows, padding_idx);
     return py::make_tuple(b.start, b.index, b.place);
   });
-  m.def("bag_numbers", &ops::bag_numbers, nogil());
-  m.def("bag_sum", &ops::bag_sum, nogil());
-  m.def("bag_sum_grad", &ops::bag_sum_grad, nogil());
-  m.def("bag_max", &ops::bag_max, nogil());
-  m.def("bag_dot", &ops::bag_dot, nogil());
-  m.def("index_select", &ops::index_select, nogil());
-  m.def("index_add_", [](Array x, int64_t dim, const Array& i, const Array& y) { ops::index_add_(x, dim, i, y); },
-        nogil());
-  m.def("gather", &ops::gather, nogil());
+  def(m, "bag_numbers", &ops::bag_numbers, nogil());
+  def(m, "bag_sum", &ops::bag_sum, nogil());
+  def(m, "bag_sum_grad", &ops::bag_sum_grad, nogil());
+  def(m, "bag_max", &ops::bag_max, nogil());
+  def(m, "bag_dot", &ops::bag_dot, nogil());
+  // Indices may be the CPU's beside a GPU's tensor: they go there.
+  m.def("index_select", [](const Array& x, int64_t dim, const Array& i) {
+    const On device(x.device());
+    return ops::index_select(x, dim, i);
+  }, nogil());
+  m.def("index_add_", [](Array x, int64_t dim, const Array& i, const Array& y) {
+    const On device(device_of("index_add", x, y));
+    ops::index_add_(x, dim, i, y);
+  }, nogil());
+  m.def("gather", [](const Array& x, int64_t dim, const Array& i) {
+    const On device(x.device());
+    return ops::gather(x, dim, i);
+  }, nogil());
   m.def("scatter_", [](Array x, int64_t dim, const Array& i, const Array& y, bool add, bool fresh) {
+    const On device(device_of("scatter", x, y));
     ops::scatter_(x, dim, i, y, add ? ScatterOp::add : ScatterOp::put, fresh);
   }, py::arg("x"), py::arg("dim"), py::arg("index"), py::arg("y"), py::arg("add"), py::arg("fresh") = false, nogil());
   m.def("scatter_join_", [](Array x, int64_t dim, const Array& i, const Array& y, const std::string& how) {
+    const On device(device_of("scatter_reduce", x, y));
     const ScatterOp op = how == "sum" ? ScatterOp::add : how == "prod" ? ScatterOp::prod : how == "amax" ? ScatterOp::max : ScatterOp::min;
     ops::scatter_(x, dim, i, y, op);
   }, nogil());
-  m.def("nonzero", &ops::nonzero, nogil());
-  m.def("triangle", &ops::triangle, nogil());
-  m.def("cat", &ops::cat, nogil());
+  def(m, "nonzero", &ops::nonzero, nogil());
+  def(m, "triangle", &ops::triangle, nogil());
+  def(m, "cat", &ops::cat, nogil());
 }
 
 }  // namespace lamella

@@ -54,6 +54,7 @@ static Array from_numpy(const py::array& a) {
 
 // A view on x's memory; the array keeps the storage alive. bfloat16 comes as uint16 bits where `bits`.
 static py::array to_numpy(const Array& x, bool bits) {
+  check<TypeError>(x.device().is_cpu(), "[numpy] tensor must lie on the CPU, got ", x.device().str(), ": use .cpu().numpy()");
   check<TypeError>(x.dtype != DType::bf16 || bits,
                    "[numpy] tensor must have a dtype NumPy has, got bfloat16: use .float().numpy()");
   py::dtype dtype(x.dtype == DType::bf16 ? "uint16" : kNumpyNames[int(x.dtype)]);
@@ -68,8 +69,9 @@ static py::array to_numpy(const Array& x, bool bits) {
   return a;
 }
 
-static py::object item(const Array& x) {
-  check<ValueError>(x.numel() == 1, "[item] tensor must have one element, got ", x.shape);
+static py::object item(const Array& given) {
+  check<ValueError>(given.numel() == 1, "[item] tensor must have one element, got ", given.shape);
+  const Array x = on_host(given);
   const void* p = x.bytes();
   switch (x.dtype) {
     case DType::f64: return py::float_(*static_cast<const double*>(p));

@@ -5,10 +5,10 @@
 namespace lamella {
 
 void bind_layer_norm(py::module_& m) {
-  m.def("layer_norm_fwd", &ops::layer_norm_fwd, nogil());
-  m.def("layer_norm_bwd", &ops::layer_norm_bwd, nogil());
-  m.def("group_norm_fwd", &ops::group_norm_fwd, nogil());
-  m.def("group_norm_bwd", &ops::group_norm_bwd, nogil());
+  def(m, "layer_norm_fwd", &ops::layer_norm_fwd, nogil());
+  def(m, "layer_norm_bwd", &ops::layer_norm_bwd, nogil());
+  def(m, "group_norm_fwd", &ops::group_norm_fwd, nogil());
+  def(m, "group_norm_bwd", &ops::group_norm_bwd, nogil());
 }
 
 }  // namespace lamella

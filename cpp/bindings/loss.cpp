@@ -5,8 +5,8 @@
 namespace lamella {
 
 void bind_loss(py::module_& m) {
-  m.def("loss_fwd", &ops::loss_fwd, nogil());
-  m.def("loss_bwd", &ops::loss_bwd, nogil());
+  def(m, "loss_fwd", &ops::loss_fwd, nogil());
+  def(m, "loss_bwd", &ops::loss_bwd, nogil());
 }
 
 }  // namespace lamella

@@ -51,21 +51,25 @@ void bind_optim(py::module_& m) {
       options.names.push_back(PyUnicode_AsUTF8(name.ptr()));
       lists.push_back(states_of(op, states, name, options.names.back()));
     }
+    const On device(device_of(options.op, p, g));
     py::gil_scoped_release unlocked;
     ops::optim_step(p, g, lists, options);
   });
   m.def("grad_norm", [](const py::list& tensors, double p) {
     auto g = arrays(tensors);
+    const On device(device_of("grad_norm", g));
     py::gil_scoped_release unlocked;
     return ops::grad_norm(g, p);
   });
   m.def("clamp_all", [](const py::list& tensors, double low, double high) {
     auto g = arrays(tensors);
+    const On device(device_of("clamp_all", g));
     py::gil_scoped_release unlocked;
     ops::clamp_all(g, low, high);
   });
   m.def("scale_all", [](const py::list& tensors, double scale) {
     auto g = arrays(tensors);
+    const On device(device_of("scale_all", g));
     py::gil_scoped_release unlocked;
     ops::scale_all(g, scale);
   });

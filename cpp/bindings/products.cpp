@@ -4,6 +4,6 @@
 
 namespace lamella {
 
-void bind_products(py::module_& m) { m.def("cross", &ops::cross, nogil()); }
+void bind_products(py::module_& m) { def(m, "cross", &ops::cross, nogil()); }
 
 }  // namespace lamella

@@ -5,7 +5,7 @@
 namespace lamella {
 
 void bind_quant(py::module_& m) {
-  m.def("int_mm", &ops::int_mm, nogil(), py::arg("a"), py::arg("b"), py::arg("a_scale") = py::none(),
+  def(m, "int_mm", &ops::int_mm, nogil(), py::arg("a"), py::arg("b"), py::arg("a_scale") = py::none(),
         py::arg("b_scale") = py::none(), py::arg("bias") = py::none());
 }
 

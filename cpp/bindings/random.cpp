@@ -14,6 +14,7 @@ void bind_random(py::module_& m) {
   auto fill = [](const Array& x, RandomOp op, double p0, double p1, Generator& g) {
     check<ValueError>(!x.storage->readonly, "[random] tensor must be writable, got read-only memory");
     Array y = x;
+    const On device(x.device());
     py::gil_scoped_release unlocked;
     ops::random_(y, op, p0, p1, g);
     ++y.storage->version;
@@ -22,9 +23,10 @@ void bind_random(py::module_& m) {
   m.def("normal_", [fill](const Array& x, double mean, double std, Generator& g) { fill(x, RandomOp::normal, mean, std, g); });
   m.def("randint_", [fill](const Array& x, double low, double high, Generator& g) { fill(x, RandomOp::integer, low, high, g); });
   m.def("bernoulli_", [fill](const Array& x, double p, Generator& g) { fill(x, RandomOp::bernoulli, p, 0, g); });
-  m.def("dropout", &ops::dropout, nogil());
-  m.def("randperm", &ops::randperm, nogil());
-  m.def("multinomial", &ops::multinomial, nogil());
+  def(m, "dropout", &ops::dropout, nogil());
+  def(m, "randperm", [](int64_t n, Generator& g, const Place&) { return ops::randperm(n, g); }, py::arg("n"), py::arg("generator"),
+      py::arg("place") = Place{}, nogil());
+  def(m, "multinomial", &ops::multinomial, nogil());
 }
 
 }  // namespace lamella

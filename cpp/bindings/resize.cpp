@@ -5,11 +5,11 @@
 namespace lamella {
 
 void bind_resize(py::module_& m) {
-  m.def("resize", [](const Array& x, const Dims& size, const std::string& mode, bool align_corners,
+  def(m, "resize", [](const Array& x, const Dims& size, const std::string& mode, bool align_corners,
                      const std::vector<double>& scales, bool antialias) {
     return ops::resize(x, size, {mode, align_corners, scales, antialias});
   }, nogil());
-  m.def("resize_grad", [](const Array& dy, const Shape& input, const std::string& mode, bool align_corners,
+  def(m, "resize_grad", [](const Array& dy, const Shape& input, const std::string& mode, bool align_corners,
                           const std::vector<double>& scales, bool antialias) {
     return ops::resize_grad(dy, input, {mode, align_corners, scales, antialias});
   }, nogil());

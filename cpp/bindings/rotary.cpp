@@ -5,7 +5,7 @@
 namespace lamella {
 
 void bind_rotary(py::module_& m) {
-  m.def("rotary", &ops::rotary, nogil());
+  def(m, "rotary", &ops::rotary, nogil());
 }
 
 }  // namespace lamella

@@ -5,10 +5,10 @@
 namespace lamella {
 
 void bind_softmax(py::module_& m) {
-  m.def("softmax_fwd", &ops::softmax_fwd, nogil());
-  m.def("softmax_bwd", &ops::softmax_bwd, nogil());
-  m.def("cross_entropy_fwd", &ops::cross_entropy_fwd, nogil());
-  m.def("cross_entropy_bwd", &ops::cross_entropy_bwd, nogil());
+  def(m, "softmax_fwd", &ops::softmax_fwd, nogil());
+  def(m, "softmax_bwd", &ops::softmax_bwd, nogil());
+  def(m, "cross_entropy_fwd", &ops::cross_entropy_fwd, nogil());
+  def(m, "cross_entropy_bwd", &ops::cross_entropy_bwd, nogil());
 }
 
 }  // namespace lamella

@@ -5,11 +5,11 @@
 namespace lamella {
 
 void bind_sort(py::module_& m) {
-  m.def("sort", &ops::sort, nogil());
-  m.def("topk", &ops::topk, nogil());
-  m.def("search_sorted", &ops::search_sorted, nogil());
+  def(m, "sort", &ops::sort, nogil());
+  def(m, "topk", &ops::topk, nogil());
+  def(m, "search_sorted", &ops::search_sorted, nogil());
 #define R(name)                                                                                          \
-  m.def(#name, [](const Array& x, int64_t k, int64_t dim, bool keepdim) {                                 \
+  def(m, #name, [](const Array& x, int64_t k, int64_t dim, bool keepdim) {                                 \
     return ops::kth(x, k, dim, keepdim, Rank::name);                                                      \
   }, nogil());
   R(kth) R(median) R(nanmedian)

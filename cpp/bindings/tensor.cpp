@@ -12,7 +12,8 @@ namespace lamella {
 PyTypeObject* TensorBase = nullptr;
 PyTypeObject* TensorClass = nullptr;
 int64_t post_hooked = 0;
-static PyObject* cpu_device = nullptr;  // lamella.device("cpu"), given by Python
+static PyObject* device_class = nullptr;  // lamella.device, given by Python
+static PyObject* devices[17];             // its instances: the CPU, then GPU 0 and on, as they are asked for
 
 static PyObject* make(Array&& a, bool view) {
   PyObject* o = TensorClass->tp_alloc(TensorClass, 0);  // zeroed
@@ -89,7 +90,15 @@ static PyObject* own(PyObject* o) { return Py_NewRef(o ? o : Py_None); }
 static PyObject* get_shape(PyObject* o, void*) { return dims_tuple(as_tensor(o)->array.shape); }
 static PyObject* get_ndim(PyObject* o, void*) { return PyLong_FromLong(as_tensor(o)->array.ndim()); }
 static PyObject* get_dtype(PyObject* o, void*) { return Py_NewRef(dtype_object(as_tensor(o)->array.dtype)); }
-static PyObject* get_device(PyObject*, void*) { return own(cpu_device); }
+static PyObject* get_device(PyObject* o, void*) {
+  const Device d = as_tensor(o)->array.device();
+  PyObject*& known = devices[d.is_cpu() ? 0 : 1 + d.index];
+  if (!known) {
+    if (!device_class) return own(nullptr);
+    known = d.is_cpu() ? PyObject_CallFunction(device_class, "s", "cpu") : PyObject_CallFunction(device_class, "si", "cuda", int(d.index));
+  }
+  return Py_XNewRef(known);
+}
 static PyObject* get_grad(PyObject* o, void*) { return own(as_tensor(o)->grad); }
 static PyObject* get_node(PyObject* o, void*) {
   refresh(as_tensor(o));
@@ -298,12 +307,12 @@ static PyObject* set_tensor_class(PyObject*, PyObject* args) {
   if (!PyArg_ParseTuple(args, "O!O", &PyType_Type, &cls, &device)) return nullptr;
   TensorClass = reinterpret_cast<PyTypeObject*>(Py_NewRef(cls));
   Py_INCREF(device);
-  Py_XSETREF(cpu_device, device);
+  Py_XSETREF(device_class, device);
   Py_RETURN_NONE;
 }
 
 static PyMethodDef functions[] = {{"set_tensor_class", set_tensor_class, METH_VARARGS,
-                                   "set_tensor_class(cls, cpu): what ops return, and the value of Tensor.device."},
+                                   "set_tensor_class(cls, device): what ops return, and the class of Tensor.device."},
                                   {nullptr, nullptr, 0, nullptr}};
 
 bool init_tensor_type(PyObject* module) {

@@ -31,53 +31,94 @@ static Shape with_inferred(const Array& x, Shape shape) {
   return shape;
 }
 
+// What a loop of the host writes, brought to this thread's device.
+template <class F> static Array made_on_host(const F& f) {
+  const Device device = here();
+  Array a;
+  {
+    const On host(Device{});
+    a = f();
+  }
+  return to_device(a, device);
+}
+
+static Array triangle_indices(int64_t rows, int64_t cols, int64_t offset, bool lower) {
+  auto edge = [&](int64_t r) {  // lower: a row's columns before it, else those from it on
+    const int64_t c = r + offset + lower;
+    return c < 0 ? 0 : c > cols ? cols : c;
+  };
+  int64_t n = 0;
+  for (int64_t r = 0; r < rows; ++r) n += lower ? edge(r) : cols - edge(r);
+  Array y = empty({2, n}, DType::i64);
+  int64_t *row = y.data<int64_t>(), *col = row + n;
+  for (int64_t r = 0; r < rows; ++r)
+    for (int64_t c = lower ? 0 : edge(r), end = lower ? edge(r) : cols; c < end; ++c) { *row++ = r; *col++ = c; }
+  return y;
+}
+
 void bind_view(py::module_& m) {
-  m.def("empty", [](const Shape& shape, DType t) {
+  const auto place = py::arg("place") = Place{};
+  def(m, "empty", [](const Shape& shape, DType t, const Place&) {
     for (int64_t s : shape) check<ValueError>(s >= 0, "[empty] shape must not be negative, got ", shape);
     return empty(shape, t);
-  });
-  m.def("full", [](const Shape& shape, double value, DType t) {
+  }, py::arg("shape"), py::arg("dtype"), place);
+  def(m, "full", [](const Shape& shape, double value, DType t, const Place&) {
     for (int64_t s : shape) check<ValueError>(s >= 0, "[full] shape must not be negative, got ", shape);
     Array a = empty(shape, t);
     ops::fill_(a, value);
     return a;
-  }, nogil());
-  m.def("full_int", [](const Shape& shape, int64_t value, DType t) {
+  }, py::arg("shape"), py::arg("value"), py::arg("dtype"), place, nogil());
+  def(m, "full_int", [](const Shape& shape, int64_t value, DType t, const Place&) {
     Array a = empty(shape, t);
     ops::fill_(a, value);
     return a;
+  }, py::arg("shape"), py::arg("value"), py::arg("dtype"), place, nogil());
+  def(m, "arange", [](double start, double step, int64_t n, DType t, const Place&) {
+    return made_on_host([=] {
+      Array a = empty({n}, DType::f64);
+      for (int64_t i = 0; i < n; ++i) a.data<double>()[i] = start + double(i) * step;
+      return ops::cast(a, t);
+    });
+  }, py::arg("start"), py::arg("step"), py::arg("n"), py::arg("dtype"), place, nogil());
+  def(m, "arange_int", [](int64_t start, int64_t step, int64_t n, DType t, const Place&) {
+    return made_on_host([=] {
+      Array a = empty({n}, DType::i64);
+      for (int64_t i = 0; i < n; ++i) a.data<int64_t>()[i] = start + i * step;
+      return ops::cast(a, t);
+    });
+  }, py::arg("start"), py::arg("step"), py::arg("n"), py::arg("dtype"), place, nogil());
+  def(m, "triangle_indices", [](int64_t rows, int64_t cols, int64_t offset, bool lower, const Place&) {
+    return made_on_host([=] { return triangle_indices(rows, cols, offset, lower); });
+  }, py::arg("rows"), py::arg("cols"), py::arg("offset"), py::arg("lower"), place, nogil());
+  def(m, "copy", &ops::copy, nogil());
+  m.def("copy_", [](const Array& out, const Array& x) {  // between devices, too
+    const On device(out.device());
+    Array o = out;
+    ops::copy_(o, x);
   }, nogil());
-  m.def("arange", [](double start, double step, int64_t n, DType t) {
-    Array a = empty({n}, DType::f64);
-    for (int64_t i = 0; i < n; ++i) a.data<double>()[i] = start + double(i) * step;
-    return ops::cast(a, t);
+  m.def("to_device", [](const Array& x, const Place& to) {
+    const On source(x.device());
+    return to_device(ops::contiguous(x), to.device);
   }, nogil());
-  m.def("arange_int", [](int64_t start, int64_t step, int64_t n, DType t) {
-    Array a = empty({n}, DType::i64);
-    for (int64_t i = 0; i < n; ++i) a.data<int64_t>()[i] = start + i * step;
-    return ops::cast(a, t);
-  }, nogil());
-  m.def("triangle_indices", [](int64_t rows, int64_t cols, int64_t offset, bool lower) {
-    auto edge = [&](int64_t r) {  // lower: a row's columns before it, else those from it on
-      const int64_t c = r + offset + lower;
-      return c < 0 ? 0 : c > cols ? cols : c;
-    };
-    int64_t n = 0;
-    for (int64_t r = 0; r < rows; ++r) n += lower ? edge(r) : cols - edge(r);
-    Array y = empty({2, n}, DType::i64);
-    int64_t *row = y.data<int64_t>(), *col = row + n;
-    for (int64_t r = 0; r < rows; ++r)
-      for (int64_t c = lower ? 0 : edge(r), end = lower ? edge(r) : cols; c < end; ++c) { *row++ = r; *col++ = c; }
+  m.def("pinned", [](const Array& x) {
+    Array y;
+    y.shape = x.shape;
+    y.strides = contiguous_strides(x.shape);
+    y.dtype = x.dtype;
+    y.storage = pinned_storage(size_t(x.numel()) * size_t(size_of(x.dtype)));
+    ops::copy_(y, x);
     return y;
   }, nogil());
-  m.def("copy", &ops::copy, nogil());
-  m.def("copy_", [](const Array& out, const Array& x) { Array o = out; ops::copy_(o, x); }, nogil());
-  m.def("cast", [](const Array& x, DType t) { return x.dtype == t ? ops::copy(x) : ops::cast(x, t); }, nogil());
-  m.def("contiguous", &ops::contiguous, nogil());
-  m.def("channels_last", &ops::channels_last, nogil());
-  m.def("fill_", [](const Array& x, double v) { Array o = x; ops::fill_(o, v); }, nogil());
-  m.def("ternary", [](const std::string& op, const Array& a, const Array& b, py::object c, double p) {
-    if (is_tensor(c.ptr())) return ops::ternary(op, a, b, as_tensor(c.ptr())->array, p);
+  m.def("is_pinned", [](const Array& x) { return x.storage->pinned; });
+  def(m, "cast", [](const Array& x, DType t) { return x.dtype == t ? ops::copy(x) : ops::cast(x, t); }, nogil());
+  def(m, "contiguous", &ops::contiguous, nogil());
+  def(m, "channels_last", &ops::channels_last, nogil());
+  def(m, "fill_", [](const Array& x, double v) { Array o = x; ops::fill_(o, v); }, nogil());
+  def(m, "ternary", [](const std::string& op, const Array& a, const Array& b, py::object c, double p) {
+    if (is_tensor(c.ptr())) {
+      device_of(op.c_str(), a, as_tensor(c.ptr())->array);
+      return ops::ternary(op, a, b, as_tensor(c.ptr())->array, p);
+    }
     const double v = PyFloat_AsDouble(c.ptr());
     if (PyErr_Occurred()) throw py::error_already_set();
     return ops::ternary(op, a, b, v, p);
@@ -91,7 +132,12 @@ void bind_view(py::module_& m) {
       if (PyErr_Occurred()) throw py::error_already_set();
       return ops::Operand(v);
     };
-    return ops::where(c, operand(a), operand(b));
+    ops::Operand condition(c), x = operand(a), y = operand(b);
+    Array held[3];  // numbers of the CPU go to the others' GPU
+    ops::meeting_place("where", condition, x, held[0]);
+    ops::meeting_place("where", condition, y, held[1]);
+    const On device(ops::meeting_place("where", condition, x, held[2]));
+    return ops::where(*condition.array, x, y);
   });
   m.def("promote", &promote);
   m.def("result_type", [](py::object a, py::object b) {
@@ -107,6 +153,7 @@ void bind_view(py::module_& m) {
   m.def("reshape", [](const Array& x, const Shape& s) {  // a view where the strides allow it, else a copy
     Shape shape = with_inferred(x, s);
     if (x.can_view(shape)) return as_view(x.reshape(shape));
+    const On device(x.device());
     return py::cast(ops::contiguous(x).reshape(shape));
   });
   m.def("view", [](const Array& x, const Shape& s) { return as_view(x.reshape(with_inferred(x, s))); });

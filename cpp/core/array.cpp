@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "array.h"
+#include "backend.h"
 #include <algorithm>
 
 namespace lamella {
@@ -159,7 +160,28 @@ Array empty_channels_last(const Shape& shape, DType dtype) {
 
 Array empty_like(const Array& x) { return empty(x.shape, x.dtype); }
 
+Array to_device(const Array& x, Device device) {
+  if (x.device() == device) return x;
+  check<ValueError>(x.is_contiguous(), "[to_device] input must be contiguous, got strides ", x.strides);
+  const On gpu(device.is_cpu() ? x.device() : device);
+  Array y;
+  if (device.is_cpu()) {
+    const On cpu(device);
+    y = empty(x.shape, x.dtype);
+  } else {
+    y = empty(x.shape, x.dtype);
+  }
+  const size_t bytes = size_t(x.numel()) * size_t(size_of(x.dtype));
+  if (bytes) backend().copy(y.bytes(), device, x.bytes(), x.device(), bytes, device.is_cpu());
+  return y;
+}
+
 Array scalar(double value, DType dtype) {
+  if (!here().is_cpu()) {
+    const Device gpu = here();
+    const On cpu(Device{});
+    return to_device(scalar(value, dtype), gpu);
+  }
   Array a = empty({}, dtype);
   void* p = a.bytes();
   switch (dtype) {

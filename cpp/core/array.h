@@ -39,10 +39,12 @@ struct Array {
   Array squeeze(int dim) const;        // that dimension must be 1
 };
 
-Array empty(const Shape&, DType);              // contiguous, uninitialised, CPU; an empty shape is a scalar
+Array empty(const Shape&, DType);              // contiguous, uninitialised, on this thread's device; an empty shape is a scalar
 Array empty_like(const Array&);                // contiguous
 Array empty_channels_last(const Shape&, DType);  // (N, C, ...) with adjacent channels; at least 3 dimensions
 Array scalar(double value, DType);             // 0-d
+Array to_device(const Array&, Device);         // itself, or a contiguous copy there (x is contiguous); a copy to the CPU is waited for
+inline Array on_host(const Array& x) { return to_device(x, Device{}); }
 
 struct Described { const Array& array; };      // written only when a message is: checks that pass pay nothing
 std::ostream& operator<<(std::ostream&, Described);  // "float32 (2, 3)"

@@ -4,7 +4,11 @@
 #include <cstdint>
 #include <cstring>
 
+#ifdef __CUDACC__  // the same formulas for a GPU's threads
+#define LAMELLA_INLINE __host__ __device__ __forceinline__
+#else
 #define LAMELLA_INLINE inline __attribute__((always_inline))
+#endif
 
 namespace lamella {
 
@@ -26,9 +30,13 @@ constexpr bool is_integer(DType t) { return !is_floating(t) && t != DType::b8; }
 struct bf16 {
   uint16_t bits;
   static LAMELLA_INLINE bf16 from(float f) {  // round to nearest even; NaN stays a (quiet) NaN
+#ifdef __CUDA_ARCH__
+    uint16_t b; asm("cvt.rn.bf16.f32 %0, %1;" : "=h"(b) : "f"(f)); return {b};
+#else
     uint32_t u; std::memcpy(&u, &f, 4);
     if ((u & 0x7fffffffu) > 0x7f800000u) return {uint16_t((u >> 16) | 0x40)};
     return {uint16_t((u + 0x7fffu + ((u >> 16) & 1)) >> 16)};
+#endif
   }
   LAMELLA_INLINE float to() const { uint32_t u = uint32_t(bits) << 16; float f; std::memcpy(&f, &u, 4); return f; }
 };
@@ -36,6 +44,9 @@ struct bf16 {
 struct f16 {
   uint16_t bits;
   static LAMELLA_INLINE f16 from(float f) {  // round to nearest even, with subnormals, infinity and NaN
+#ifdef __CUDA_ARCH__
+    uint16_t b; asm("cvt.rn.f16.f32 %0, %1;" : "=h"(b) : "f"(f)); return {b};
+#else
     uint32_t u; std::memcpy(&u, &f, 4);
     uint32_t sign = (u >> 16) & 0x8000u, a = u & 0x7fffffffu;
     if (a > 0x7f800000u) return {uint16_t(sign | 0x7e00)};
@@ -46,13 +57,18 @@ struct f16 {
     }
     uint32_t r = a + 0xfffu + ((a >> 13) & 1);
     return {uint16_t(sign | ((r - 0x38000000u) >> 13))};
+#endif
   }
   LAMELLA_INLINE float to() const {
+#ifdef __CUDA_ARCH__
+    float y; asm("cvt.f32.f16 %0, %1;" : "=f"(y) : "h"(bits)); return y;
+#else
     uint32_t sign = uint32_t(bits & 0x8000u) << 16, e = (bits >> 10) & 31, m = bits & 0x3ffu, u;
     if (e == 31) u = sign | 0x7f800000u | (m << 13);
     else if (e) u = sign | ((e + 112) << 23) | (m << 13);
     else { float f = float(m) * 0x1p-24f; std::memcpy(&u, &f, 4); u |= sign; }
     float f; std::memcpy(&f, &u, 4); return f;
+#endif
   }
 };
 

@@ -6,6 +6,7 @@
 #include <sys/mman.h>
 #include <cstdlib>
 #include <new>
+#include "backend.h"
 #include "errors.h"
 #include "guard.h"
 
@@ -243,18 +244,31 @@ void* scratch(size_t bytes, int slot) {
 }
 
 // ---- storage -----------------------------------------------------------------------------------------------------------
-StoragePtr new_storage(size_t bytes) {
-  void* data = allocate(bytes);
+static StoragePtr storage_on(Device device, void* data, size_t bytes) {
   Storage* s;
   try {
     s = new (allocate(sizeof(Storage))) Storage;
   } catch (...) {
-    deallocate(data, bytes);
+    if (device.is_cpu()) deallocate(data, bytes);
+    else backend().deallocate(data, device.index);
     throw;
   }
   s->data = data;
   s->bytes = bytes;
+  s->device = device;
   return StoragePtr(s);
+}
+
+StoragePtr new_storage(size_t bytes) {
+  const Device device = here();
+  return storage_on(device, device.is_cpu() ? allocate(bytes) : backend().allocate(bytes), bytes);
+}
+
+StoragePtr pinned_storage(size_t bytes) {
+  void* data = backend().allocate_pinned(bytes);
+  StoragePtr s = wrap_storage(data, bytes, [](void* p) { loaded_backend()->deallocate_pinned(p); }, data, false);
+  s->pinned = true;
+  return s;
 }
 
 StoragePtr wrap_storage(void* data, size_t bytes, void (*release)(void*), void* owner, bool readonly) {
@@ -269,7 +283,8 @@ StoragePtr wrap_storage(void* data, size_t bytes, void (*release)(void*), void* 
 
 void StoragePtr::destroy(Storage* s) noexcept {
   if (s->release) s->release(s->owner);
-  else deallocate(s->data, s->bytes);
+  else if (s->device.is_cpu()) deallocate(s->data, s->bytes);
+  else loaded_backend()->deallocate(s->data, s->device.index);
   s->~Storage();
   deallocate(s, sizeof(Storage));
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Memory: a caching allocator for the CPU and the ref-counted buffer that every Array views.
+// Memory: a caching allocator for the CPU (a GPU's is its plug-in's) and the ref-counted buffer that every Array views.
 #pragma once
 #include <atomic>
 #include <cstddef>
@@ -32,6 +32,7 @@ struct Storage {
   size_t bytes = 0;
   Device device;
   bool readonly = false;
+  bool pinned = false;                      // of pinned_storage
   uint32_t version = 0;                     // counts in-place writes; shared by every view
   bool recorded_view = false;               // a view of it takes part in a recorded graph
   void (*release)(void* owner) = nullptr;   // set for memory we do not own (NumPy, DLPack); called once at the end
@@ -54,7 +55,8 @@ class StoragePtr {
   Storage* s_ = nullptr;
 };
 
-StoragePtr new_storage(size_t bytes);                                                     // CPU, uninitialised
+StoragePtr new_storage(size_t bytes);  // on this thread's device, uninitialised
+StoragePtr pinned_storage(size_t bytes);  // on the CPU, in memory that a GPU copies from at full speed, and without waiting
 StoragePtr wrap_storage(void* data, size_t bytes, void (*release)(void*), void* owner, bool readonly);
 
 }  // namespace lamella

@@ -2,6 +2,7 @@
 #include "dispatch.h"
 #include <atomic>
 #include <cstdlib>
+#include "../core/backend.h"
 #include "../core/errors.h"
 #include "isa_list.h"
 
@@ -66,6 +67,7 @@ void set_isa(const std::string& name) {
 }
 
 const Kernels& kernels() {
+  if (__builtin_expect(!here().is_cpu(), 0)) return *backend().kernels;
   const Kernels* t = active.load(std::memory_order_relaxed);
   if (__builtin_expect(!t, 0)) {
     const char* forced = std::getenv("LAMELLA_ISA");

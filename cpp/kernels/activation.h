@@ -3,7 +3,7 @@
 // epilogues and backward kernels all use these. `d_x` is the derivative at the function's input; for relu, tanh and
 // sigmoid it is in terms of the output y.
 #pragma once
-#include "vecmath.h"
+#include "lanes.h"
 
 namespace lamella {
 namespace LAMELLA_ISA {

@@ -66,7 +66,7 @@ template <class T> static void forward_run(const AttentionFwd& f, int64_t head, 
       }
       A* const y = b.y + r0 * b.value_row;
       weighted_rows(rows, seen, a.ev, b.scores, b.values, b.value_row, y, b.value_row, a.causal, ahead);
-      add_strangers(strangers, v + j * a.v.row, a.v.row, a.ev, A(1), rows, {b.scores, S, 1}, y, b.value_row);
+      add_strangers(strangers, v + j * a.v.row, a.v.row, a.ev, A(1), rows, {b.scores, S, 1}, seen, y, b.value_row);
     }
   }
   T* y = static_cast<T*>(f.y.x) + head_offset(a, f.y.batch, head, a.ndim) + first * f.y.row;

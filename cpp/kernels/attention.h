@@ -149,12 +149,12 @@ template <class A> static void take_out(A* x, int64_t row, int64_t rows, int64_t
     for (int64_t i = 0; i < n; ++i) x[r * row + i] = A(0);
   }
 }
-// y (count, n) += weights (count, rows of x) . x (rows, n) * scale for those rows.
+// y (count, n) += weights (count, known) . x (known, n) * scale for those rows of x: beyond `known` there are no weights.
 template <class T>
 static void add_strangers(const Strangers& out, const T* x, int64_t row, int64_t n, acc_t<T> scale, int64_t count,
-                          LeftOperand<acc_t<T>> weights, acc_t<T>* y, int64_t y_row) {
+                          LeftOperand<acc_t<T>> weights, int64_t known, acc_t<T>* y, int64_t y_row) {
   using A = acc_t<T>;
-  for (int s = 0; s < out.count; ++s)
+  for (int s = 0; s < out.count && out.row[s] < known; ++s)
     for (int64_t i = 0; i < count; ++i) {
       const int64_t r = out.row[s];
       const A w = weights.x[i * weights.row + r * weights.col];

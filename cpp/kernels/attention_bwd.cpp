@@ -96,9 +96,9 @@ static void backward_block(const AttentionBwd& f, const BackwardBuffers<T>& b, c
     weighted_columns(rows, seen, a.ev, b.scores, b.dys, b.v_row, dv, b.v_row, a.causal, ahead);
     weighted_columns(rows, seen, a.e, b.dp, b.queries, b.e_row, dk, b.e_row, a.causal, ahead);
     weighted_rows(rows, seen, a.e, b.dp, b.key_rows + o * b.e_row, b.e_row, dq, b.e_row, a.causal, ahead);
-    add_strangers(strange_dys, dy, f.dy.row, a.ev, A(1), seen, {b.scores, 1, S}, dv, b.v_row);
-    add_strangers(strange_queries, q, a.q.row, a.e, A(a.scale), seen, {b.dp, 1, S}, dk, b.e_row);
-    add_strangers(strange_keys[o / kBackwardKeys], k + o * a.k.row, a.k.row, a.e, A(1), rows, {b.dp, S, 1}, dq, b.e_row);
+    add_strangers(strange_dys, dy, f.dy.row, a.ev, A(1), seen, {b.scores, 1, S}, rows, dv, b.v_row);
+    add_strangers(strange_queries, q, a.q.row, a.e, A(a.scale), seen, {b.dp, 1, S}, rows, dk, b.e_row);
+    add_strangers(strange_keys[o / kBackwardKeys], k + o * a.k.row, a.k.row, a.e, A(1), rows, {b.dp, S, 1}, seen, dq, b.e_row);
   }
 }
 

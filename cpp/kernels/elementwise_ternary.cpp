@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // y = op(a, b, c), floating: one pass where two or three ops would be as many.
 #include "elementwise.h"
+#include "ternary_formulas.h"
 
 namespace lamella {
 namespace LAMELLA_ISA {
@@ -8,9 +9,7 @@ namespace LAMELLA_ISA {
 template <TernaryOp op, class A> static void ternary_run(void* y, const void* const* x, int64_t n, const double* p) {
   const A p0 = A(*p);
   map3<A>(y, x, n, [=](vec<A> a, vec<A> b, vec<A> c) __attribute__((always_inline)) {
-    if constexpr (op == TernaryOp::lerp) return fma(c, b - a, a);
-    else if constexpr (op == TernaryOp::addcmul) return fma(p0 * b, c, a);
-    else return a + p0 * (b / c);
+    return ternary_of<op>(a, b, c, p0);
   });
 }
 

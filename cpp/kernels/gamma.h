@@ -34,10 +34,7 @@ template <class V> LAMELLA_INLINE V vlgamma(V x) {
   if constexpr (kSingle<V>)
     return in_double([](vec<double> a) __attribute__((always_inline)) { return lgamma_of(a); }, x);
   else
-    return by_lane(x, [](double a) __attribute__((always_inline)) {
-      int sign;
-      return __builtin_lgamma_r(a, &sign);
-    });
+    return by_lane(x, [](double a) __attribute__((always_inline)) { return plain_lgamma(a); });
 }
 
 LAMELLA_INLINE vec<double> digamma_of(vec<double> x) {

@@ -1,31 +1,10 @@
 // SPDX-License-Identifier: MIT
 // Gated linear units: one half of the input scales the other.
-#include "activation.h"
+#include "gate_formulas.h"
 #include "rows.h"
 
 namespace lamella {
 namespace LAMELLA_ISA {
-
-template <GateOp op, class V> LAMELLA_INLINE V gated(V a, V b) {
-  if constexpr (op == GateOp::glu) return a * vsigmoid(b);
-  else if constexpr (op == GateOp::swiglu) return silu(a) * b;
-  else return gelu(a) * b;
-}
-
-template <GateOp op, class V> LAMELLA_INLINE void d_gated(V a, V b, V dy, V& da, V& db) {
-  if constexpr (op == GateOp::glu) {
-    const V s = vsigmoid(b);
-    da = dy * s;
-    db = dy * a * d_sigmoid(s);
-  } else if constexpr (op == GateOp::swiglu) {
-    const V s = vsigmoid(a);
-    da = dy * b * s * fma(a, elem_t<V>(1) - s, constant<V>(1));
-    db = dy * a * s;
-  } else {
-    da = dy * b * d_gelu(a);
-    db = dy * gelu(a);
-  }
-}
 
 // f(row, first, count) over runs of the halves.
 template <class F> static void runs(int64_t outer, int64_t n, const F& f) {

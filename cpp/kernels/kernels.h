@@ -52,16 +52,18 @@ enum class BinaryOp : int { LAMELLA_BINARY_OPS(LAMELLA_ENUM) count };
 // y = op(x); y may be x itself. p0, p1 are the op's constants: leaky_relu slope; elu, celu alpha;
 // polygamma n; softplus beta, threshold; clamp, hardtanh min, max; shrinks lambda; threshold, value.
 struct Unary { UnaryOp op; DType dtype; const void* x; void* y; double p0, p1; Loop<2> loop; };
+// `numbers` of the ops below: bit i is set where operand i (a is 0) is one number in the host's memory, of stride 0; all
+// other operands lie where y does.
 // y = op(a, b); a and b have dtype `dtype`. y may be a or b itself (same pointer, same strides).
-struct Binary { BinaryOp op; DType dtype; const void *a, *b; void* y; double p0, p1; Loop<3> loop; };
+struct Binary { BinaryOp op; DType dtype; const void *a, *b; void* y; double p0, p1; Loop<3> loop; uint8_t numbers = 0; };
 // y of floating `dtype`: lerp a + c (b - a), addcmul a + p b c, addcdiv a + p b / c. y may be an operand, as above.
 enum class TernaryOp : int { lerp, addcmul, addcdiv };
-struct Ternary { TernaryOp op; DType dtype; const void *a, *b, *c; void* y; double p; Loop<4> loop; };
+struct Ternary { TernaryOp op; DType dtype; const void *a, *b, *c; void* y; double p; Loop<4> loop; uint8_t numbers = 0; };
 // y = cond ? a : b; cond is bool; dtype is that of a, b and y.
-struct Where { DType dtype; const void *cond, *a, *b; void* y; Loop<4> loop; };
+struct Where { DType dtype; const void *cond, *a, *b; void* y; Loop<4> loop; uint8_t numbers = 0; };  // bit 0: a
 // y = from x's dtype to y's, any strides: copies, transposes, casts. float to int truncates; x != 0 gives bool.
 struct Cast { DType from, to; const void* x; void* y; Loop<2> loop; };
-// y = value everywhere; value is one element of `dtype`.
+// y = value everywhere; value is one element of `dtype` in the host's memory.
 struct Fill { DType dtype; const void* value; void* y; Loop<1> loop; };
 
 // ---- gate ----------------------------------------------------------------------------------------------------------
@@ -128,7 +130,8 @@ struct GemmInt8 {
 // One geometry for convolution and pooling: three spatial dims (depth, height, width; 1 where absent).
 // x (n, c, in...), y (n, k, out...): any strides, in elements, over n, c, d, h, w. w (k, c / groups, kernel...) is
 // contiguous; conv_bwd_weight wants the positions of each dy plane evenly apart. Input position of output o and tap t:
-// o * stride + t * dilation - pad; outside is zero. Convolution takes float32 and float64.
+// o * stride + t * dilation - pad; outside is zero. Convolution takes float32 and float64;
+// on a GPU bfloat16 and float16 too.
 struct ConvGeometry {
   DType dtype;
   int64_t n, c, k, groups;
@@ -232,7 +235,7 @@ struct CrossEntropyBwd {
 };
 
 // ---- loss ----------------------------------------------------------------------------------------------------------
-// Losses of single elements: f(x, t) of input and target, p a constant of its own (kernels/loss.cpp has the formulas).
+// Losses of single elements: f(x, t) of input and target, p a constant of its own (kernels/loss_formulas.h).
 #define LAMELLA_LOSS_OPS(L) \
   L(mse) L(l1) L(huber) L(log_cosh) L(quantile) L(poisson_nll) L(bce) L(bce_logits) L(hinge) L(squared_hinge) L(soft_margin)
 #define LAMELLA_ENUM(name) name,
@@ -363,6 +366,7 @@ struct Dropout { DType dtype; int64_t n, block; const void* x; void* y; double p
 // gates (rows, columns): columns = hidden, 4 hidden (lstm), 4 hidden (gru).
 //   Before: a, the input's share with its biases, gate by gate (gru: three, the fourth column block unset).
 //   After, where `keep`: lstm i f g o; gru r z n q. Otherwise undefined.
+// On a GPU bfloat16 and float16, too. offset lies in the host's memory.
 enum class RecurrentCell : int { tanh, relu, lstm, gru };
 struct RecurrentShape { DType dtype; RecurrentCell cell; int sides; int64_t steps, batch, hidden, out; const int64_t* offset; };
 struct RecurrentFwdSide {
@@ -390,7 +394,7 @@ struct OptimStep {
   TensorList list; void* const* p; const void* const* g; void* const* const* state; const double* numbers;
   double decay, shrink; int rule; bool maximize;
 };
-// *norm = the 2-norm, 1-norm or greatest magnitude (NaN passes) of all elements, in fixed order; float64.
+// *norm (where the tensors lie) = the 2-norm, 1-norm or greatest magnitude (NaN passes) of all elements, in fixed order; float64.
 enum class NormOrder : int { two, one, infinity };
 struct GradNorm { TensorList list; const void* const* g; double* norm; NormOrder order; };
 // g *= scale, in place, for all.

@@ -3,7 +3,7 @@
 // but d to be replaced. The members are the rule's numbers, in order, which the Python class of the optimiser computes in
 // double: keep is 1 - beta, rate a step size with its bias correction, root 1 / sqrt(1 - beta2^t).
 #pragma once
-#include "vec.h"
+#include "lanes.h"
 
 namespace lamella {
 namespace LAMELLA_ISA {

@@ -1,18 +1,28 @@
 // SPDX-License-Identifier: MIT
 // The rarer functions of <math.h>, and those of the gamma and error functions, made of the ones in vecmath.h. Largest error
-// a few ulp of the result, unless said otherwise. float runs in double precision where that is simplest.
+// a few ulp of the result, unless said otherwise. float runs in double precision where that is simplest. A GPU's library
+// has most of them (cuda/lanes.cuh).
 #pragma once
-#include "vecmath.h"
+#include "lanes.h"
 
 namespace lamella {
 namespace LAMELLA_ISA {
 
 constexpr double kLn2 = 0.69314718055994530942, kLog10e = 0.43429448190325182765;
 
+#ifndef LAMELLA_GPU
 // f(double) of every lane, for what has no vector form.
 template <class V, class F> LAMELLA_INLINE V by_lane(V x, const F& f) {
   for (int i = 0; i < kLanes<elem_t<V>>; ++i) x[i] = elem_t<V>(f(double(x[i])));
   return x;
+}
+template <class V, class F> LAMELLA_INLINE V by_lane(V a, V b, const F& f) {
+  for (int i = 0; i < kLanes<elem_t<V>>; ++i) a[i] = elem_t<V>(f(double(a[i]), double(b[i])));
+  return a;
+}
+LAMELLA_INLINE double plain_lgamma(double a) {
+  int sign;
+  return __builtin_lgamma_r(a, &sign);
 }
 
 // x as it is in a register: no compiler fuses the product that it was into a sum, which would see it unrounded.
@@ -119,12 +129,6 @@ template <class V> LAMELLA_INLINE V vatanh(V x) {
   return with_sign(T(0.5) * vlog1p((a + a) / (T(1) - a)), sign_bit(x));
 }
 
-template <class V> LAMELLA_INLINE V vsinc(V x) {  // sin(pi x) / (pi x)
-  using T = elem_t<V>;
-  V y = T(kPi) * x;
-  return select(x == T(0), constant<V>(1), vsin(y) / y);
-}
-
 // ---- the error function's complement and inverse -----------------------------------------------------------------------
 template <class V> LAMELLA_INLINE V verfc(V x) {
   using T = elem_t<V>;
@@ -185,6 +189,14 @@ template <class V> LAMELLA_INLINE V vhypot(V a, V b) {
   return select((vabs(a) == F::infinity) | (vabs(b) == F::infinity), constant<V>(F::infinity), y);
 }
 template <class V> LAMELLA_INLINE V vcopysign(V a, V b) { return with_sign(vabs(a), sign_bit(b)); }
+#endif
+
+// ---- made of those ------------------------------------------------------------------------------------------------------
+template <class V> LAMELLA_INLINE V vsinc(V x) {  // sin(pi x) / (pi x)
+  using T = elem_t<V>;
+  V y = T(kPi) * x;
+  return select(x == T(0), constant<V>(1), vsin(y) / y);
+}
 template <class V> LAMELLA_INLINE V vlogaddexp(V a, V b) {
   V y = vmax_nan(a, b) + vlog1p(vexp(-vabs(a - b)));
   return select(a == b, a + elem_t<V>(kLn2), y);

@@ -6,6 +6,7 @@
 // NaN, infinities, signed zeros and subnormals come out as in C's <math.h>. Polynomials are minimax fits, printed by
 // tools/fit_vecmath.py; ranges are reduced as in Muller, "Elementary Functions".
 #pragma once
+#include "normal_tail.h"
 #include "vec.h"
 
 namespace lamella {
@@ -290,10 +291,8 @@ template <class V> LAMELLA_INLINE V verf(V x) {
 // Half of erfc(|x| / sqrt 2), what the normal distribution has beyond |x|; zero where that is hardly a normal number.
 template <class V> LAMELLA_INLINE V normal_tail(V x) {
   using T = elem_t<V>;
-  if constexpr (kSingle<V>) {  // 2^(n + f) = 2^-(1 + a (a / (2 ln 2) + p(t))), t = 2 a / 13 - 1
-    constexpr double c[] = {0.47054106, -0.258029997, 0.160298616, -0.102619879, 6.57313988e-2, -4.13418151e-2,
-                            2.51387581e-2, -1.53350309e-2, 9.28724278e-3, -3.09727411e-3, -5.95738762e-4, -1.73052948e-3,
-                            2.77890451e-3, 9.46842076e-4, -2.4513281e-3, 8.32734455e-4};
+  if constexpr (kSingle<V>) {  // 2^(n + f) = 2^-(1 + a (a / (2 ln 2) + p(t)))
+    constexpr double c[] = {LAMELLA_NORMAL_TAIL};
     using F = Float<T>;
     V b = vabs(x), a = vmin(constant<V>(13), b), t = fma(a, constant<V>(2.0 / 13), constant<V>(-1)), power[4] = {t, t * t};
     power[2] = power[1] * power[1];

@@ -29,6 +29,11 @@ constexpr int64_t kBlock = 32768;
 
 // sum = weight * index, or that is added (sum has the shape that index broadcasts to).
 static void accumulate(Array& sum, const Array& index, int64_t weight, bool first) {
+  if (!here().is_cpu()) {
+    const Array part = binary(BinaryOp::mul, index.expand(sum.shape), weight);
+    if (first) copy_(sum, part); else binary_out(BinaryOp::add, sum, sum, part);
+    return;
+  }
   Array wide = contiguous(index.expand(sum.shape));
   const int64_t* p = wide.data<int64_t>();
   int64_t* s = sum.data<int64_t>();
@@ -45,6 +50,16 @@ static Array mask_offsets(const Array& x, int dim, const Array& mask) {
   int last = dim + mask.ndim() - 1;
   bool dense = true;
   for (int i = dim; i < last; ++i) dense &= x.strides[i] == x.strides[i + 1] * x.shape[i + 1];
+  if (!here().is_cpu()) {
+    if (dense) return binary(BinaryOp::mul, flat, x.strides[last]);
+    Array offset = binary(BinaryOp::mul, flat, 0);
+    for (int i = last; i >= dim; --i) {
+      const int64_t n = std::max<int64_t>(x.shape[i], 1);
+      binary_out(BinaryOp::add, offset, offset, binary(BinaryOp::mul, binary(BinaryOp::remainder, flat, n), x.strides[i]));
+      flat = binary(BinaryOp::floor_divide, flat, n);
+    }
+    return offset;
+  }
   for (int64_t k = 0, n = flat.numel(); k < n; ++k) {
     if (dense) { p[k] *= x.strides[last]; continue; }
     int64_t rest = p[k], offset = 0;
@@ -54,10 +69,29 @@ static Array mask_offsets(const Array& x, int dim, const Array& mask) {
   return flat;
 }
 
+static void point_offsets(int64_t* to, const Dims& sizes, const Dims& strides) {
+  for (int64_t i = 0, n = sizes.product(); i < n; ++i) {
+    int64_t offset = 0, rest = i;
+    for (int d = sizes.n - 1; d >= 0; --d) { offset += rest % sizes[d] * strides[d]; rest /= sizes[d]; }
+    to[i] = offset;
+  }
+}
+
 // Offsets of all points of dims (sizes, strides), row-major, added to each of `base`.
 static Array spread(const Array& base, const Dims& sizes, const Dims& strides, bool outside) {
   int64_t n = sizes.product(), m = base.numel();
   if (n == 1) return base;
+  if (!here().is_cpu()) {  // the points are laid out on the host
+    Array points;
+    {
+      const On host(Device{});
+      points = empty({n}, DType::i64);
+      point_offsets(points.data<int64_t>(), sizes, strides);
+    }
+    points = to_device(points, here());
+    const Array b = base.reshape(outside ? Shape{1, m} : Shape{m, 1}), o = points.reshape(outside ? Shape{n, 1} : Shape{1, n});
+    return binary(BinaryOp::add, b, o).reshape({n * m});
+  }
   Array y = empty({n * m}, DType::i64);
   const int64_t* b = base.data<int64_t>();
   int64_t* out = y.data<int64_t>();
@@ -79,6 +113,7 @@ static Plan plan(const Array& x, const Indices& indices) {
   bool adjacent = true;
   for (const auto& entry : indices) {
     if (!entry) { ++dim; continue; }
+    const Array at = to_device(contiguous(*entry), here());  // indices of the CPU may stand beside a GPU's tensor
     bool mask = entry->dtype == DType::b8;
     int taken = mask ? entry->ndim() : 1;
     check<IndexError>(dim + taken <= x.ndim(), "[index] too many indices for a tensor of shape ", x.shape);
@@ -86,9 +121,9 @@ static Plan plan(const Array& x, const Indices& indices) {
       for (int i = 0; i < taken; ++i)
         check<IndexError>(entry->shape[i] == x.shape[dim + i], "[index] mask must have the shape of the dimensions it "
                           "selects from, got ", entry->shape, " for a tensor of shape ", x.shape);
-      entries.push_back({mask_offsets(x, dim, *entry), 1});
+      entries.push_back({mask_offsets(x, dim, at), 1});
     } else {
-      entries.push_back({checked_index("index", *entry, x.shape[dim], true, dim), x.strides[dim]});
+      entries.push_back({checked_index("index", at, x.shape[dim], true, dim), x.strides[dim]});
     }
     adjacent &= first < 0 || dim == end;
     if (first < 0) first = dim;
@@ -149,7 +184,7 @@ void index_put_(Array& x, const Indices& indices, const Array& y, bool accumulat
   Shape shape = broadcast("index_put", y.shape, p.result);
   check(shape == p.result, "[index_put] value must broadcast to the indexed shape ", p.result, ", got ", y.shape);
   const int64_t length = p.run * size_of(x.dtype);  // bytes of a run
-  if (!accumulate && y.numel() == 1 && length >= 64) {  // one value: a run of it is enough to copy from
+  if (!accumulate && y.numel() == 1 && length >= 64 && here().is_cpu()) {  // one value: a run of it is enough to copy from
     const Array run = contiguous(cast(y, x.dtype).reshape({1}).expand({p.run}));
     const int64_t *at = p.position.data<int64_t>(), step = p.step * size_of(x.dtype);
     char* const to = x.bytes();
@@ -169,7 +204,9 @@ void index_put_(Array& x, const Indices& indices, const Array& y, bool accumulat
   }
   if (p.run == 0 || count == 0) return;
   Array rows = p.position;  // x is contiguous: every run begins at a multiple of its length
-  if (p.step != p.run) {
+  if (p.step != p.run && !here().is_cpu()) {
+    rows = binary(BinaryOp::floor_divide, binary(BinaryOp::mul, p.position, p.step), p.run);
+  } else if (p.step != p.run) {
     rows = empty({count}, DType::i64);
     const int64_t *at = p.position.data<int64_t>(), step = p.step, run = p.run;
     int64_t* row = rows.data<int64_t>();

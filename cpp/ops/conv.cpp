@@ -80,14 +80,15 @@ void check_channels(const char* op, int64_t channels, const Shape& w, int64_t gr
                     " and ", groups);
 }
 
-// Whether the kernels take this convolution with adjacent channels (kernels/conv_pixels.h); else images are copied.
+// Whether the CPU's kernels take this convolution with adjacent channels (kernels/conv_pixels.h); else images are copied.
 bool taken_channels_last(const Shape& w, int64_t groups) {
+  if (!here().is_cpu()) return true;
   const bool depthwise = w[1] == 1 && w[0] == groups;
   return depthwise || (w[0] >= 8 * groups && w[1] >= 8);
 }
 
-// The kernels know float32 and float64: 16-bit floats are made float32, and what comes of them is rounded once.
-bool narrow(const Array& a) { return size_of(a.dtype) == 2; }
+// The CPU's kernels know float32 and float64: 16-bit floats are made float32, and what comes of them is rounded once.
+bool narrow(const Array& a) { return size_of(a.dtype) == 2 && a.device().is_cpu(); }
 Array wide(const Array& a) { return cast(a, DType::f32); }
 
 }  // namespace

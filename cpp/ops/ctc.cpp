@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "ctc.h"
+#include <optional>
 #include "dispatch/dispatch.h"
 #include "param.h"
 
@@ -11,7 +12,8 @@ const char* const kOp = "ctc_loss";
 Array lengths_of(const char* name, const Array& x, int64_t n, int64_t most, const char* limit) {
   check<ValueError>(x.shape == Shape{n}, "[", kOp, "] ", name, " must have shape ", Shape{n}, ", one per sequence, got ", x.shape);
   check<TypeError>(is_integer(x.dtype), "[", kOp, "] ", name, " must have an integer dtype, got ", name_of(x.dtype));
-  Array y = contiguous(cast(x, DType::i64));
+  const On host(Device{});
+  Array y = contiguous(cast(on_host(x), DType::i64));
   for (int64_t i = 0; i < n; ++i) {
     const int64_t v = y.data<int64_t>()[i];
     check<ValueError>(v >= 0 && v <= most, "[", kOp, "] ", name, " must be in [0, ", most, "], ", limit, ", got ", v, " at ", i);
@@ -44,7 +46,10 @@ std::tuple<Array, Array, Array, Array, Array> ctc_fwd(const Array& log_probs, co
   const bool padded = targets.ndim() == 2;
   check<ValueError>(targets.ndim() == 1 || (padded && targets.shape[0] == n), "[", kOp,
                     "] targets must have shape (N, S) = (", n, ", S), or one dimension, got ", targets.shape);
-  const Array labels = contiguous(cast(targets, DType::i64));
+  const Device device = log_probs.device();  // lengths and labels are read here, on the host
+  std::optional<On> host;
+  host.emplace(Device{});
+  const Array labels = contiguous(cast(on_host(contiguous(targets)), DType::i64));
   const int64_t held = padded ? targets.shape[1] : targets.numel();
   const Array steps = lengths_of("input_lengths", input_lengths, n, t, "the steps of log_probs");
   const Array counts = lengths_of("target_lengths", target_lengths, n, held, "the size of targets");
@@ -62,6 +67,8 @@ std::tuple<Array, Array, Array, Array, Array> ctc_fwd(const Array& log_probs, co
   }
   check<ValueError>(padded || first == held, "[", kOp, "] targets of one dimension must hold sum(target_lengths) = ", first,
                     " labels, got ", held);
+  host.reset();
+  const On place(device);
   const Array x = adjacent_classes(log_probs);
   const Ctc c = describe_ctc(x, labels, spans, blank);
   Array loss = empty({n}, x.dtype), alpha, shift;
@@ -75,6 +82,7 @@ std::tuple<Array, Array, Array, Array, Array> ctc_fwd(const Array& log_probs, co
 
 Array ctc_bwd(const Array& log_probs, const Array& targets, const Array& spans, int64_t blank, const Array& loss,
               const Array& alpha, const Array& shift, const Array& dloss) {
+  const On place(log_probs.device());
   const Array x = adjacent_classes(log_probs), d = contiguous(dloss);
   Array dx = empty(x.shape, x.dtype);
   if (dx.numel())

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "ops/elementwise.h"
 #include <cmath>
+#include "core/backend.h"
 #include "dispatch/dispatch.h"
 #include "ops/loop.h"
 #include "ops/reduce.h"
@@ -45,6 +46,21 @@ DType result_type(const Operand& a, const Operand& b) {
   return is_weak(b) ? promote_weak(s, t) : promote_weak(t, s);
 }
 
+static Device lift(const char* op, Operand& a, const Device& to, Array& held) {
+  check<RuntimeError>(a.array->device().is_cpu() && a.array->ndim() == 0, "[", op, "] tensors must lie on one device, got ",
+                      a.array->device().str(), " and ", to.str(), ": use .to()");
+  held = to_device(*a.array, to);
+  a = Operand(held);
+  return to;
+}
+
+Device meeting_place(const char* op, Operand& a, Operand& b, Array& held) {
+  if (!a.is_array()) return b.is_array() ? b.array->device() : Device{};
+  const Device d = a.array->device();
+  if (!b.is_array() || __builtin_expect(b.array->device() == d, 1)) return d;
+  return d.is_cpu() ? lift(op, a, b.array->device(), held) : lift(op, b, d, held);
+}
+
 static bool is_predicate(UnaryOp op) { return op >= UnaryOp::isnan; }
 static bool is_comparison(BinaryOp op) { return op >= BinaryOp::eq && op <= BinaryOp::logical_xor; }
 static bool takes_integers(UnaryOp op) {
@@ -74,6 +90,7 @@ static DType compute_type(BinaryOp op, const Operand& a, const Operand& b) {
 
 static void check_divisor(BinaryOp op, DType t, const Operand& b) {
   if ((op != BinaryOp::floor_divide && op != BinaryOp::remainder && op != BinaryOp::fmod) || is_floating(t)) return;
+  if (b.is_array() && !b.array->device().is_cpu()) return;  // a GPU's result is 0 there: to look would be to wait for it
   bool zero = b.is_array() ? scalar_bool(reduce(ReduceOp::any, binary(BinaryOp::eq, b, 0), {}, false)) : b.i == 0;
   check(!zero, "[", name_of(op), "] divisor must not be zero for integers");
 }
@@ -207,7 +224,8 @@ void unary_(UnaryOp op, Array& x, double p0, double p1) {
 // ---- binary ---------------------------------------------------------------------------------------------------------
 static void run_binary(BinaryOp op, DType t, const Input& a, const Input& b, const Array& y, double p0, double p1) {
   const int64_t* strides[3] = {y.strides.v, a.strides.v, b.strides.v};
-  kernels().binary({op, t, a.data, b.data, y.bytes(), p0, p1, make_loop(y.shape.n, y.shape.v, strides)});
+  const uint8_t numbers = uint8_t(!a.array) | uint8_t(!b.array) << 1;
+  kernels().binary({op, t, a.data, b.data, y.bytes(), p0, p1, make_loop(y.shape.n, y.shape.v, strides), numbers});
 }
 
 // x ** number as a cheaper op of the same value; false where there is none.
@@ -250,7 +268,7 @@ Array binary(BinaryOp op, const Operand& a, const Operand& b, double p0, double 
       Loop<3> loop = flat_loop<3>(x.numel());
       loop.stride[a.is_array() ? 2 : 1][0] = 0;
       const void *p = x.bytes(), *q = &number;
-      kernels().binary({op, t, a.is_array() ? p : q, a.is_array() ? q : p, y.bytes(), p0, p1, loop});
+      kernels().binary({op, t, a.is_array() ? p : q, a.is_array() ? q : p, y.bytes(), p0, p1, loop, uint8_t(a.is_array() ? 2 : 1)});
       return y;
     }
   }
@@ -311,7 +329,8 @@ Array ternary(const std::string& op, const Array& a, const Array& b, const Opera
   x[1].set(b, t, shape, fresh);
   x[2].set(c, t, shape, fresh);
   const int64_t* strides[4] = {y.strides.v, x[0].strides.v, x[1].strides.v, x[2].strides.v};
-  kernels().ternary({kind, t, x[0].data, x[1].data, x[2].data, y.bytes(), p, make_loop(shape.n, shape.v, strides)});
+  const uint8_t numbers = x[2].array ? 0 : 4;
+  kernels().ternary({kind, t, x[0].data, x[1].data, x[2].data, y.bytes(), p, make_loop(shape.n, shape.v, strides), numbers});
   return y;
 }
 
@@ -327,7 +346,8 @@ Array where(const Array& condition, const Operand& a, const Operand& b) {
   x.set(a, t, shape, false);
   z.set(b, t, shape, false);
   const int64_t* strides[4] = {y.strides.v, c.strides.v, x.strides.v, z.strides.v};
-  kernels().where({t, c.data, x.data, z.data, y.bytes(), make_loop(shape.n, shape.v, strides)});
+  const uint8_t numbers = uint8_t(!x.array) | uint8_t(!z.array) << 1;
+  kernels().where({t, c.data, x.data, z.data, y.bytes(), make_loop(shape.n, shape.v, strides), numbers});
   return y;
 }
 
@@ -365,9 +385,28 @@ Array channels_last(const Array& x) {
 
 Array contiguous(const Array& x) { return x.is_contiguous() ? x : copy(x); }
 
+// From one device to another: made dense, and of out's dtype where that is smaller, before it travels.
+static void copy_across(Array& out, const Array& x) {
+  Array dense;
+  {
+    const On source(x.device());
+    dense = contiguous(size_of(out.dtype) < size_of(x.dtype) ? cast(x, out.dtype) : x);
+  }
+  if (out.is_contiguous() && out.dtype == dense.dtype && out.shape == dense.shape) {
+    const size_t bytes = size_t(out.numel()) * size_t(size_of(out.dtype));
+    const On gpu(out.device().is_cpu() ? x.device() : out.device());
+    if (bytes) backend().copy(out.bytes(), out.device(), dense.bytes(), dense.device(), bytes, out.device().is_cpu());
+    return;
+  }
+  const On target(out.device());
+  const Array arrived = to_device(dense, out.device());
+  run_cast(out, arrived, broadcast_strides(arrived, out.shape));
+}
+
 void copy_(Array& out, const Array& x) {
   check(broadcast("copy_", out.shape, x.shape) == out.shape, "[copy_] source must broadcast to ", out.shape, ", got ",
         x.shape);
+  if (x.device() != out.device()) { copy_across(out, x); return; }
   const bool overlap = x.storage.get() == out.storage.get();
   if (overlap && x.offset == out.offset && x.shape == out.shape && x.strides == out.strides && x.dtype == out.dtype)
     return;

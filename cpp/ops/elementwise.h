@@ -21,6 +21,9 @@ struct Operand {
   bool is_array() const { return kind == array_kind; }
 };
 
+// Where an op on these runs. A 0-d array of the CPU beside one of a GPU goes there (into `held`); else both must lie together.
+Device meeting_place(const char* op, Operand& a, Operand& b, Array& held);
+
 const char* name_of(UnaryOp);
 const char* name_of(BinaryOp);
 UnaryOp unary_op(const std::string& name);    // ValueError where there is none

@@ -2,6 +2,7 @@
 #include "ops/index.h"
 #include <algorithm>
 #include <atomic>
+#include "core/backend.h"
 #include "core/threads.h"
 #include "dispatch/dispatch.h"
 #include "ops/elementwise.h"
@@ -68,8 +69,18 @@ struct Scan {
   }
 };
 
+// On a GPU: a copy in which what is out of range is 0. The error comes when the host next waits for the GPU.
+Array safe_index(const char* op, const Array& index, int64_t size, bool wrap, int64_t ignore) {
+  const Array wide = contiguous(cast(to_device(contiguous(index), here()), DType::i64));
+  check<IndexError>(size > 0 || wide.numel() == 0, "[", op, "] index must be in [0, 0), got ", wide.numel(), " indices");
+  Array safe = empty(index.shape, DType::i64);
+  backend().check_index(op, wide.data<int64_t>(), safe.data<int64_t>(), wide.numel(), size, wrap, ignore);
+  return safe;
+}
+
 Array checked_index(const char* op, const Array& index, int64_t size, bool wrap, int dim) {
   check<TypeError>(is_integer(index.dtype), "[", op, "] index must have an integer dtype, got ", name_of(index.dtype));
+  if (!here().is_cpu()) return safe_index(op, index, size, wrap);
   Array checked = contiguous(cast(index, DType::i64));
   const int64_t* p = checked.data<int64_t>();
   const int64_t n = checked.numel();
@@ -157,7 +168,7 @@ Array gather(const Array& x, int64_t dim, const Array& index) {
   check_along("gather", "input", index.shape, x.shape, d);
   Array from = contiguous(cut(x, index.shape, d));
   Split s(from.shape, d);
-  const bool later = s.inner == 1 && index.dtype == DType::i64;  // the kernel checks indices as it comes to them
+  const bool later = s.inner == 1 && index.dtype == DType::i64 && here().is_cpu();  // the kernel checks indices as it comes to them
   Array i = later ? contiguous(index) : checked_index("gather", index, x.shape[d], false);
   Array y = empty(index.shape, x.dtype);
   bool bad = false;
@@ -172,7 +183,7 @@ void scatter_(Array& x, int64_t dim, const Array& index, const Array& y, Scatter
   int d = normalize_dim(op, dim, x.ndim());
   check_along(op, "input", index.shape, x.shape, d);
   check_along(op, "src", index.shape, y.shape, -1);
-  const bool later = fresh && d == x.ndim() - 1 && index.dtype == DType::i64;
+  const bool later = fresh && d == x.ndim() - 1 && index.dtype == DType::i64 && here().is_cpu();
   Array i = later ? contiguous(index) : checked_index(op, index, x.shape[d], false);
   bool bad = false;
   Array from = cut(cast(y, x.dtype), index.shape, d);
@@ -203,6 +214,15 @@ Array nonzero(const Array& x) {
   if (x.ndim() == 1) return flat.reshape({n, 1});
   int dims = x.ndim();
   Array y = empty({n, dims}, DType::i64);
+  if (!here().is_cpu()) {
+    Array rest = flat;
+    for (int d = dims - 1; d >= 0; --d) {
+      Array column = y.select(1, d);
+      copy_(column, binary(BinaryOp::remainder, rest, std::max<int64_t>(x.shape[d], 1)));
+      rest = binary(BinaryOp::floor_divide, rest, std::max<int64_t>(x.shape[d], 1));
+    }
+    return y;
+  }
   const int64_t* p = flat.data<int64_t>();
   int64_t* out = y.data<int64_t>();
   int64_t cols = dims ? x.shape[dims - 1] : 1, row_begin = -cols;

@@ -6,10 +6,27 @@
 #include "ops/index.h"
 #include "ops/index_check.h"
 #include "ops/param.h"
+#include "ops/sort.h"
 
 namespace lamella::ops {
 
+// What is planned on the host of index arrays: on a GPU they are fetched for it.
+template <class F> static auto planned(const F& f) {
+  const On host(Device{});
+  return f();
+}
+static Array fetched(const Array& a) { return a.defined() ? on_host(contiguous(a)) : a; }
+
 Bags bags_of(const Array& index, const Array& offsets, bool last, int64_t rows, int64_t padding_idx) {
+  if (!here().is_cpu()) {
+    const Device gpu = here();
+    const Array i = fetched(index), o = fetched(offsets);
+    Bags b = planned([&] { return bags_of(i, o, last, rows, padding_idx); });
+    b.start = to_device(b.start, gpu);
+    b.index = to_device(b.index, gpu);
+    if (b.place) b.place = to_device(*b.place, gpu);
+    return b;
+  }
   const char* op = "embedding_bag";
   Array all = checked_index(op, index, rows, false);
   check(offsets.ndim() == 1, "[", op, "] offsets must be 1-D, got ", offsets.shape);
@@ -49,6 +66,11 @@ Bags bags_of(const Array& index, const Array& offsets, bool last, int64_t rows, 
 }
 
 Array bag_numbers(const Array& start, int64_t count) {
+  if (!here().is_cpu()) {
+    const Device gpu = here();
+    const Array s = fetched(start);
+    return to_device(planned([&] { return bag_numbers(s, count); }), gpu);
+  }
   Array y = empty({count}, DType::i64);
   const int64_t* s = start.data<int64_t>();
   for (int64_t g = 0, bags = start.numel() - 1; g < bags; ++g) std::fill(y.data<int64_t>() + s[g], y.data<int64_t>() + s[g + 1], g);
@@ -63,6 +85,12 @@ Array bag_sum(const Array& start, const Array& index, const std::optional<Array>
   return y;
 }
 
+static Array row_numbers(int64_t rows) {  // 0 .. rows
+  Array y = empty({rows + 1}, DType::i64);
+  for (int64_t r = 0; r <= rows; ++r) y.data<int64_t>()[r] = r;
+  return y;
+}
+
 Array bag_sum_grad(const Array& index, const Array& bag, const std::optional<Array>& weight, const Array& dy, int64_t rows) {
   const int64_t n = index.numel();
   Array start = empty({rows + 1}, DType::i64), of = empty({n}, DType::i64), moved;
@@ -70,6 +98,12 @@ Array bag_sum_grad(const Array& index, const Array& bag, const std::optional<Arr
   const DType wide = wide_dtype(dy.dtype);
   Array given = parameter("embedding_bag", "per_sample_weights", weight, {n}, wide);
   if (given.defined()) w = empty({n}, wide);
+  if (!here().is_cpu()) {  // the same by a stable sort of the rows
+    const auto [values, indices] = sort(index, 0, false);
+    const Array every = search_sorted(values, to_device(planned([&] { return row_numbers(rows); }), here()), false);
+    if (w) w = index_select(given, 0, indices);
+    return bag_sum(every, index_select(bag, 0, indices), w, dy);
+  }
   int64_t *s = start.data<int64_t>(), *o = of.data<int64_t>();
   const int64_t *i = index.data<int64_t>(), *b = bag.data<int64_t>();
   std::fill_n(s, rows + 1, 0);  // a counting sort by row: bags keep their order

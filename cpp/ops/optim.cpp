@@ -127,13 +127,13 @@ void optim_step(const Arrays& p, const Arrays& g, const std::vector<Arrays>& sta
   pp.write_back();
 }
 
-double grad_norm(const Arrays& g, double p) {
+Array grad_norm(const Arrays& g, double p) {
   Lists l = lists_of("grad_norm", g);
   Arrays keep;
   auto pg = read("grad_norm", g, g, keep);
-  double norm = 0;
+  Array norm = empty({}, DType::f64);
   const NormOrder order = p == 2 ? NormOrder::two : p == 1 ? NormOrder::one : NormOrder::infinity;
-  kernels().grad_norm({l.list(), pg.data(), &norm, order});
+  kernels().grad_norm({l.list(), pg.data(), norm.data<double>(), order});
   return norm;
 }
 

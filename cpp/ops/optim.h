@@ -19,7 +19,7 @@ struct OptimOptions {
 };
 void optim_step(const Arrays& p, const Arrays& g, const std::vector<Arrays>& states, const OptimOptions&);
 
-double grad_norm(const Arrays& g, double p);   // the p-norm of all elements; p is 1, 2 or infinity
+Array grad_norm(const Arrays& g, double p);   // the p-norm of all elements; p is 1, 2 or infinity
 void scale_all(const Arrays& g, double scale);
 void clamp_all(const Arrays& g, double low, double high);
 

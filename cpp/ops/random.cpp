@@ -53,19 +53,23 @@ class Uniforms {
 
 Array randperm(int64_t n, Generator& g) {
   check<ValueError>(n >= 0, "[randperm] n must not be negative, got ", n);
+  const Device device = here();
+  const On host(Device{});
   Array y = empty({n}, DType::i64);
   int64_t* p = y.data<int64_t>();
   for (int64_t i = 0; i < n; ++i) p[i] = i;
   Uniforms u(g);
   for (int64_t i = n - 1; i > 0; --i) std::swap(p[i], p[int64_t(u.next() * double(i + 1))]);
-  return y;
+  return to_device(y, device);
 }
 
 Array multinomial(const Array& weights, int64_t count, bool replacement, Generator& g) {
   check<ValueError>(weights.ndim() == 1 || weights.ndim() == 2, "[multinomial] input must have 1 or 2 dimensions, got ",
                     weights.shape);
   check<ValueError>(count > 0, "[multinomial] num_samples must be positive, got ", count);
-  Array w = contiguous(cast(weights, DType::f64));
+  const Device device = weights.device();  // draws are made on the host, one after another
+  const On host(Device{});
+  Array w = contiguous(cast(on_host(contiguous(weights)), DType::f64));
   int64_t n = w.shape.back(), rows = w.ndim() == 2 ? w.shape[0] : 1;
   check<ValueError>(replacement || count <= n, "[multinomial] num_samples must be at most ", n,
                     " without replacement, got ", count);
@@ -100,7 +104,7 @@ Array multinomial(const Array& weights, int64_t count, bool replacement, Generat
       out[k] = std::min<int64_t>(it - sums.begin(), n - 1);
     }
   }
-  return y;
+  return to_device(y, device);
 }
 
 }  // namespace lamella::ops

@@ -40,7 +40,7 @@ void set_offsets(Plan& p, const RecurrentLayer& l) {
     check<ValueError>(l.x.ndim() == 2, "[recurrent] packed input must be (rows, in), got ", l.x.shape);
     check<TypeError>(l.sizes->dtype == DType::i64 && l.sizes->ndim() == 1, "[recurrent] batch_sizes must be int64 (steps), got ",
                      describe(*l.sizes));
-    const Array sizes = contiguous(*l.sizes);
+    const Array sizes = on_host(contiguous(*l.sizes));
     const int64_t* n = sizes.data<int64_t>();
     for (int64_t t = 0; t < sizes.shape[0]; ++t) {
       check<ValueError>(n[t] > 0 && (t == 0 || n[t] <= n[t - 1]),
@@ -58,8 +58,8 @@ void set_offsets(Plan& p, const RecurrentLayer& l) {
 Plan plan(const RecurrentLayer& l) {
   Plan p;
   const bool lstm = l.cell == RecurrentCell::lstm, gru = l.cell == RecurrentCell::gru;
-  check<TypeError>(l.x.dtype == DType::f32 || l.x.dtype == DType::f64, "[recurrent] input must be float32 or float64, got ",
-                   name_of(l.x.dtype));
+  check<TypeError>(l.x.dtype == DType::f32 || l.x.dtype == DType::f64 || (is_floating(l.x.dtype) && !here().is_cpu()),
+                   "[recurrent] input must be float32 or float64, got ", name_of(l.x.dtype));
   set_offsets(p, l);
   const int each = 2 + 2 * l.bias + l.projected;
   check<ValueError>(int(l.weights.size()) == each * l.sides, "[recurrent] weights must be ", each * l.sides, ", got ",
@@ -123,10 +123,48 @@ Array input_bias(const Plan& p, const Side& s) {
   return b;
 }
 
+// The same by two gathers of rows: from y, then (or zeros) from h0.
+void gather_states(const Plan& p, const Array& y, int d, Array& before) {
+  const RecurrentShape& s = p.shape;
+  std::vector<int64_t> source, target, first, begin;  // rows of y and where they go; rows of h0 and where they go
+  const int64_t* o = p.offset.data();
+  for (int64_t t = 0; t < s.steps; ++t) {
+    const int64_t last = d == 0 ? t - 1 : t + 1, count = o[t + 1] - o[t];
+    const int64_t known = last < 0 || last >= s.steps ? 0 : std::min(count, o[last + 1] - o[last]);
+    for (int64_t b = 0; b < count; ++b) {
+      (b < known ? source : first).push_back(b < known ? o[last] + b : b);
+      (b < known ? target : begin).push_back(o[t] + b);
+    }
+  }
+  const int64_t width = s.out * size_of(y.dtype), y_row = s.sides * width;
+  const auto sent = [](const std::vector<int64_t>& v) {
+    Array a;
+    {
+      const On host(Device{});
+      a = empty({int64_t(v.size())}, DType::i64);
+      std::memcpy(a.data(), v.data(), v.size() * sizeof(int64_t));
+    }
+    return to_device(a, here());
+  };
+  if (!p.h0.defined() && !first.empty()) fill_(before, int64_t(0));
+  const auto move = [&](const std::vector<int64_t>& from, const std::vector<int64_t>& to, const char* x, int64_t step) {
+    if (from.empty()) return;
+    const Array f = sent(from), at = sent(to), rows = empty({int64_t(from.size()), s.out}, y.dtype);
+    kernels().gather_rows({1, f.numel(), width, 0, step, f.data<int64_t>(), x, rows.data()});
+    kernels().scatter_rows({1, f.numel(), width, 0, width, at.data<int64_t>(), rows.data(), before.data()});
+  };
+  move(source, target, at(y.bytes(), d * s.out, y.dtype), y_row);
+  if (p.h0.defined()) move(first, begin, side_of(p.h0, d), width);
+}
+
 // (rows, out): the state before each step.
 Array states_before(const Plan& p, const Array& y, int d) {
   const RecurrentShape& s = p.shape;
   Array before = empty({p.rows, s.out}, y.dtype);
+  if (!here().is_cpu()) {
+    gather_states(p, y, d, before);
+    return before;
+  }
   struct Copy { const Plan& p; const char *y, *h0; char* to; int d; size_t width, y_row; };
   Copy copy{p, at(y.bytes(), d * s.out, y.dtype), side_of(p.h0, d), before.bytes(), d, size_t(s.out * size_of(y.dtype)),
             size_t(s.sides * s.out * size_of(y.dtype))};

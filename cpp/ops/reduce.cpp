@@ -86,7 +86,7 @@ Array reduce(ReduceOp op, const Array& input, const Dims& axes, bool keepdim, st
                    : is_arg(op) || (sums && !is_floating(x.dtype)) ? DType::i64
                                                                    : x.dtype;
   Array y = empty(h.result, to);
-  if (is_arg(op) && h.columns()) {
+  if (is_arg(op) && h.columns() && here().is_cpu()) {
     const Array g = gathered(x, h);
     const Halves rows(name, g, trailing(h.kept_shape.n, g.shape.n), false);
     kernels().reduce({op, g.dtype, to, g.bytes(), y.bytes(), rows.kept(), rows.over(true)});
@@ -105,8 +105,9 @@ VarMean var(const Array& x, const Dims& axes, double correction, bool keepdim) {
     fill_(r.var, std::numeric_limits<double>::quiet_NaN());
     fill_(r.mean, std::numeric_limits<double>::quiet_NaN());
   } else {
-    const Array g = h.columns() ? gathered(x, h) : x;
-    const Halves rows = h.columns() ? Halves("var", g, trailing(h.kept_shape.n, g.shape.n), false) : h;
+    const bool gather = h.columns() && here().is_cpu();
+    const Array g = gather ? gathered(x, h) : x;
+    const Halves rows = gather ? Halves("var", g, trailing(h.kept_shape.n, g.shape.n), false) : h;
     kernels().moments({x.dtype, g.bytes(), r.mean.bytes(), r.var.bytes(), rows.kept(), rows.over(false)});
     const double divisor = double(h.count) - correction;
     binary_out(BinaryOp::div, r.var, r.var, divisor > 0 ? divisor : 0.0);
@@ -142,6 +143,6 @@ Array sum_to(const Array& x, const Shape& shape) {
   return reduce(ReduceOp::sum, x, axes, true, x.dtype).reshape(shape);
 }
 
-bool scalar_bool(const Array& x) { return *x.data<bool>(); }
+bool scalar_bool(const Array& x) { return *on_host(x).data<bool>(); }
 
 }  // namespace lamella::ops

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "softmax.h"
 #include "dispatch/dispatch.h"
+#include "index_check.h"
 #include "param.h"
 
 namespace lamella::ops {
@@ -28,14 +29,18 @@ Dims position(int64_t i, const Shape& shape) {
   return at;
 }
 
-void check_targets(const char* op, const Array& target, int64_t classes, int64_t ignore) {
+// The targets, checked: on a GPU a copy in which those out of range are 0 (index_check.h).
+Array checked_targets(const char* op, const Array& given, int64_t classes, int64_t ignore) {
+  if (!here().is_cpu()) return safe_index(op, given, classes, false, ignore);
+  const Array target = contiguous(cast(given, DType::i64));
   const int64_t *t = target.data<int64_t>(), n = target.numel();
   int64_t bad = 0;
   for (int64_t i = 0; i < n; ++i) bad |= int64_t(uint64_t(t[i]) >= uint64_t(classes)) & int64_t(t[i] != ignore);
-  if (!bad) return;
+  if (!bad) return target;
   for (int64_t i = 0; i < n; ++i)
     check<IndexError>((t[i] >= 0 && t[i] < classes) || t[i] == ignore, "[", op, "] target must be in [0, ", classes,
                       ") or ignore_index (", ignore, "), got ", t[i], " at ", position(i, target.shape));
+  return target;
 }
 
 }  // namespace
@@ -74,8 +79,7 @@ std::tuple<Array, Array, Array, Array> cross_entropy_fwd(const Array& input, con
   check<ValueError>(smoothing >= 0 && smoothing <= 1, "[", op, "] label_smoothing must be in [0, 1], got ", smoothing);
   const Reduction how = reduction_of(op, reduction);
   const DType wide = wide_dtype(input.dtype);
-  Array x = contiguous(input), t = contiguous(cast(target, DType::i64)), w = parameter(op, "weight", weight, {m.n}, wide);
-  check_targets(op, t, m.n, ignore_index);
+  Array x = contiguous(input), t = checked_targets(op, target, m.n, ignore_index), w = parameter(op, "weight", weight, {m.n}, wide);
   Array loss = empty(how == Reduction::none ? expected : Shape{}, x.dtype);
   Array lse = log_probs ? Array() : empty(expected, wide), denominator = empty({}, wide);
   kernels().cross_entropy_fwd({x.dtype, m.outer, m.n, m.inner, x.data(), t.data<int64_t>(), data_of(w), loss.data(),

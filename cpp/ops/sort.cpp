@@ -30,7 +30,7 @@ struct Rows {
 };
 
 Array work_for(const Rows& rows, int64_t bytes) {
-  return rows.n > kSortRow ? empty({bytes}, DType::u8) : Array();
+  return rows.n > kSortRow && here().is_cpu() ? empty({bytes}, DType::u8) : Array();
 }
 void* work_of(const Array& work) { return work.defined() ? work.data() : nullptr; }
 
@@ -48,7 +48,7 @@ Ordered topk(const Array& input, int64_t k, int64_t dim, bool largest) {
   const Rows r("topk", input, dim);
   check(k >= 0 && k <= r.n, "[topk] k must be in [0, ", r.n, "], the size of dimension ", r.dim, " of input ", input.shape,
         ", got ", k);
-  if (r.n > kSortRow && k > r.n / 128) {  // selection is for rows in cache, or for few
+  if (r.n > kSortRow && k > r.n / 128 && here().is_cpu()) {  // selection is for rows in cache, or for few
     auto [values, indices] = sort(input, dim, largest);
     if (input.ndim() == 0) return {values, indices};
     return {contiguous(values.slice(r.dim, 0, k, 1)), contiguous(indices.slice(r.dim, 0, k, 1))};

@@ -35,7 +35,7 @@ from .autograd import (
 )
 from .dtypes import can_cast, finfo, iinfo, promote_types, result_type
 from .printing import set_printoptions
-from .device import device
+from .device import device, get_default_device, set_default_device
 from .tensor import Parameter, Tensor
 from .ops import *  # noqa: I001  after the module tensor: lamella.tensor is the function
 
@@ -87,17 +87,6 @@ def is_same_size(input, other):
     return input.shape == other.shape
 
 
-def get_default_device():
-    """Where new Tensors lie."""
-    return device("cpu")
-
-
-def set_default_device(device):
-    """Where new Tensors lie: the CPU in this build. RuntimeError for another device."""
-    if device is not None and str(device) not in ("cpu", "cpu:0"):
-        raise RuntimeError(f"[set_default_device] device must be available in this build (cpu), got {device}")
-
-
 def use_deterministic_algorithms(mode, *, warn_only=False):
     """Changes nothing: results are deterministic always."""
 
@@ -113,7 +102,7 @@ def is_tensor(x):
 
 
 _LAZY = (
-    "amp", "cli", "data", "distributions", "doctor", "linalg", "metrics", "models", "nn", "optim", "plots", "random",
+    "amp", "backends", "cli", "cuda", "data", "distributions", "doctor", "linalg", "metrics", "models", "nn", "optim", "plots", "random",
     "recipes", "rl", "serialize", "testing", "train", "transfer", "utils",
 )  # fmt: skip
 

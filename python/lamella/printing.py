@@ -111,7 +111,7 @@ def text_of(t: Any, prefix: str = "tensor(") -> str:
     """repr of a Tensor."""
     from .ops.creation import get_default_dtype
 
-    x = t.detach()
+    x = t.detach().cpu()
     array = _core.to_numpy(_core.cast(x, _core.float32) if x.dtype is _core.bfloat16 else x)
     empty = array.size == 0
     usual = t.dtype in (get_default_dtype(), _core.bool) or (t.dtype is _core.int64 and not empty)
@@ -123,6 +123,8 @@ def text_of(t: Any, prefix: str = "tensor(") -> str:
     else:
         summarize = array.size > _options["threshold"]
         body = _nested(array, len(prefix), _Format(_edges(array) if summarize else array), summarize)
+    if t.is_cuda:
+        notes.append(f"device='{t.device}'")
     if not usual:
         notes.append(f"dtype={t.dtype!r}")
     if t.grad_fn is not None:

@@ -191,7 +191,7 @@ def _to_array(tensor: Any) -> tuple[str, np.ndarray]:
     from . import int16
 
     x = tensor.detach()
-    return x.dtype.name, (x.view(int16) if x.dtype.name == "bfloat16" else x).numpy()
+    return x.dtype.name, (x.view(int16) if x.dtype.name == "bfloat16" else x).cpu().numpy()
 
 
 def _to_tensor(dtype: str, array: np.ndarray) -> Any:

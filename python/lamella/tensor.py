@@ -120,7 +120,7 @@ class Tensor(_core.TensorBase):
 
     mH, H = mT, T
 
-    is_cpu = property(lambda self: True, doc="True in this build.")
+    is_cpu = property(lambda self: self.device.type == "cpu", doc="Whether it lies on the CPU.")
     is_sparse = is_quantized = is_meta = is_nested = is_mps = is_xpu = is_mkldnn = property(lambda self: False, doc="False.")
     layout = property(lambda self: "strided", doc="'strided', the only one.")
     names = property(lambda self: (None,) * self.ndim, doc="None for each dimension.")
@@ -133,7 +133,7 @@ class Tensor(_core.TensorBase):
 
     def get_device(self):
         """The number of the GPU, -1 on the CPU."""
-        return -1
+        return _core.cuda_device(self)
 
     def is_floating_point(self):
         """Whether the dtype is floating."""
@@ -164,18 +164,23 @@ class Tensor(_core.TensorBase):
         return self.data_ptr() == other.data_ptr() and self.shape == other.shape and self.stride() == other.stride()
 
     def is_pinned(self, device=None):
-        """False: there is no pinned memory on a CPU."""
-        return False
+        """Whether it lies in memory that a GPU copies from without waiting."""
+        return _core.is_pinned(self)
 
     def pin_memory(self, device=None):
-        """This tensor: nothing is to be done on a CPU."""
-        return self
+        """A copy in pinned memory, from which `to("cuda", non_blocking=True)` does not wait; this tensor where it is pinned
+        already. RuntimeError without a GPU."""
+        if self.is_cuda:
+            raise RuntimeError(f"[pin_memory] tensor must lie on the CPU, got one on {self.device}")
+        return self if self.is_pinned() else _core.pinned(self.detach())
 
     def share_memory_(self):
         """This tensor: forked processes see its memory as it was."""
         return self
 
-    is_shared = is_pinned
+    def is_shared(self):
+        """False."""
+        return False
 
     def dim_order(self):
         """The dimensions by falling strides."""
@@ -189,11 +194,14 @@ class Tensor(_core.TensorBase):
 
     def tolist(self):
         """Nested lists of Python numbers."""
-        return self.detach().float().numpy().tolist() if self.dtype is _core.bfloat16 else _core.to_numpy(self).tolist()
+        self = self.detach().cpu()
+        return self.float().numpy().tolist() if self.dtype is _core.bfloat16 else _core.to_numpy(self).tolist()
 
     def numpy(self, *, force=False):
         """A NumPy array on the same memory. RuntimeError if gradients are recorded (unless `force`)."""
-        if self.requires_grad and not force:
+        if force:
+            self = self.detach().cpu()
+        if self.requires_grad:
             raise RuntimeError("[numpy] tensor must not require gradient, got one that does: use detach().numpy()")
         return _core.to_numpy(self)
 
@@ -211,12 +219,12 @@ class Tensor(_core.TensorBase):
     def __dlpack__(self, *, stream=None, max_version=None, dl_device=None, copy=None):
         if self.requires_grad:
             raise BufferError("[__dlpack__] tensor must not require gradient, got one that does: use detach()")
-        if dl_device is not None and tuple(dl_device) != (1, 0):
-            raise BufferError(f"[__dlpack__] dl_device must be (1, 0), the CPU, got {dl_device}")
+        if dl_device is not None and tuple(dl_device) != self.__dlpack_device__():
+            raise BufferError(f"[__dlpack__] dl_device must be {self.__dlpack_device__()}, where the tensor lies, got {dl_device}")
         return _core.to_dlpack(_core.copy(self) if copy else self, max_version is not None and max_version[0] >= 1)
 
     def __dlpack_device__(self):
-        return (1, 0)
+        return (2, self.get_device()) if self.is_cuda else (1, 0)  # kDLCUDA, kDLCPU
 
     def to(self, *args, dtype=None, device=None, copy=False, non_blocking=False, memory_format=None):
         """As another dtype, on another device or in another memory format: `to(dtype)`, `to(device)`, `to(device, dtype)`,
@@ -228,8 +236,9 @@ class Tensor(_core.TensorBase):
                 dtype, device = a.dtype, a.device
             elif a is not None and not isinstance(a, bool):
                 device = a
-        if device is not None and globals()["device"](device).type != "cpu":
-            raise RuntimeError(f"[to] device must be available in this build (cpu), got {device}")
+        if device is not None:
+            moved = ops.creation.to_device(self, device)
+            self, copy = moved, copy and moved is self
         if dtype is not None and dtype is not self.dtype:
             self, copy = ops.cast(self, dtype), False
         if memory_format is not None:
@@ -247,11 +256,11 @@ class Tensor(_core.TensorBase):
 
     def cpu(self):
         """On the CPU."""
-        return self
+        return ops.creation.to_device(self, "cpu")
 
-    def cuda(self, device=0):
-        """On a GPU; RuntimeError where this build has none."""
-        return self.to(f"cuda:{device}")
+    def cuda(self, device=None, non_blocking=False):
+        """On a GPU, the current one unless `device` names another; RuntimeError where there is none."""
+        return ops.creation.to_device(self, "cuda" if device is None else device)
 
     def double(self):
         """As float64."""
@@ -295,23 +304,23 @@ class Tensor(_core.TensorBase):
 
     def new_tensor(self, data, dtype=None, device=None, requires_grad=False):
         """`lamella.tensor(data)` of this tensor's dtype."""
-        return ops.tensor(data, dtype=dtype or self.dtype, requires_grad=requires_grad)
+        return ops.tensor(data, dtype=dtype or self.dtype, device=self if device is None else device, requires_grad=requires_grad)
 
     def new_empty(self, *size, dtype=None, device=None, requires_grad=False):
         """`lamella.empty` of this tensor's dtype."""
-        return ops.empty(*size, dtype=dtype or self.dtype, requires_grad=requires_grad)
+        return ops.empty(*size, dtype=dtype or self.dtype, device=self if device is None else device, requires_grad=requires_grad)
 
     def new_zeros(self, *size, dtype=None, device=None, requires_grad=False):
         """`lamella.zeros` of this tensor's dtype."""
-        return ops.zeros(*size, dtype=dtype or self.dtype, requires_grad=requires_grad)
+        return ops.zeros(*size, dtype=dtype or self.dtype, device=self if device is None else device, requires_grad=requires_grad)
 
     def new_ones(self, *size, dtype=None, device=None, requires_grad=False):
         """`lamella.ones` of this tensor's dtype."""
-        return ops.ones(*size, dtype=dtype or self.dtype, requires_grad=requires_grad)
+        return ops.ones(*size, dtype=dtype or self.dtype, device=self if device is None else device, requires_grad=requires_grad)
 
     def new_full(self, size, fill_value, dtype=None, device=None, requires_grad=False):
         """`lamella.full` of this tensor's dtype."""
-        return ops.full(size, fill_value, dtype=dtype or self.dtype, requires_grad=requires_grad)
+        return ops.full(size, fill_value, dtype or self.dtype, self if device is None else device, requires_grad)
 
     # ---- Python's own protocols ----------------------------------------------------------------------------------
     def __bool__(self):
@@ -409,9 +418,9 @@ class Tensor(_core.TensorBase):
         return copy
 
     def __reduce_ex__(self, protocol):
-        bits = _core.to_numpy(_core.contiguous(self.detach()), bits=True)
+        bits = _core.to_numpy(_core.contiguous(self.detach().cpu()), bits=True)
         bits = bits.view(np.int16) if self.dtype is _core.bfloat16 else bits
-        return _rebuild, (type(self), bits, self.dtype, self.requires_grad)
+        return _rebuild, (type(self), bits, self.dtype, self.requires_grad, *((self.device,) if self.is_cuda else ()))
 
     def __repr__(self):
         return text_of(self)
@@ -448,9 +457,10 @@ class Tensor(_core.TensorBase):
         return ops.copy_(self, ops.round(ops.clone(self), decimals=decimals)) if decimals else _core.round.inplace(self)
 
 
-def _rebuild(cls, bits, dtype, requires_grad):
+def _rebuild(cls, bits, dtype, requires_grad, device=None):
     x = _core.from_numpy(bits)
     x = _core.copy(x if x.dtype is dtype else _core.bitcast(x, dtype))
+    x = x if device is None else ops.creation.to_device(x, device)
     y = x if cls is Tensor else cls(x)
     y.requires_grad = requires_grad
     return y
@@ -471,7 +481,7 @@ class Parameter(Tensor):
         return "Parameter containing:\n" + super().__repr__()
 
 
-_core.set_tensor_class(Tensor, device("cpu"))
+_core.set_tensor_class(Tensor, device)
 _core.set_to_tensor(ops.as_tensor)
 _core.set_backward_ops(ops.sum_to_size, ops.cast)
 

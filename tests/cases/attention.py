@@ -111,7 +111,7 @@ HALF = np.arange(21) + np.arange(10)[:, None] > 4  # key 0 by some
 
 def isolated(q, k, v, mask, bad):
     """Attention where key 0 is not finite and must matter only to queries that see it."""
-    k, v = (lamella.where(lamella.arange(21).unsqueeze(1) == 0, bad, x) for x in (k, v))
+    k, v = (lamella.where(lamella.arange(21, device=x).unsqueeze(1) == 0, bad, x) for x in (k, v))
     return F.scaled_dot_product_attention(q, k, v, mask)
 
 
@@ -119,6 +119,16 @@ def isolated_ref(q, k, v, mask, bad):
     k, v = k.copy(), v.copy()
     k[..., 0, :] = v[..., 0, :] = bad
     return attention(q, k, v, mask)
+
+
+def later(q, k, v, at, bad):
+    """Causal attention where the value of key `at` is not finite and must not reach earlier queries, nor their gradients."""
+    v = lamella.where(lamella.arange(v.shape[-2], device=v).unsqueeze(1) == at, bad, v)
+    return F.scaled_dot_product_attention(q, k, v, is_causal=True)[..., :at, :]
+
+
+def later_ref(q, k, v, at, bad):
+    return attention(q, k, v, is_causal=True)[..., :at, :]
 
 
 def unfused(q, k, v, attn_mask=None, is_causal=False, scale=None, enable_gqa=False):
@@ -299,6 +309,17 @@ CASES = [
         fn=isolated,
         ref=isolated_ref,
         samples=[S(*qkv((2,), n, 21, 4), m[:n] if m.ndim > 1 else m, x) for m in (UNSEEN, HALF) for n in (10, 3) for x in (NAN, INF)],
+        dtypes=ALL_FLOATS,
+        tol=TOL,
+        grad=False,
+        grad2=False,
+        layouts=False,
+    ),
+    Case(
+        op="attention NaN of a later key",
+        fn=later,
+        ref=later_ref,
+        samples=[S(*qkv((2,), n, s, e), at, NAN) for n, s, e, at in ((80, 90, 64, 67), (40, 40, 8, 33), (200, 200, 4, 130))],
         dtypes=ALL_FLOATS,
         tol=TOL,
         grad=False,

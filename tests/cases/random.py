@@ -38,7 +38,7 @@ def dropout_reference(x, p, block):
 
 def uniform(x):
     """Fills like x with uniform numbers on [-1, 3) from a fixed stream."""
-    y, g = lamella.empty(x.shape, dtype=lamella.float32), _core.Generator()
+    y, g = lamella.empty(x.shape, dtype=lamella.float32, device=x), _core.Generator()
     g._seed, g._stream = 99, 5
     _core.uniform_(y, -1.0, 3.0, g)
     return y

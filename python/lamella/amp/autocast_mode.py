@@ -43,10 +43,10 @@ _LOWER = (_core.bfloat16, _core.float16)
 class autocast(region):
     """Products of this thread compute in `dtype`, bfloat16 or float16, until the end of a `with` block; also a decorator.
 
-    dtype: bfloat16 unless given. enabled False: nothing is cast inside, also within another region. cache_enabled: a
-    weight is cast once, not at each use, until the outermost region ends. Another device_type than "cpu" or another dtype
-    warns and casts nothing, as in PyTorch. In `dtype`: products of matrices, convolutions, attention, recurrent layers. In
-    float32: losses, prod, trace, cdist, quantiles. All others take what they are given, and promote.
+    dtype: bfloat16 unless given, on a GPU float16. enabled False: nothing is cast inside, also within another region.
+    cache_enabled: a weight is cast once, not at each use, until the outermost region ends. device_type "cuda" where there is no
+    GPU, and another dtype, warn and cast nothing, as in PyTorch. In `dtype`: products of matrices, convolutions, attention,
+    recurrent layers. In float32: losses, prod, trace, cdist, quantiles. All others take what they are given, and promote.
 
     bfloat16 has float32's range and 8 bits; float16 has 11 bits, and gradients below 6e-8 vanish: use a GradScaler. Whether
     this processor has instructions for it, `is_bfloat16_fast` tells; the results are the same.
@@ -68,17 +68,18 @@ class autocast(region):
         if not isinstance(device_type, str):
             raise ValueError(f"[autocast] device_type must be a string, got {device_type!r}")
         self.device, enabled = device_type, bool(enabled)
-        self.fast_dtype = get_autocast_dtype("cpu") if dtype is None else dtype
-        if enabled and device_type != "cpu":
-            warnings.warn(f"[autocast] device_type must be 'cpu' in this build, got {device_type!r}: nothing is cast", stacklevel=2)
+        self.fast_dtype = get_autocast_dtype(device_type) if dtype is None else dtype
+        ours = is_autocast_available(device_type)
+        if enabled and not ours:
+            warnings.warn(f"[autocast] device_type must be one that is there, got {device_type!r}: nothing is cast", stacklevel=2)
         elif enabled and self.fast_dtype not in _LOWER:
             warnings.warn(f"[autocast] dtype must be bfloat16 or float16, got {self.fast_dtype}: nothing is cast", stacklevel=2)
             enabled = False
         self.enabled = enabled
         caching = state.caching if cache_enabled is None else bool(cache_enabled)
-        if device_type == "cpu":
+        if ours:
             super().__init__(self.fast_dtype if enabled else None, caching)
-        else:  # not ours: what is set for the CPU holds on
+        else:  # what is set for other devices holds on
             super().__init__(state.dtype, state.caching)
 
     def __enter__(self) -> autocast:
@@ -97,12 +98,12 @@ class autocast(region):
 # ---- what is set on this thread --------------------------------------------------------------------------------------
 def is_autocast_enabled(device_type: str = "cpu") -> bool:
     """Whether this thread is in an autocast region that casts."""
-    return device_type == "cpu" and state.dtype is not None
+    return is_autocast_available(device_type) and state.dtype is not None
 
 
 def get_autocast_dtype(device_type: str = "cpu") -> Any:
     """What products compute in under autocast: bfloat16 unless a region says otherwise."""
-    return state.dtype if device_type == "cpu" and state.dtype is not None else _LOWER[device_type == "cuda"]
+    return state.dtype if is_autocast_enabled(device_type) else _LOWER[device_type == "cuda"]
 
 
 def is_autocast_cpu_enabled() -> bool:
@@ -126,8 +127,8 @@ def clear_autocast_cache() -> None:
 
 
 def is_autocast_available(device_type: str) -> bool:
-    """Whether there is autocast for such a device: "cpu"."""
-    return device_type == "cpu"
+    """Whether there is autocast for such a device: "cpu", and "cuda" where there is a GPU."""
+    return device_type == "cpu" or (device_type.partition(":")[0] == "cuda" and not _core.cuda_problem())
 
 
 def is_bfloat16_fast() -> bool:

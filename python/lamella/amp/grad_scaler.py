@@ -51,8 +51,8 @@ class GradScaler:
         growth_interval: int = 2000,
         enabled: bool = True,
     ) -> None:
-        if enabled and str(device) != "cpu":
-            warnings.warn(f"[GradScaler] device must be 'cpu' in this build, got {device!r}: disabled", stacklevel=2)
+        if enabled and str(device) != "cpu" and (not str(device).startswith("cuda") or _core.cuda_problem()):
+            warnings.warn(f"[GradScaler] device must be one that is there, got {device!r}: disabled", stacklevel=2)
             enabled = False
         if growth_factor <= 1:
             raise ValueError(f"[GradScaler] growth_factor must be above 1, got {growth_factor}")

@@ -37,7 +37,7 @@ def _call(op: str, func: Callable[..., Any], xs: tuple[Any, ...]) -> tuple[tuple
 
 
 def _zeros(x: Any) -> Any:
-    return _core.full(x.shape, 0.0, x.dtype)
+    return _core.full(x.shape, 0.0, x.dtype, x)
 
 
 def _grads(op, ys, xs, weights, create_graph, strict):
@@ -101,7 +101,7 @@ def jacobian(func, inputs, create_graph=False, strict=False, vectorize=False, st
                 parts.append(_grads("jacobian", (y,), xs, (weight,), create_graph, strict))
             shape = tuple(y.shape)
             row = tuple(
-                stack(g).reshape(shape + tuple(x.shape)) if g else _core.full(shape + tuple(x.shape), 0.0, x.dtype)
+                stack(g).reshape(shape + tuple(x.shape)) if g else _core.full(shape + tuple(x.shape), 0.0, x.dtype, x)
                 for g, x in zip(zip(*parts, strict=True) if parts else [()] * len(xs), xs, strict=True)
             )
             rows.append(row if many_in else row[0])

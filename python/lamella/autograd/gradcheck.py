@@ -117,7 +117,7 @@ def _outputs(result: Any) -> list[Any]:
 def _values(t: Any) -> np.ndarray:
     """A copy, floats as float64 (NumPy has no bfloat16), integers as they are."""
     t = t.detach()
-    x = (t.float() if str(t.dtype).endswith("bfloat16") else t).numpy()
+    x = (t.float() if str(t.dtype).endswith("bfloat16") else t).cpu().numpy()
     return x.astype(np.float64 if x.dtype.kind == "f" else x.dtype)
 
 
@@ -164,7 +164,7 @@ class _Probe:
         found = []
         for _ in range(2 if self.nondet_tol is not None else 1):
             _, ys, leaves = self.outputs({})
-            pairs = [(y, _core.from_numpy(np.array(dy))) for y, dy in zip(ys, dys, strict=True) if y.requires_grad]
+            pairs = [(y, _core.from_numpy(np.array(dy)).to(y.device)) for y, dy in zip(ys, dys, strict=True) if y.requires_grad]
             if not pairs:
                 return np.zeros_like(self.values[i])
             (g,) = _grad(

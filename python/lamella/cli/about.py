@@ -28,6 +28,7 @@ def info(args: Any) -> int:
     import importlib.util
 
     import lamella
+    from lamella import cuda
 
     memory = _core.memory_stats()
     extras = [f"{name} {'yes' if importlib.util.find_spec(name) else 'no'}" for name in EXTRAS]
@@ -36,7 +37,8 @@ def info(args: Any) -> int:
         "processor": _cpu_name(),
         "isa": f"{_core.active_isa()} (of {', '.join(_core.isas())})",
         "threads": f"{_core.num_threads()} (of {_core.available_cpus()} processors)",
-        "devices": "cpu",
+        "devices": ", ".join(["cpu", *(f"cuda:{i} ({cuda.get_device_name(i)})" for i in range(cuda.device_count()))]),
+        **({"no GPU": cuda.why_not()} if not cuda.is_available() else {}),
         "memory": f"{memory['allocated'] >> 20} MiB in use, {memory['cached'] >> 20} MiB cached, "
         f"{'no limit' if not memory['limit'] else str(memory['limit'] >> 20) + ' MiB limit'}",
         "extras": ", ".join(extras),

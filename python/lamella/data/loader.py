@@ -9,6 +9,9 @@ import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from .. import cuda
+from ..device import map_tensors
+from ..tensor import Tensor
 from .fetch import Fetcher, Made, Task, is_stream
 from .sampler import BatchSampler, RandomSampler, Sampler, SequentialSampler, seed_of
 from .workers import ProcessWorkers, ThreadWorkers
@@ -33,7 +36,9 @@ class DataLoader:
     timeout: seconds to wait for a batch before RuntimeError; 0 for ever.
     worker_init_fn: called with the worker's number when it begins.
     multiprocessing_context: of worker processes: "fork", "forkserver" or "spawn"; default: Python's.
-    pin_memory, pin_memory_device, in_order: accepted; on the CPU there is nothing to pin, and batches come in order.
+    pin_memory: batches come in pinned memory, from which `batch.to("cuda", non_blocking=True)` does not wait; without a GPU
+        nothing is done.
+    pin_memory_device, in_order: accepted; batches come in order.
 
     The place within an epoch is in state_dict(); after load_state_dict the next iteration goes on behind it.
 
@@ -211,7 +216,7 @@ class DataLoader:
                     warnings.warn(f"[DataLoader] item {index} is skipped: {text} (see `skipped` for all)", stacklevel=2)
                 self.skipped += made.skipped
             if made.kind == "batch":
-                yield made.batch
+                yield map_tensors(made.batch, Tensor.pin_memory) if self.pin_memory and cuda.is_available() else made.batch
         if self._place is place:
             self._place = None
 

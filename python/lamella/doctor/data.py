@@ -20,7 +20,7 @@ ROWS = 1024  # samples that are kept for comparing them with each other
 def arrays(tensor: Tensor) -> np.ndarray:
     """Its values as NumPy's, without a graph; 16-bit floats as float32."""
     t = tensor.detach()
-    return (t.float() if "float16" in str(t.dtype) else t).numpy()
+    return (t.float() if "float16" in str(t.dtype) else t).cpu().numpy()
 
 
 def parts(batch: Any) -> tuple[list[Tensor], Tensor | None]:

@@ -96,7 +96,7 @@ def array(x: Any, dtype: Any = None) -> np.ndarray:
     """A Tensor, list or array as a NumPy array; bfloat16 as float32."""
     if isinstance(x, Tensor):
         x = x.detach()
-        x = (x.float() if str(x.dtype).endswith("bfloat16") else x).numpy()
+        x = (x.float() if str(x.dtype).endswith("bfloat16") else x).cpu().numpy()
     return np.asarray(x, dtype)
 
 

@@ -68,14 +68,14 @@ class MeanAveragePrecision(Metric):
         if len(output) != len(target):
             raise self._wrong(f"predictions must be as many as targets, got {len(output)} and {len(target)}")
         for p, t in zip(output, target, strict=True):
-            present, said = t["labels"].numpy(), p["labels"].numpy()
+            present, said = t["labels"].cpu().numpy(), p["labels"].cpu().numpy()
             for c in np.union1d(present, said).tolist():
                 truth, chosen = t["boxes"][t["labels"] == c], p["labels"] == c
-                scores = p["scores"][chosen].numpy()
+                scores = p["scores"][chosen].cpu().numpy()
                 order = np.argsort(-scores, kind="stable")
                 iou = np.zeros((len(scores), 0))
                 if len(scores) and truth.shape[0]:
-                    iou = box_iou(p["boxes"][chosen], truth).numpy()[order]
+                    iou = box_iou(p["boxes"][chosen], truth).cpu().numpy()[order]
                 hits = np.stack([_match(iou, threshold) for threshold in self.iou_thresholds])
                 self.found.setdefault(c, []).append((scores[order], hits))
                 self.positives[c] = self.positives.get(c, 0) + truth.shape[0]

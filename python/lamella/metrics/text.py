@@ -48,7 +48,7 @@ class Perplexity(Metric):
             raise self._wrong(f"target must be tokens from 0 to {size - 1}, got {target[kept].min()} to {target[kept].max()}")
         labels = ops.from_numpy(np.where(kept, target, -100).astype(np.int64))
         losses = F.cross_entropy(output.reshape(-1, size).float(), labels, ignore_index=-100, reduction="none")
-        self.total += float(losses.numpy().sum(dtype=np.float64))
+        self.total += float(losses.cpu().numpy().sum(dtype=np.float64))
         self.count += int(kept.sum())
 
     def compute(self) -> float:

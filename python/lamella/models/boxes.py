@@ -41,7 +41,7 @@ def nms(boxes, scores, iou_threshold):
         return tensor([], dtype=int64)
     order = scores.argsort(descending=True)
     chosen = boxes.detach().index_select(0, order)
-    close = (box_iou(chosen, chosen) > iou_threshold).numpy()
+    close = (box_iou(chosen, chosen) > iou_threshold).cpu().numpy()
     alive, kept = close.diagonal() | True, []
     for i in range(len(close)):  # each depends on those before it
         if alive[i]:

@@ -16,7 +16,7 @@ def _rows(op, log_probs, lengths):
     lengths = [t] * n if lengths is None else [int(x) for x in lengths]
     if len(lengths) != n or any(not 0 <= x <= t for x in lengths):
         raise ValueError(f"[{op}] lengths must be {n} numbers from 0 to {t}, got {lengths}")
-    values = np.asarray(log_probs.detach().numpy(), np.float64)
+    values = np.asarray(log_probs.detach().cpu().numpy(), np.float64)
     return [values[:length, i] for i, length in enumerate(lengths)]
 
 

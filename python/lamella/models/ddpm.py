@@ -127,7 +127,7 @@ class Diffusion:
 
     def _at(self, values, t, x):
         """values[t] in the shape (N, 1, ...) and dtype of x."""
-        return from_numpy(values[t.numpy()]).to(x.dtype).reshape(-1, *[1] * (x.ndim - 1))
+        return from_numpy(values[t.cpu().numpy()]).to(x).reshape(-1, *[1] * (x.ndim - 1))
 
     def add_noise(self, x, noise, t):
         """x_t of x (N, ...) at t (N)."""

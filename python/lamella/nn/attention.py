@@ -104,11 +104,11 @@ class MultiheadAttention(Module):
             k, v = cat([k, self.bias_k.expand(shape)], length), cat([v, self.bias_v.expand(shape)], length)
         q, k, v = self._heads(q), self._heads(k), self._heads(v)
         if self.add_zero_attn:
-            zero = creation.zeros((n, self.num_heads, 1, self.head_dim), dtype=k.dtype)
+            zero = creation.zeros((n, self.num_heads, 1, self.head_dim), dtype=k.dtype, device=k)
             k, v = cat([k, zero], 2), cat([v, zero], 2)
         s, extra = key.shape[length], k.shape[2] - key.shape[length]
         if is_causal and extra:  # what was added takes part everywhere
-            attn_mask, is_causal = creation.ones((q.shape[2], s), dtype=_core.bool).triu(1), False
+            attn_mask, is_causal = creation.ones((q.shape[2], s), dtype=_core.bool, device=q).triu(1), False
         mask = self._mask(None if is_causal else attn_mask, key_padding_mask, n, q.shape[2], s, extra)
         y = attend(q, k, v, mask, self.dropout if self.training else 0.0, is_causal, weights=need_weights)
         y, weights = y if need_weights else (y, None)
@@ -180,10 +180,10 @@ class MultiheadAttention(Module):
         else:
             minus_infinity = float("-inf")
             dtype = next(m.dtype for m in masks if m.dtype is not _core.bool)
-            added = [where(m, minus_infinity, creation.zeros((), dtype=dtype)) if m.dtype is _core.bool else m for m in masks]
+            added = [where(m, minus_infinity, creation.zeros((), dtype=dtype, device=m)) if m.dtype is _core.bool else m for m in masks]
             mask = added[0] if len(added) == 1 else added[0] + added[1]
         if extra:
-            open_ = creation.full((*mask.shape[:-1], extra), mask.dtype is _core.bool, dtype=mask.dtype)
+            open_ = creation.full((*mask.shape[:-1], extra), mask.dtype is _core.bool, mask.dtype, mask)
             mask = cat([mask, open_], -1)
         return mask
 

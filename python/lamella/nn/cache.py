@@ -65,7 +65,7 @@ class KeyValueCache:
     @staticmethod
     def _room(new, old, end):
         room = max(_FIRST, 2 * end)
-        buffer = creation.empty((*new.shape[:2], room, new.shape[3]), dtype=new.dtype)
+        buffer = creation.empty((*new.shape[:2], room, new.shape[3]), dtype=new.dtype, device=new)
         if old is not None:
             narrow(buffer, 2, 0, old.shape[2]).copy_(old.detach())
         return buffer

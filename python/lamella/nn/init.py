@@ -88,7 +88,7 @@ def eye_(tensor):
     if tensor.ndim != 2:
         raise ValueError(f"[eye_] tensor must have 2 dimensions, got {tensor.shape}")
     with no_grad():
-        return tensor.copy_(creation.eye(*tensor.shape, dtype=tensor.dtype))
+        return tensor.copy_(creation.eye(*tensor.shape, dtype=tensor.dtype, device=tensor))
 
 
 def xavier_uniform_(tensor, gain=1.0, generator=None):

@@ -39,7 +39,7 @@ class _Lazy(Module):
     def _resize(self, name, shape, fill=None):
         held = getattr(self, name)
         if held is not None:
-            held.data = creation.empty(shape, dtype=held.dtype) if fill is None else creation.full(shape, fill, dtype=held.dtype)
+            held.data = creation.empty(shape, dtype=held.dtype, device=held) if fill is None else creation.full(shape, fill, held.dtype, held)
 
 
 class LazyLinear(_Lazy, linear.Linear):

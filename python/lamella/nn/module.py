@@ -282,6 +282,9 @@ class Module:
     def cpu(self) -> Self:
         return self.to("cpu")
 
+    def cuda(self, device: Any = None) -> Self:
+        return self.to("cuda" if device is None else device)
+
     def to_empty(self, *, device: Any, recurse: bool = True) -> Self:
         """Parameters and buffers of the same shapes on `device`, values undefined."""
         return self._apply(lambda t: empty_like(t, device=device))

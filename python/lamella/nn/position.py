@@ -45,7 +45,7 @@ class SinusoidalPositionalEncoding(_Added):
     def __init__(self, d_model, max_len=5000, dropout=0.0, batch_first=False, device=None, dtype=None):
         self._setup(d_model, max_len, dropout, batch_first)
         angle = _angles(max_len, d_model + d_model % 2, 10000.0)
-        table = creation.empty(max_len, d_model + d_model % 2, dtype=angle.dtype)
+        table = creation.empty(max_len, d_model + d_model % 2, dtype=angle.dtype, device=angle)
         table[:, 0::2], table[:, 1::2] = angle.sin(), angle.cos()
         dtype = dtype or creation.get_default_dtype()
         self.register_buffer("pe", table[:, :d_model].to(dtype).contiguous(), persistent=False)
@@ -119,8 +119,8 @@ class ALiBi(Module):
 
     def forward(self, query_length, key_length=None):
         s = query_length if key_length is None else key_length
-        i = creation.arange(s - query_length, s).unsqueeze(1)
-        distance = (i - creation.arange(s)).to(self.slopes.dtype)
+        i = creation.arange(s - query_length, s, device=self.slopes).unsqueeze(1)
+        distance = (i - creation.arange(s, device=self.slopes)).to(self.slopes.dtype)
         bias = self.slopes.reshape(-1, 1, 1) * (0 - distance.abs())
         return bias.masked_fill(distance < 0, float("-inf")) if self.causal else bias
 

@@ -148,7 +148,7 @@ def _is_causal(mask, given):
     if mask.ndim != 2 or mask.shape[0] != mask.shape[1]:
         return False
     hidden = mask if mask.dtype is _core.bool else mask == float("-inf")
-    future = creation.ones(mask.shape, dtype=_core.bool).triu(1)
+    future = creation.ones(mask.shape, dtype=_core.bool, device=mask).triu(1)
     if not bool((hidden == future).all()):
         return False
     return mask.dtype is _core.bool or bool((mask.masked_fill(future, 0.0) == 0).all())

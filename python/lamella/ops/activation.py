@@ -210,7 +210,7 @@ def rrelu(input, lower=1.0 / 8, upper=1.0 / 3, training=False, inplace=False):
         raise ValueError(f"[rrelu] lower must not lie above upper, got {lower} and {upper}")
     if not training:
         return _apply(_leaky_relu, inplace, input, (lower + upper) / 2)
-    slope = where(input.detach() > 0, 1.0, rand(input.shape, dtype=input.dtype) * (upper - lower) + lower)
+    slope = where(input.detach() > 0, 1.0, rand(input.shape, dtype=input.dtype, device=input) * (upper - lower) + lower)
     return input.mul_(slope) if inplace else input * slope
 
 

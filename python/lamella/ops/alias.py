@@ -18,18 +18,18 @@ def _span(shape, strides):
     return sum(s for s in steps if s < 0), sum(s for s in steps if s > 0)
 
 
-def _laid_out(dtype, geometry):
+def _laid_out(like, geometry):
     """(base, view): zeros, laid out in a buffer of their own."""
     shape, strides, offset, view_shape, view_strides, view_offset = geometry
     low, high = _span(shape, strides)
-    buffer = _core.full((high - low + 1 if 0 not in shape else 0,), 0.0, dtype)
+    buffer = _core.full((high - low + 1 if 0 not in shape else 0,), 0.0, like.dtype, like)
     base = _core.as_strided(buffer, shape, strides, -low)
     return base, _core.as_strided(buffer, view_shape, view_strides, view_offset - offset - low)
 
 
 def _of_base(x, *geometry):
     """The view's elements of x, which has the base's shape."""
-    base, view = _laid_out(x.dtype, geometry)
+    base, view = _laid_out(x, geometry)
     _core.copy_(base, x)
     return record(_core.copy(view), of_base_vjp, (x,), geometry)
 
@@ -44,7 +44,7 @@ def _to_base(y, *geometry):
     stretched = tuple(d for d, (n, s) in enumerate(zip(view_shape, view_strides, strict=True)) if s == 0 and n > 1)
     part = _core.reduce_sum(y, stretched, True) if stretched else y
     narrow = tuple(1 if d in stretched else n for d, n in enumerate(view_shape))
-    base, view = _laid_out(y.dtype, (*geometry[:3], narrow, *geometry[4:]))
+    base, view = _laid_out(y, (*geometry[:3], narrow, *geometry[4:]))
     _core.copy_(view, part)
     return record(_core.copy(base), to_base_vjp, (y,), geometry)
 
@@ -55,7 +55,7 @@ def to_base_vjp(node, dy):
 
 def _without(x, *geometry):
     """x, which has the base's shape, with zeros where the view lies."""
-    base, view = _laid_out(x.dtype, geometry)
+    base, view = _laid_out(x, geometry)
     _core.copy_(base, x)
     _core.fill_(view, 0.0)
     return record(_core.copy(base), without_vjp, (x,), geometry)

@@ -85,7 +85,7 @@ def attention_weights(query, key, mask, scale, dropout_p, is_causal, grouped, se
     elif mask is not None:
         s = where(mask, s, minus_infinity)
     if is_causal:
-        s = where(ones(s.shape[-2:], dtype=_core.bool).tril(), s, minus_infinity)
+        s = where(ones(s.shape[-2:], dtype=_core.bool, device=s).tril(), s, minus_infinity)
     if (mask is None and not is_causal) or s.shape[-1] == 0:
         p = softmax(s, -1)
     else:

@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 
 from .. import _core
+from ..autograd import record
+from ..device import place_of
 
 __all__ = [
     "arange",
@@ -59,15 +61,33 @@ def set_default_dtype(dtype: _core.dtype) -> None:
     _core.set_default_dtype(dtype)
 
 
-def _check_device(op: str, device: Any) -> None:
-    if device is not None and str(device) not in ("cpu", "cpu:0"):
-        raise RuntimeError(f"[{op}] device must be available in this build (cpu), got {device}")
-
-
 def _finish(x: Any, requires_grad: bool) -> Any:
     if requires_grad:
         x.requires_grad = True
     return x
+
+
+def _moved(x: Any, device: Any) -> Any:
+    """x where `device` says (None: the default)."""
+    place = place_of(device)
+    if place is None or (type(place) is int and place == _core.cuda_device(x)):
+        return x
+    return _core.to_device(x, place)
+
+
+def to_device_vjp(node, dy):
+    place, = node.ctx
+    return (_core.to_device(dy, place) if not dy.requires_grad else to_device(dy, place),)
+
+
+def to_device(x: Any, device: Any) -> Any:
+    """x on `device`, x itself where it lies there already; its gradient goes back the same way."""
+    place = place_of(device)
+    here = _core.cuda_device(x)
+    there = here if place is None else _core.cuda_device(place) if isinstance(place, _core.TensorBase) else place
+    if there == here:
+        return x
+    return record(_core.to_device(x, there), to_device_vjp, (x,), (here,))
 
 
 def from_numpy(array: np.ndarray) -> Any:
@@ -140,23 +160,23 @@ def tensor(data: Any, dtype: Any = None, device: Any = None, requires_grad: bool
     Without `dtype`: Python floats give the default dtype, ints int64, bools bool; arrays and tensors keep theirs.
     ValueError for ragged lists, TypeError for what is not numbers.
     """
-    _check_device("tensor", device)
     x = _from_data(data, dtype)
-    x = _core.cast(x, x.dtype if dtype is None else dtype)  # always a copy
+    if device is None and isinstance(data, _core.TensorBase):
+        device = data
+    x = _moved(_core.cast(x, x.dtype if dtype is None else dtype), device)  # always a copy
     return _finish(x, requires_grad)
 
 
 def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Any:
     """`data` as a tensor, without a copy where it is a tensor or a NumPy array of that dtype."""
-    if isinstance(data, _core.TensorBase) and (dtype is None or data.dtype is dtype):
+    if isinstance(data, _core.TensorBase) and (dtype is None or data.dtype is dtype) and device is None:
         return data
-    _check_device("as_tensor", device)
     x = _from_data(data, dtype)
-    if dtype is None or x.dtype is dtype:
-        return x
-    from .view import cast
+    if dtype is not None and x.dtype is not dtype:
+        from .view import cast
 
-    return cast(x, dtype)
+        x = cast(x, dtype)
+    return x if device is None and isinstance(data, _core.TensorBase) else to_device(x, device)
 
 
 asarray = as_tensor
@@ -167,18 +187,16 @@ def _shape(size: tuple[Any, ...]) -> Any:
 
 
 def _filled(op: str, size: Any, value: Any, dtype: Any, device: Any, requires_grad: bool) -> Any:
-    _check_device(op, device)
     if isinstance(value, int) and not dtype.is_floating_point:
-        x = _core.full_int(size, value, dtype)
+        x = _core.full_int(size, value, dtype, place_of(device))
     else:
-        x = _core.full(size, float(value), dtype)
+        x = _core.full(size, float(value), dtype, place_of(device))
     return _finish(x, requires_grad)
 
 
 def empty(*size, dtype=None, device=None, requires_grad=False):
     """An uninitialised tensor of shape `size`."""
-    _check_device("empty", device)
-    return _finish(_core.empty(_shape(size), dtype or _default), requires_grad)
+    return _finish(_core.empty(_shape(size), dtype or _default, place_of(device)), requires_grad)
 
 
 def zeros(*size, dtype=None, device=None, requires_grad=False):
@@ -201,56 +219,53 @@ def full(size, fill_value, dtype=None, device=None, requires_grad=False):
 
 def empty_like(input, dtype=None, device=None, requires_grad=False):
     """Uninitialised, with the shape and dtype of `input`."""
-    return empty(input.shape, dtype=dtype or input.dtype, device=device, requires_grad=requires_grad)
+    return empty(input.shape, dtype=dtype or input.dtype, device=input if device is None else device, requires_grad=requires_grad)
 
 
 def zeros_like(input, dtype=None, device=None, requires_grad=False):
     """Zeros with the shape and dtype of `input`."""
-    return _filled("zeros_like", input.shape, 0, dtype or input.dtype, device, requires_grad)
+    return _filled("zeros_like", input.shape, 0, dtype or input.dtype, input if device is None else device, requires_grad)
 
 
 def ones_like(input, dtype=None, device=None, requires_grad=False):
     """Ones with the shape and dtype of `input`."""
-    return _filled("ones_like", input.shape, 1, dtype or input.dtype, device, requires_grad)
+    return _filled("ones_like", input.shape, 1, dtype or input.dtype, input if device is None else device, requires_grad)
 
 
 def full_like(input, fill_value, dtype=None, device=None, requires_grad=False):
     """`fill_value` with the shape and dtype of `input`."""
-    return _filled("full_like", input.shape, fill_value, dtype or input.dtype, device, requires_grad)
+    return _filled("full_like", input.shape, fill_value, dtype or input.dtype, input if device is None else device, requires_grad)
 
 
 def arange(start, end=None, step=1, dtype=None, device=None, requires_grad=False):
     """start, start + step, ... below `end`: ceil((end - start) / step) values. ValueError if step is 0 or leads away."""
-    _check_device("arange", device)
     if end is None:
         start, end = 0, start
     if step == 0 or (end - start) / step < 0:
         raise ValueError(f"[arange] step must lead from start to end, got {start}, {end}, {step}")
     n = math.ceil((end - start) / step)
     if all(isinstance(v, int) for v in (start, end, step)):
-        x = _core.arange_int(start, step, n, dtype or _core.int64)
+        x = _core.arange_int(start, step, n, dtype or _core.int64, place_of(device))
     else:
-        x = _core.arange(float(start), float(step), n, dtype or _default)
+        x = _core.arange(float(start), float(step), n, dtype or _default, place_of(device))
     return _finish(x, requires_grad)
 
 
 def linspace(start, end, steps, dtype=None, device=None, requires_grad=False):
     """`steps` evenly spaced values from start to end, both included."""
-    _check_device("linspace", device)
     if steps < 0:
         raise ValueError(f"[linspace] steps must not be negative, got {steps}")
     start, end = float(start), float(end)
     x = _core.arange(start, (end - start) / (steps - 1) if steps > 1 else 0.0, steps, _core.float64)
     if steps > 1:
         _core.fill_(_core.slice(x, 0, steps - 1, steps, 1), end)
-    return _finish(_core.cast(x, dtype or _default), requires_grad)
+    return _finish(_moved(_core.cast(x, dtype or _default), device), requires_grad)
 
 
 def logspace(start, end, steps, base=10.0, dtype=None, device=None, requires_grad=False):
     """base ** linspace(start, end, steps)."""
-    _check_device("logspace", device)
     values = float(base) ** np.linspace(start, end, steps)
-    return _finish(_core.cast(_core.from_numpy(values), dtype or _default), requires_grad)
+    return _finish(_moved(_core.cast(_core.from_numpy(values), dtype or _default), device), requires_grad)
 
 
 def eye(n, m=None, dtype=None, device=None, requires_grad=False):
@@ -290,51 +305,49 @@ def frombuffer(buffer, *, dtype, count=-1, offset=0, requires_grad=False):
 
 def empty_strided(size, stride, dtype=None, device=None, requires_grad=False):
     """An uninitialised tensor of this size and these strides."""
-    _check_device("empty_strided", device)
     room = 1 + sum((n - 1) * s for n, s in zip(size, stride, strict=True)) if all(size) else 0
-    return _finish(_core.as_strided(_core.empty((room,), dtype or _default), tuple(size), tuple(stride), None), requires_grad)
+    return _finish(_core.as_strided(_core.empty((room,), dtype or _default, place_of(device)), tuple(size), tuple(stride), None), requires_grad)
 
 
 def range(start=0, end=None, step=1, dtype=None, device=None, requires_grad=False):
     """start, start + step, ... up to `end`, which is included, of the default dtype: `arange` is what you want."""
-    _check_device("range", device)
     if end is None:
         start, end = 0, start
     if step == 0 or (end - start) / step < 0:
         raise ValueError(f"[range] step must lead from start to end, got {start}, {end}, {step}")
-    return _finish(_core.arange(float(start), float(step), int((end - start) / step) + 1, dtype or _default), requires_grad)
+    return _finish(_core.arange(float(start), float(step), int((end - start) / step) + 1, dtype or _default, place_of(device)), requires_grad)
 
 
 # ---- windows: cosine sums over n points; periodic ones are one point longer, without the last --------------------------
-def _window(coefficients, n, periodic, dtype, requires_grad):
+def _window(coefficients, n, periodic, dtype, device, requires_grad):
     if n <= 1:
-        return ones(n, dtype=dtype, requires_grad=requires_grad)
+        return ones(n, dtype=dtype, device=device, requires_grad=requires_grad)
     t = 2 * math.pi * np.arange(n) / (n if periodic else n - 1)
     w = np.zeros(n)
     for k, a in enumerate(coefficients):
         w = w + (-1) ** k * a * np.cos(k * t)
-    return _finish(_core.cast(_core.from_numpy(w), dtype or _default), requires_grad)
+    return _finish(_moved(_core.cast(_core.from_numpy(w), dtype or _default), device), requires_grad)
 
 
 def hann_window(window_length, periodic=True, *, dtype=None, device=None, requires_grad=False):
     """(1 - cos(2 pi n / N)) / 2."""
-    return _window((0.5, 0.5), window_length, periodic, dtype, requires_grad)
+    return _window((0.5, 0.5), window_length, periodic, dtype, device, requires_grad)
 
 
 def hamming_window(window_length, periodic=True, alpha=0.54, beta=0.46, *, dtype=None, device=None, requires_grad=False):
     """alpha - beta cos(2 pi n / N)."""
-    return _window((alpha, beta), window_length, periodic, dtype, requires_grad)
+    return _window((alpha, beta), window_length, periodic, dtype, device, requires_grad)
 
 
 def blackman_window(window_length, periodic=True, *, dtype=None, device=None, requires_grad=False):
     """0.42 - 0.5 cos(2 pi n / N) + 0.08 cos(4 pi n / N)."""
-    return _window((0.42, 0.5, 0.08), window_length, periodic, dtype, requires_grad)
+    return _window((0.42, 0.5, 0.08), window_length, periodic, dtype, device, requires_grad)
 
 
 def bartlett_window(window_length, periodic=True, *, dtype=None, device=None, requires_grad=False):
     """1 - |2 n / N - 1|."""
     if window_length <= 1:
-        return ones(window_length, dtype=dtype, requires_grad=requires_grad)
+        return ones(window_length, dtype=dtype, device=device, requires_grad=requires_grad)
     n = window_length if periodic else window_length - 1
     w = 1 - np.abs(2 * np.arange(window_length) / n - 1)
-    return _finish(_core.cast(_core.from_numpy(w), dtype or _default), requires_grad)
+    return _finish(_moved(_core.cast(_core.from_numpy(w), dtype or _default), device), requires_grad)

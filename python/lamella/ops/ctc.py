@@ -56,7 +56,7 @@ def ctc_loss(
     if zero_infinity:
         loss = where(isinf(loss), 0.0, loss)
     if reduction == "mean":
-        return (loss / lengths[1].to(loss.dtype).clamp(min=1.0)).mean()
+        return (loss / lengths[1].to(loss).clamp(min=1.0)).mean()
     if reduction == "sum":
         return loss.sum()
     return loss.squeeze(0) if single else loss
@@ -77,15 +77,17 @@ def ctc_unfused(log_probs, targets, spans, blank):
     dead = -1e30  # the log of zero; finite, so that gradients need no care
     dtype = log_probs.dtype
     n = log_probs.shape[1]
-    steps, first, count = (spans[:, i : i + 1] for i in range(3))
+    count = spans[:, 2:]
     states = 2 * (int(count.max().item()) if n else 0) + 1
-    state = arange(states)
+    targets, spans = targets.to(log_probs.device), spans.to(log_probs.device)
+    steps, first, count = (spans[:, i : i + 1] for i in range(3))
+    state = arange(states, device=log_probs)
     place = first + (state // 2).unsqueeze(0)
     real = (state % 2 == 1) & (state < 2 * count)
-    labels = cat([targets.reshape(-1), zeros(1, dtype=_core.int64)])
+    labels = cat([targets.reshape(-1), zeros(1, dtype=_core.int64, device=log_probs)])
     label = where(real, labels[where(real, place, 0)], blank)
-    before = cat([full((n, 2), blank, dtype=_core.int64), label[:, :-2]], 1)[:, :states]
-    dead2 = full((n, 2), dead, dtype=dtype)
+    before = cat([full((n, 2), blank, dtype=_core.int64, device=log_probs), label[:, :-2]], 1)[:, :states]
+    dead2 = full((n, 2), dead, dtype=dtype, device=log_probs)
     emitted = gather(log_probs, 2, label.unsqueeze(0).expand(log_probs.shape[0], n, states)).clamp(min=dead)
     alpha = where(state == 0, 0.0, dead).to(dtype).unsqueeze(0).expand(n, states)
     for t in range(log_probs.shape[0]):

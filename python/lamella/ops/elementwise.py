@@ -160,7 +160,7 @@ isfinite = without_gradient("isfinite", "Whether it is neither NaN nor infinite,
 
 def zero_of(dy):
     """A gradient of zeros."""
-    return _core.full(dy.shape, 0.0, dy.dtype)
+    return _core.full(dy.shape, 0.0, dy.dtype, dy)
 
 
 @elementwise("exp", saves="output")

@@ -7,7 +7,7 @@ from typing import Any
 
 from .. import _core
 from ..autograd import is_grad_enabled, prepare_inplace, record, record_inplace
-from .creation import as_tensor
+from .creation import as_tensor, to_device
 from .view import broadcast_tensors, clone
 
 __all__ = [
@@ -34,15 +34,18 @@ __all__ = [
 ]
 
 
-def _zeros(shape: Any, dtype: Any) -> Any:
-    return _core.full_int(shape, 0, dtype)
+def _zeros(shape: Any, like: Any) -> Any:
+    return _core.full_int(shape, 0, like.dtype, like)
 
 
 def _as(value: Any, like: Any) -> Any:
-    """`value` as a Tensor; a Python number takes the dtype of `like`."""
+    """`value` as a Tensor where `like` lies; a Python number takes the dtype of `like`."""
     if isinstance(value, (int, float)) and like.dtype.is_floating_point:
-        return _core.full((), float(value), like.dtype)
-    return as_tensor(value, dtype=like.dtype) if isinstance(value, (bool, int, float)) else as_tensor(value)
+        return _core.full((), float(value), like.dtype, like)
+    if isinstance(value, (bool, int, float)):
+        return as_tensor(value, dtype=like.dtype, device=like)
+    value = as_tensor(value)
+    return to_device(value, like) if value.ndim == 0 and value.device != like.device else value
 
 
 # ---- x[index] -------------------------------------------------------------------------------------------------------
@@ -69,7 +72,7 @@ def view_vjp(node, dy):
 
 def _embed(input, shape, index):
     """Zeros of `shape` with `input` at the view `index`."""
-    y = _zeros(shape, input.dtype)
+    y = _zeros(shape, input)
     found = _core.getitem(y, index, None)
     _core.copy_(found[0] if type(found) is tuple else found, input)
     return record(y, _embed_vjp, (input,), (index,))
@@ -86,7 +89,7 @@ def index_get(input, indices):
 
 def index_get_vjp(node, dy):
     shape, *indices = node.ctx
-    return (index_put_(_zeros(shape, dy.dtype), indices, dy, accumulate=True),)
+    return (index_put_(_zeros(shape, dy), indices, dy, accumulate=True),)
 
 
 def setitem(input, index, value):
@@ -205,9 +208,9 @@ def one_hot(input, num_classes=-1):
         num_classes = int(input.max()) + 1
     if input.dtype.is_floating_point or input.dtype is _core.bool:
         raise TypeError(f"[one_hot] input must have an integer dtype, got {input.dtype.name}")
-    y = _zeros((*input.shape, num_classes), _core.int64)
+    y = _core.full_int((*input.shape, num_classes), 0, _core.int64, input)
     at = _core.unsqueeze(input, -1)
-    _core.scatter_(y, -1, at, _core.full_int(at.shape, 1, _core.int64), False)
+    _core.scatter_(y, -1, at, _core.full_int(at.shape, 1, _core.int64, at), False)
     return y
 
 
@@ -220,7 +223,7 @@ def index_select_vjp(node, dy):
     shape, dim, index = node.ctx
     if not shape:
         return (dy.reshape(()),)
-    return (index_add_(_zeros(shape, dy.dtype), dim, index, dy),)
+    return (index_add_(_zeros(shape, dy), dim, index, dy),)
 
 
 def index_add(input, dim, index, source, *, alpha=1):
@@ -257,7 +260,7 @@ def gather_vjp(node, dy):
     shape, dim, index = node.ctx
     if not shape:
         return (dy.reshape(()),)
-    return (_scatter_add_into(_zeros(shape, dy.dtype), dim, index, dy, True),)
+    return (_scatter_add_into(_zeros(shape, dy), dim, index, dy, True),)
 
 
 def take_along_dim(input, indices, dim=None):

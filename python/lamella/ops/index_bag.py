@@ -55,7 +55,7 @@ def embedding_bag(
         if offsets is not None:
             raise ValueError(f"{op} offsets must be None for a 2-D input, got one of shape {tuple(offsets.shape)}")
         bags, n = input.shape
-        offsets, last = arange(0, bags * n + 1, max(n, 1)) if n else zeros(bags + 1, dtype=_core.int64), True
+        offsets, last = arange(0, bags * n + 1, max(n, 1), device=input) if n else zeros(bags + 1, dtype=_core.int64, device=input), True
         input = input.reshape(-1)
         per_sample_weights = None if per_sample_weights is None else per_sample_weights.reshape(-1)
     elif input.ndim != 1 or offsets is None:
@@ -85,8 +85,8 @@ def embedding_bag(
 
 def per_use(index, rows, dtype):
     """1 / how often each element of index occurs in it, in index's shape."""
-    count, flat = zeros(rows, dtype=dtype), index.reshape(-1)
-    _core.index_add_(count, 0, flat, _core.full(flat.shape, 1.0, dtype))
+    count, flat = zeros(rows, dtype=dtype, device=index), index.reshape(-1)
+    _core.index_add_(count, 0, flat, _core.full(flat.shape, 1.0, dtype, flat))
     return 1.0 / count[index]
 
 
@@ -126,7 +126,7 @@ def bag_sum_unfused(weight, scale, index, bag, bags, counted=None):
     if counted is not None:  # the gradient alone is scaled
         picked = picked.detach() + (picked - picked.detach()) * counted.unsqueeze(-1)
     picked = picked if scale is None else picked * scale.unsqueeze(-1)
-    return index_add_(zeros((bags, weight.shape[1]), dtype=weight.dtype), 0, bag, picked)
+    return index_add_(zeros((bags, weight.shape[1]), dtype=weight.dtype, device=weight), 0, bag, picked)
 
 
 # ---- maxima ---------------------------------------------------------------------------------------------------------
@@ -138,5 +138,5 @@ def _bag_max(start, index, weight):
 def bag_max_vjp(node, dy):
     winner, shape = node.ctx
     found = winner >= 0
-    return (scatter_add_(zeros(shape, dtype=dy.dtype), 0, where(found, winner, 0), where(found, dy, 0.0)),)
+    return (scatter_add_(zeros(shape, dtype=dy.dtype, device=dy), 0, where(found, winner, 0), where(found, dy, 0.0)),)
 

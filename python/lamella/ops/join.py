@@ -118,12 +118,13 @@ def split(tensor, split_size_or_sections, dim=0):
     for size in sizes:
         parts.append(_core.slice(tensor, dim, at, at + size, 1))
         at += size
-    return record(tuple(parts), split_vjp, (tensor,), (dim, tuple(p.shape for p in parts), tensor.dtype))
+    return record(tuple(parts), split_vjp, (tensor,), (dim, tuple(p.shape for p in parts)))
 
 
 def split_vjp(node, *dys):
-    dim, shapes, dtype = node.ctx
-    parts = [_zeros(shape, dtype) if dy is None else dy for dy, shape in zip(dys, shapes, strict=True)]
+    dim, shapes = node.ctx
+    like = next(dy for dy in dys if dy is not None)
+    parts = [_zeros(shape, like) if dy is None else dy for dy, shape in zip(dys, shapes, strict=True)]
     return (cat(parts, dim),)
 
 
@@ -141,12 +142,13 @@ def unbind(input, dim=0):
     dim = _dim("unbind", dim, input.ndim)
     parts = tuple(_core.select(input, dim, i) for i in range(input.shape[dim]))
     shape = input.shape[:dim] + input.shape[dim + 1 :]
-    return record(parts, unbind_vjp, (input,), (dim, shape, input.dtype)) if parts else ()
+    return record(parts, unbind_vjp, (input,), (dim, shape)) if parts else ()
 
 
 def unbind_vjp(node, *dys):
-    dim, shape, dtype = node.ctx
-    return (stack([_zeros(shape, dtype) if dy is None else dy for dy in dys], dim),)
+    dim, shape = node.ctx
+    like = next(dy for dy in dys if dy is not None)
+    return (stack([_zeros(shape, like) if dy is None else dy for dy in dys], dim),)
 
 
 # ---- repeating ------------------------------------------------------------------------------------------------------
@@ -181,12 +183,13 @@ def repeat_interleave(input, repeats=None, dim=None, *, output_size=None):
     """Every element `repeats` times in a row along `dim` (without it, of the flattened input). Of one argument alone: 0, 1,
     ..., each as often as it says."""
     if repeats is None:
-        return repeat_interleave(arange(input.shape[0]), input, 0)
+        return repeat_interleave(arange(input.shape[0], device=input), input, 0)
     if dim is None:
         input, dim = reshape(input, (-1,)), 0
     dim = _dim("repeat_interleave", dim, input.ndim)
     if not isinstance(repeats, int):
-        return index_select(input, dim, from_numpy(np.repeat(np.arange(input.shape[dim]), np.asarray(repeats))))
+        counts = repeats.cpu().numpy() if isinstance(repeats, _core.TensorBase) else np.asarray(repeats)
+        return index_select(input, dim, from_numpy(np.repeat(np.arange(input.shape[dim]), counts)))
     if repeats < 0:
         raise ValueError(f"[repeat_interleave] repeats must not be negative, got {repeats}")
     shape = input.shape
@@ -267,7 +270,7 @@ def _pad_constant(input, pad, value):
         input = getitem(input, cut)
     if value == 0:
         return _embed(input, tuple(shape), inner)
-    y = _core.full(tuple(shape), float(value), input.dtype)
+    y = _core.full(tuple(shape), float(value), input.dtype, input)
     _core.copy_(_core.getitem(y, inner, None), input)
     return record(y, pad_vjp, (input,), (inner,))
 

@@ -20,6 +20,7 @@ def total_norm(tensors, p=2.0):
         return tensor(0.0)
     if p in (1.0, 2.0, math.inf):
         total = _core.grad_norm(tensors, p)
+        return _core.cast(total, _wide(tensors))
     else:
         norms = [norm(t, p).item() for t in tensors]
         if p == 0:
@@ -66,10 +67,11 @@ def elastic_net_penalty(parameters, l1, l2):
     tensors = _listed("elastic_net_penalty", parameters)
     if l1 < 0 or l2 < 0:
         raise ValueError(f"[elastic_net_penalty] l1 and l2 must not be negative, got {l1} and {l2}")
-    total = l1 * _core.grad_norm(tensors, 1.0) if l1 else 0.0
+    total = _core.grad_norm(tensors, 1.0) * l1 if l1 else None
     if l2:
-        total += 0.5 * l2 * _core.grad_norm(tensors, 2.0) ** 2
-    value = tensor(total, dtype=_wide(tensors))
+        squares = _core.grad_norm(tensors, 2.0) ** 2 * (0.5 * l2)
+        total = squares if total is None else total + squares
+    value = tensor(0.0, dtype=_wide(tensors), device=tensors[0]) if total is None else _core.cast(total, _wide(tensors))
     return record(value, penalty_vjp, tuple(tensors), (l1, l2, *tensors))
 
 

@@ -126,7 +126,7 @@ def _max_unpool(op, dims, input, indices, kernel_size, stride, padding, output_s
     from .index import scatter_
 
     n, c = x.shape[:2]
-    y = zeros((n, c, math.prod(size)), dtype=x.dtype)
+    y = zeros((n, c, math.prod(size)), dtype=x.dtype, device=x)
     y = scatter_(y, 2, indices.reshape(n, c, -1), x.reshape(n, c, -1)).reshape(n, c, *size)
     return y if batched else y.squeeze(0)
 

@@ -87,7 +87,7 @@ def cross(input, other, dim=None):
         raise ValueError(f"[cross] dimension {dim} must have size 3, got {tuple(input.shape)} and {tuple(other.shape)}")
     if input.dtype is other.dtype and input.dtype.is_floating_point:
         return _cross(*(broadcast_tensors(input, other) if input.shape != other.shape else (input, other)), dim)
-    forth, back = _turns()
+    forth, back = (t.to(input.device) for t in _turns())
     a, b = index_select(input, dim, forth), index_select(other, dim, forth)
     return a * index_select(other, dim, back) - index_select(input, dim, back) * b
 
@@ -129,7 +129,7 @@ def matrix_power(input, n):
         n >>= 1
         power = matmul(power, power) if n else power
     if y is None:
-        return eye(input.shape[-1], dtype=input.dtype).expand(input.shape).clone()
+        return eye(input.shape[-1], dtype=input.dtype, device=input).expand(input.shape).clone()
     return y.clone() if y is input else y
 
 

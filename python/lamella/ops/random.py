@@ -16,6 +16,7 @@ import numpy as np
 
 from .. import _core
 from ..autograd import prepare_inplace, record
+from ..device import place_of
 from .creation import _finish, _shape, get_default_dtype
 
 __all__ = [
@@ -68,14 +69,14 @@ class Generator(_core.Generator):
 
     def __init__(self, device="cpu"):
         super().__init__()
-        if str(device) != "cpu":
-            raise RuntimeError(f"[Generator] device must be available in this build (cpu), got {device}")
+        from ..device import device as device_of
+
+        self._device = device_of(device)
 
     @property
     def device(self):
-        from ..tensor import device
-
-        return device("cpu")
+        """What it was made for: numbers are a function of seed and stream, the same on every device."""
+        return self._device
 
     def manual_seed(self, seed: int) -> Generator:
         """Starts again from `seed` (64 bits)."""
@@ -172,20 +173,20 @@ def fork_rng(devices=None, enabled=True):
             default_generator._seed, default_generator._stream = before
 
 
-def _new(fill, size, dtype, requires_grad, generator, p0, p1):
-    x = _core.empty(size, dtype)
+def _new(fill, size, dtype, device, requires_grad, generator, p0, p1):
+    x = _core.empty(size, dtype, place_of(device))
     fill(x, p0, p1, generator or default_generator)
     return _finish(x, requires_grad)
 
 
 def rand(*size, generator=None, dtype=None, device=None, requires_grad=False):
     """Uniform on [0, 1), of shape `size`."""
-    return _new(_core.uniform_, _shape(size), dtype or get_default_dtype(), requires_grad, generator, 0.0, 1.0)
+    return _new(_core.uniform_, _shape(size), dtype or get_default_dtype(), device, requires_grad, generator, 0.0, 1.0)
 
 
 def randn(*size, generator=None, dtype=None, device=None, requires_grad=False):
     """Standard normal (Box-Muller), of shape `size`."""
-    return _new(_core.normal_, _shape(size), dtype or get_default_dtype(), requires_grad, generator, 0.0, 1.0)
+    return _new(_core.normal_, _shape(size), dtype or get_default_dtype(), device, requires_grad, generator, 0.0, 1.0)
 
 
 def randint(low, high=None, size=None, *, generator=None, dtype=None, device=None):
@@ -194,42 +195,42 @@ def randint(low, high=None, size=None, *, generator=None, dtype=None, device=Non
         low, high, size = 0, low, high
     if not low < high:
         raise ValueError(f"[randint] low must lie below high, got {low} and {high}")
-    return _new(_core.randint_, size, dtype or _core.int64, False, generator, float(low), float(high))
+    return _new(_core.randint_, size, dtype or _core.int64, device, False, generator, float(low), float(high))
 
 
 def rand_like(input, dtype=None, generator=None):
     """Uniform on [0, 1), with the shape and dtype of `input`."""
-    return rand(input.shape, dtype=dtype or input.dtype, generator=generator)
+    return rand(input.shape, dtype=dtype or input.dtype, device=input, generator=generator)
 
 
 def randn_like(input, dtype=None, generator=None):
     """Standard normal, with the shape and dtype of `input`."""
-    return randn(input.shape, dtype=dtype or input.dtype, generator=generator)
+    return randn(input.shape, dtype=dtype or input.dtype, device=input, generator=generator)
 
 
 def randint_like(input, low, high=None, dtype=None, generator=None):
     """Integers in [low, high) (or [0, low)), with the shape and dtype of `input`."""
     low, high = (0, low) if high is None else (low, high)
-    return randint(low, high, input.shape, dtype=dtype or input.dtype, generator=generator)
+    return randint(low, high, input.shape, dtype=dtype or input.dtype, device=input, generator=generator)
 
 
 def randperm(n, *, generator=None, dtype=None, device=None):
     """A random order of 0 .. n-1 (int64)."""
-    p = _core.randperm(n, generator or default_generator)
+    p = _core.randperm(n, generator or default_generator, place_of(device))
     return p if dtype is None or dtype is _core.int64 else _core.cast(p, dtype)
 
 
 def normal(mean, std, size=None, *, generator=None, dtype=None):
     """Normal numbers: of `size` for number arguments, else one per element of the broadcast mean and std."""
     if size is not None:
-        return _new(_core.normal_, size, dtype or get_default_dtype(), False, generator, float(mean), float(std))
+        return _new(_core.normal_, size, dtype or get_default_dtype(), None, False, generator, float(mean), float(std))
     like = mean + 0 * std
-    return randn(like.shape, dtype=like.dtype, generator=generator) * std + mean
+    return randn(like.shape, dtype=like.dtype, device=like, generator=generator) * std + mean
 
 
 def bernoulli(input, *, generator=None):
     """1 with chance `input` (elementwise, each in [0, 1]), else 0; same dtype. No gradient."""
-    return (rand(input.shape, dtype=_core.float32, generator=generator) < input.detach()).to(input.dtype)
+    return (rand(input.shape, dtype=_core.float32, device=input, generator=generator) < input.detach()).to(input.dtype)
 
 
 def multinomial(input, num_samples, replacement=False, *, generator=None):
@@ -274,7 +275,7 @@ def random_(input, low=0, high=None, *, generator=None):
 def _open_uniform(input, generator):
     """Uniform on (0, 1] of input's shape, float64 for float64."""
     wide = _core.float64 if input.dtype is _core.float64 else _core.float32
-    return 1 - rand(input.shape, dtype=wide, generator=generator)
+    return 1 - rand(input.shape, dtype=wide, device=input, generator=generator)
 
 
 def _fill(input, values):
@@ -303,7 +304,8 @@ def cauchy_(input, median=0, sigma=1, *, generator=None):
 
 def log_normal_(input, mean=1, std=2, *, generator=None):
     """Fills with e to the power of normal numbers, in place."""
-    return _fill(input, _core.exp(randn(input.shape, dtype=_core.promote(input.dtype, _core.float32), generator=generator) * std + mean))
+    normal = randn(input.shape, dtype=_core.promote(input.dtype, _core.float32), device=input, generator=generator)
+    return _fill(input, _core.exp(normal * std + mean))
 
 
 def _numpy_generator(seed, stream):
@@ -329,7 +331,7 @@ def poisson(input, generator=None):
     g = generator or default_generator
     rng = _numpy_generator(g._seed, g._stream)
     g._stream += 1
-    return _core.from_numpy(np.asarray(rng.poisson(rate.numpy()), np.float64)).to(input.dtype)
+    return _core.from_numpy(np.asarray(rng.poisson(rate.cpu().numpy()), np.float64)).to(input)
 
 
 # ---- dropout -----------------------------------------------------------------------------------------------------------
@@ -413,7 +415,7 @@ def _alpha_drop(op, input, p, training, inplace, shape):
     if p == 1:
         return input.mul_(0) if inplace else input * 0
     a = ((1 - p) * (1 + p * _ALPHA * _ALPHA)) ** -0.5
-    keep = (rand(shape, dtype=_core.float32) >= p).to(input.dtype)
+    keep = (rand(shape, dtype=_core.float32, device=input) >= p).to(input.dtype)
     y = (input * keep + (1 - keep) * _ALPHA) * a - a * p * _ALPHA
     return input.copy_(y) if inplace else y
 

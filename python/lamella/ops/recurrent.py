@@ -90,7 +90,7 @@ def _side_unfused(kind, rows, counts, first, weights, backward):
     w_ih, w_hh, b_ih, b_hh = (*weights[:4],) if bias else (*weights[:2], None, None)
     w_hr = weights[-1] if projected else None
     sizes = (w_hh.shape[1], w_hh.shape[0] // {"lstm": 4, "gru": 3}.get(cell, 1))
-    first = [zeros(counts[0], n, dtype=rows.dtype) if s is None else s for s, n in zip(first, sizes, strict=True)]
+    first = [zeros(counts[0], n, dtype=rows.dtype, device=rows) if s is None else s for s, n in zip(first, sizes, strict=True)]
     a = linear(rows, w_ih, b_ih)
     starts = [sum(counts[:t]) for t in range(len(counts))]
     order = range(len(counts))[::-1] if backward else range(len(counts))

@@ -121,7 +121,7 @@ def _prod_of_others(x, dim):
     moved = x.permute(rest + dims)
     n = _count(x, dim)
     rows = moved.reshape((*(x.shape[d] for d in rest), n))
-    positions = _core.arange_int(0, 1, n, _core.int64)
+    positions = _core.arange_int(0, 1, n, _core.int64, x)
     own = positions.reshape((n, 1)) == positions
     others = prod(where(own, 1.0, rows.unsqueeze(-2)), -1).reshape(moved.shape)
     back = sorted(range(x.ndim), key=(rest + dims).__getitem__)
@@ -194,7 +194,7 @@ def along_vjp(node, dy):
     if like.ndim == 0:
         return (dy,)
     (d,) = _dims(like, dim)
-    positions = _core.arange_int(0, 1, like.shape[d], _core.int64).reshape((-1,) + (1,) * (like.ndim - 1 - d))
+    positions = _core.arange_int(0, 1, like.shape[d], _core.int64, dy).reshape((-1,) + (1,) * (like.ndim - 1 - d))
     return (where(positions == indices.reshape(_kept_shape(like, dim)), _spread(dy, like, dim), 0.0),)
 
 

@@ -55,7 +55,7 @@ def cumprod_vjp(node, dy):
     # the products are taken over an (n, n) table.
     n, dim = x.shape[dim], dim % x.ndim
     rows = x.movedim(dim, -1)
-    at = _core.arange_int(0, 1, n, _core.int64)
+    at = _core.arange_int(0, 1, n, _core.int64, x)
     i, k, j = at.reshape((n, 1, 1)), at.reshape((1, n, 1)), at.reshape((1, 1, n))
     others = prod(where((j <= k) & (j != i), rows.unsqueeze(-2).unsqueeze(-2), 1.0), -1)  # [..., i, k]
     reaches = (at.reshape((n, 1)) <= at).to(x.dtype)
@@ -107,7 +107,7 @@ def extreme_vjp(node, dy):
     if not shape:
         return (dy,)
     wide = dy if dy.dtype.itemsize >= 4 else dy.float()  # many may fall on one place
-    return (scatter_add_(_core.full(shape, 0.0, wide.dtype), dim, indices, wide),)
+    return (scatter_add_(_core.full(shape, 0.0, wide.dtype, wide), dim, indices, wide),)
 
 
 # ---- differences and integrals ---------------------------------------------------------------------------------------
@@ -148,7 +148,7 @@ def _gradient(x, spacing, dim, edge_order):
     n = x.shape[-1]
     if n <= edge_order:
         raise ValueError(f"[gradient] input must have more than {edge_order} elements along dimension {dim}, got {n}")
-    h = diff(spacing) if isinstance(spacing, _core.TensorBase) else _core.full((n - 1,), float(spacing), x.dtype)
+    h = diff(spacing) if isinstance(spacing, _core.TensorBase) else _core.full((n - 1,), float(spacing), x.dtype, x)
     a, b = h[:-1], h[1:]
     inner = x[..., 2:] * (a / (b * (a + b))) + x[..., 1:-1] * ((b - a) / (a * b)) - x[..., :-2] * (b / (a * (a + b)))
     if edge_order == 1:

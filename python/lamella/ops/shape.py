@@ -10,6 +10,7 @@ import numpy as np
 
 from .. import _core
 from ..autograd import record
+from ..device import place_of
 from .creation import arange, meshgrid, zeros
 from .index import flip, getitem, index_select
 from .join import cat, split, stack
@@ -60,7 +61,7 @@ def block_diag(*tensors):
     if not blocks:
         return zeros((1, 0))
     dtype = functools.reduce(_core.promote, [b.dtype for b in blocks])
-    y = _core.full((sum(b.shape[0] for b in blocks), sum(b.shape[1] for b in blocks)), 0.0, dtype)
+    y = _core.full((sum(b.shape[0] for b in blocks), sum(b.shape[1] for b in blocks)), 0.0, dtype, blocks[0])
     places, row, column = [], 0, 0
     for b in blocks:
         places.append((slice(row, row + b.shape[0]), slice(column, column + b.shape[1])))
@@ -237,26 +238,28 @@ def combinations(input, r=2, with_replacement=False):
     choose = itertools.combinations_with_replacement if with_replacement else itertools.combinations
     n = input.shape[0]
     rows = np.array(list(choose(range(n), r)), np.int64).reshape(-1, r)
-    return reshape(index_select(input, 0, _core.from_numpy(rows.reshape(-1))), (len(rows), r)) if r else zeros(0, dtype=input.dtype)
+    if not r:
+        return zeros(0, dtype=input.dtype, device=input)
+    return reshape(index_select(input, 0, _core.from_numpy(rows.reshape(-1))), (len(rows), r))
 
 
-def _triangle_indices(row, col, offset, lower, dtype):
-    y = _core.triangle_indices(row, col, offset, lower)
+def _triangle_indices(row, col, offset, lower, dtype, device):
+    y = _core.triangle_indices(row, col, offset, lower, place_of(device))
     return y if dtype is None else y.to(dtype)
 
 
 def tril_indices(row, col, offset=0, *, dtype=None, device=None):
     """(2, n): rows and columns of the lower triangle of a (row, col) matrix, row by row."""
-    return _triangle_indices(row, col, offset, True, dtype)
+    return _triangle_indices(row, col, offset, True, dtype, device)
 
 
 def triu_indices(row, col, offset=0, *, dtype=None, device=None):
     """(2, n): rows and columns of the upper triangle of a (row, col) matrix, row by row."""
-    return _triangle_indices(row, col, offset, False, dtype)
+    return _triangle_indices(row, col, offset, False, dtype, device)
 
 
 def vander(x, N=None, increasing=False):
     """The powers 0 .. N-1 of each element of a vector, as rows, the highest first unless `increasing`."""
     n = x.shape[-1] if N is None else N
-    powers = arange(n) if increasing else arange(n - 1, -1, -1) if n else arange(0)
+    powers = arange(n, device=x) if increasing else arange(n - 1, -1, -1, device=x) if n else arange(0, device=x)
     return unsqueeze(x, -1) ** powers.to(x.dtype if x.dtype.is_floating_point else _core.int64)

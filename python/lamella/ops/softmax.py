@@ -77,12 +77,12 @@ def gumbel_softmax(logits, tau=1, hard=False, eps=1e-10, dim=-1):
     """
     if not tau > 0:
         raise ValueError(f"[gumbel_softmax] tau must be positive, got {tau}")
-    u = clamp(rand(logits.shape, dtype=logits.dtype), min=1e-30 if logits.dtype is not _core.float16 else 1e-7)
+    u = clamp(rand(logits.shape, dtype=logits.dtype, device=logits), min=1e-30 if logits.dtype is not _core.float16 else 1e-7)
     y = softmax((logits - log(-log(u))) / tau, dim)
     if not hard:
         return y
     top = argmax(y, dim, keepdim=True)
-    classes = arange(logits.shape[dim]).reshape((-1,) + (1,) * (logits.ndim - 1 - dim % logits.ndim))
+    classes = arange(logits.shape[dim], device=logits).reshape((-1,) + (1,) * (logits.ndim - 1 - dim % logits.ndim))
     return where(classes == top, 1.0, 0.0).to(y.dtype) - y.detach() + y
 
 
@@ -131,7 +131,7 @@ def cross_entropy_unfused(input, target, weight, ignore_index, reduction, smooth
     classes = input.shape[dim]
     shape = (classes,) + (1,) * (input.ndim - dim - 1)
     logp = input if log_probs else log_softmax_unfused(input, dim)
-    hit = target.unsqueeze(dim) == arange(classes).reshape(shape)
+    hit = target.unsqueeze(dim) == arange(classes, device=input).reshape(shape)
     if weight is not None:
         w = weight.to(input.dtype).reshape(shape)
         factor, logp = where(hit, w, 0.0).sum(dim), logp * w

@@ -101,7 +101,7 @@ def picked_vjp(node, dy):
         return (dy,)
     if not keepdim:
         dy, indices = dy.unsqueeze(dim), indices.unsqueeze(dim)
-    return (scatter_(zeros(shape, dtype=dy.dtype), dim, indices, dy),)
+    return (scatter_(zeros(shape, dtype=dy.dtype, device=dy), dim, indices, dy),)
 
 
 # ---- search ----------------------------------------------------------------------------------------------------------
@@ -115,7 +115,7 @@ def searchsorted(sorted_sequence, input, *, out_int32=False, right=False, side=N
         raise ValueError(f"[searchsorted] side must be 'left' or 'right' and agree with right={right}, got {side!r}")
     if sorter is not None:
         sorted_sequence = _core.gather(sorted_sequence, -1, sorter)
-    values = input if isinstance(input, _core.TensorBase) else _core.full((), input, sorted_sequence.dtype)
+    values = input if isinstance(input, _core.TensorBase) else _core.full((), input, sorted_sequence.dtype, sorted_sequence)
     found = _core.search_sorted(sorted_sequence, values, right or side == "right")
     return found.to(_core.int32) if out_int32 else found
 
@@ -154,7 +154,7 @@ def unique_consecutive(input, return_inverse=False, return_counts=False, dim=Non
 def _slice_order(input, dim):
     """The order of input's slices along dim as rows of numbers: sorted by every column, the first counting most."""
     columns = input.movedim(dim, 0).reshape((input.shape[dim], -1)).t().contiguous()
-    order = arange(input.shape[dim])
+    order = arange(input.shape[dim], device=input)
     for column in reversed(columns.unbind(0)):
         order = index_select(order, 0, _core.sort(index_select(column, 0, order), 0, False)[1])
     return order
@@ -162,16 +162,16 @@ def _slice_order(input, dim):
 
 def _distinct(values, order, shape, return_inverse, return_counts, dim):
     n = values.shape[dim]
-    differs = ne(values.narrow(dim, 1, n - 1), values.narrow(dim, 0, n - 1)) if n else zeros(0, dtype=_core.bool)
+    differs = ne(values.narrow(dim, 1, n - 1), values.narrow(dim, 0, n - 1)) if n else zeros(0, dtype=_core.bool, device=values)
     if values.ndim > 1:
         differs = any(differs.movedim(dim, 0).reshape((differs.shape[dim], -1)), 1)
-    starts = nonzero(cat([zeros(min(n, 1)) == 0, differs])).reshape(-1)
+    starts = nonzero(cat([zeros(min(n, 1), device=values) == 0, differs])).reshape(-1)
     found = [index_select(values, dim, starts)]
     if return_inverse:
-        number = cat([zeros(min(n, 1), dtype=_core.int64), cumsum(differs, 0)])
-        inverse = number if order is None else scatter_(zeros(n, dtype=_core.int64), 0, order, number)
+        number = cat([zeros(min(n, 1), dtype=_core.int64, device=values), cumsum(differs, 0)])
+        inverse = number if order is None else scatter_(zeros(n, dtype=_core.int64, device=values), 0, order, number)
         found.append(inverse.reshape(shape))
     if return_counts:
-        ends = cat([starts[1:], zeros(min(n, 1), dtype=_core.int64) + n])
+        ends = cat([starts[1:], zeros(min(n, 1), dtype=_core.int64, device=values) + n])
         found.append(ends - starts)
     return found[0] if len(found) == 1 else tuple(found)

@@ -78,12 +78,12 @@ def bincount(input, weights=None, minlength=0):
     if least < 0:
         raise ValueError(f"[bincount] input must not be negative, got {least}")
     if weights is None:
-        weights = _core.full_int(input.shape, 1, _core.int64)
+        weights = _core.full_int(input.shape, 1, _core.int64, input)
     elif weights.shape != input.shape:
         raise ValueError(f"[bincount] weights must have shape {tuple(input.shape)}, got {tuple(weights.shape)}")
     elif weights.dtype is not _core.float32:
         weights = weights.to(_core.float64)
-    counts = _core.full((builtins.max(most + 1, minlength),), 0.0, weights.dtype)
+    counts = _core.full((builtins.max(most + 1, minlength),), 0.0, weights.dtype, input)
     _core.scatter_(counts, 0, input, weights.detach(), True)
     return counts
 
@@ -109,8 +109,8 @@ def histc(input, bins=100, min=0, max=0):
     places = minimum(places, bins - 1.0)
     inside = (x >= low) & (x <= high)
     at = where(inside, places, float(bins)).to(_core.int64)
-    counts = _core.full((bins + 1,), 0.0, _core.float64)
-    _core.scatter_(counts, 0, at, _core.full(at.shape, 1.0, _core.float64), True)
+    counts = _core.full((bins + 1,), 0.0, _core.float64, at)
+    _core.scatter_(counts, 0, at, _core.full(at.shape, 1.0, _core.float64, at), True)
     return counts[:bins].to(input.dtype)
 
 
@@ -123,15 +123,15 @@ def histogram(input, bins, *, range=None, weight=None, density=False):
     x = reshape(input.detach(), (-1,))
     if isinstance(bins, int):
         low, high = _bounds("histogram", x, *(range or (0, 0)))
-        edges = linspace(low, high, bins + 1, dtype=input.dtype)
+        edges = linspace(low, high, bins + 1, dtype=input.dtype, device=input)
     else:
-        edges = as_tensor(bins).to(input.dtype)
+        edges = as_tensor(bins).to(input)
     n = edges.numel() - 1
     at = searchsorted(edges, x, right=True) - 1
     at = where(x == edges[n], n - 1, at)
-    w = _core.full(x.shape, 1.0, input.dtype) if weight is None else reshape(weight, (-1,))
+    w = _core.full(x.shape, 1.0, input.dtype, x) if weight is None else reshape(weight, (-1,))
     inside = (x >= edges[0]) & (x <= edges[n])
-    hist = index_add_(_core.full((n + 1,), 0.0, input.dtype), 0, where(inside, at, n), w)[:n]
+    hist = index_add_(_core.full((n + 1,), 0.0, input.dtype, input), 0, where(inside, at, n), w)[:n]
     if density:
         hist = hist / sum(hist) / (edges[1:] - edges[:-1])
     return HistogramResult(hist, edges)
@@ -140,10 +140,10 @@ def histogram(input, bins, *, range=None, weight=None, density=False):
 def mode(input, dim=-1, keepdim=False):
     """(values, indices) of the most frequent element along dim, of several the least; the index is that of its last place."""
     if input.ndim == 0:
-        return ModeResult(input.clone(), _core.full_int((), 0, _core.int64))
+        return ModeResult(input.clone(), _core.full_int((), 0, _core.int64, input))
     values, order = sort(input, dim)
     n = values.shape[dim]
-    at = arange(n).reshape([-1 if d == dim % input.ndim else 1 for d in builtins.range(input.ndim)])
+    at = arange(n, device=input).reshape([-1 if d == dim % input.ndim else 1 for d in builtins.range(input.ndim)])
     starts = where(_starts(values.detach(), dim), at, 0)
     from .scan import cummax
 
@@ -182,7 +182,7 @@ def _quantile(op, input, q, dim, keepdim, interpolation, skip_nan):
         raise TypeError(f"[{op}] input must be floating, got {input.dtype.name}")
     if interpolation not in ("linear", "lower", "higher", "midpoint", "nearest"):
         raise ValueError(f"[{op}] interpolation must be linear, lower, higher, midpoint or nearest, got {interpolation!r}")
-    q = as_tensor(q, dtype=input.dtype)
+    q = as_tensor(q, dtype=input.dtype).to(input.device)
     if q.ndim > 1 or not bool(((q >= 0) & (q <= 1)).all()):
         raise ValueError(f"[{op}] q must be a number or a vector in [0, 1], got {q.tolist()}")
     if input.numel() == 0:

@@ -256,7 +256,7 @@ def diagonal_vjp(node, dy):
 
 def _diagonal_scatter(input, shape, offset, dim1, dim2):
     """Zeros of `shape` with `input` on the diagonal."""
-    y = _core.full(shape, 0.0, input.dtype)
+    y = _core.full(shape, 0.0, input.dtype, input)
     _core.copy_(_core.diagonal(y, offset, dim1, dim2), input)
     return record(y, _diagonal_scatter_vjp, (input,), (offset, dim1, dim2))
 

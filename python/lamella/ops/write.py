@@ -152,7 +152,7 @@ def diagonal_scatter_vjp(node, dy):
     place = node.ctx
     if not node.needs[0]:
         return None, diagonal(dy, *place)
-    zeros = _core.full(_core.diagonal(dy, *place).shape, 0.0, dy.dtype)
+    zeros = _core.full(_core.diagonal(dy, *place).shape, 0.0, dy.dtype, dy)
     return diagonal_scatter(dy, zeros, *place), diagonal(dy, *place) if node.needs[1] else None
 
 
@@ -201,16 +201,16 @@ def scatter_reduce(input, dim, index, src, reduce, *, include_self=True):
 
 
 def _counts(like, dim, index, include_self):
-    n = _core.full(like.shape, 1.0 if include_self else 0.0, like.dtype)
-    _core.scatter_(n, dim, index, _core.full(index.shape, 1.0, like.dtype), True)
-    return maximum(n, _core.full((), 1.0, like.dtype)) if not include_self else n
+    n = _core.full(like.shape, 1.0 if include_self else 0.0, like.dtype, like)
+    _core.scatter_(n, dim, index, _core.full(index.shape, 1.0, like.dtype, like), True)
+    return maximum(n, _core.full((), 1.0, like.dtype, like)) if not include_self else n
 
 
 def _own(like, dim, index, include_self, dtype):
     """1 where input's own value counts."""
-    own = _core.full(like.shape, 1.0, dtype)
+    own = _core.full(like.shape, 1.0, dtype, like)
     if not include_self:
-        _core.scatter_(own, dim, index, _core.full(index.shape, 0.0, dtype), False)
+        _core.scatter_(own, dim, index, _core.full(index.shape, 0.0, dtype, index), False)
     return own
 
 
@@ -280,10 +280,10 @@ def unfold(input, dimension, size, step):
 def unfold_vjp(node, dy):
     shape, dim, size, step = node.ctx
     windows = dy.shape[dim]
-    starts = _core.arange_int(0, step, windows, _core.int64).reshape((windows, 1))
-    places = (starts + _core.arange_int(0, 1, size, _core.int64)).reshape(-1)
+    starts = _core.arange_int(0, step, windows, _core.int64, dy).reshape((windows, 1))
+    places = (starts + _core.arange_int(0, 1, size, _core.int64, dy)).reshape(-1)
     flat = dy.movedim(-1, dim + 1).reshape((*shape[:dim], windows * size, *shape[dim + 1 :]))
-    return (index_add_(_zeros(shape, dy.dtype), dim, places, flat),)
+    return (index_add_(_zeros(shape, dy), dim, places, flat),)
 
 
 def as_strided(input, size, stride, storage_offset=None):
@@ -301,9 +301,9 @@ def as_strided(input, size, stride, storage_offset=None):
 
 def as_strided_vjp(node, dy):
     shape, size, stride, start = node.ctx
-    flat = _core.arange_int(0, 1, math.prod(shape), _core.int64)
+    flat = _core.arange_int(0, 1, math.prod(shape), _core.int64, dy)
     places = _core.contiguous(_core.as_strided(flat, size, stride, start)).reshape(-1)
-    return (reshape(index_add_(_zeros((math.prod(shape),), dy.dtype), 0, places, reshape(dy, (-1,))), shape),)
+    return (reshape(index_add_(_zeros((math.prod(shape),), dy), 0, places, reshape(dy, (-1,))), shape),)
 
 
 def unravel_index(indices, shape):

@@ -76,8 +76,8 @@ class Muon(Optimizer):
         states = [self.state[p] for p in params]
         for p, s in zip(params, states, strict=True):
             if "momentum_buffer" not in s:
-                s["momentum_buffer"] = _core.full(p.shape, 0.0, p.dtype)
-        moves = [_core.full(p.shape, 0.0, p.dtype) for p in params]
+                s["momentum_buffer"] = _core.full(p.shape, 0.0, p.dtype, p)
+        moves = [_core.full(p.shape, 0.0, p.dtype, p) for p in params]
         momentum, lr = group["momentum"], group["lr"]
         # The momentum rule from 0: minus what p would move by.
         of = (momentum - 1, -momentum) if group["nesterov"] else (0.0, -1.0)

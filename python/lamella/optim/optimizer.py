@@ -170,7 +170,7 @@ class Optimizer:
 
 
 def _own(op: str, number: Any, p: Any, name: str, value: Any) -> Any:
-    """A saved value as a state of p: its own copy, in p's dtype."""
+    """A saved value as a state of p: its own copy, in p's dtype, where p lies."""
     if not isinstance(value, _core.TensorBase):
         return value
     if name in _SCALARS and value.numel() == 1:
@@ -178,7 +178,7 @@ def _own(op: str, number: Any, p: Any, name: str, value: Any) -> Any:
         return int(number) if name == "step" else number
     if value.shape != p.shape:
         raise ValueError(f"[{op}] {name} of parameter {number} must have shape {p.shape}, got {value.shape}")
-    return value.detach().to(p.dtype).clone().contiguous()
+    return value.detach().to(p.device, p.dtype).clone().contiguous()
 
 
 class KernelOptimizer(Optimizer):
@@ -226,7 +226,7 @@ class KernelOptimizer(Optimizer):
             s.setdefault(name, group["lr"] if value is None else value)
         for name in names:
             if name not in s:
-                s[name] = _core.full(p.shape, self._initial(group, name), p.dtype)
+                s[name] = _core.full(p.shape, self._initial(group, name), p.dtype, p)
 
     def _run(self, group: dict[str, Any], params: list[Any], states: list[dict[str, Any]], names: tuple[str, ...]) -> None:
         step = states[0]["step"] + 1
@@ -234,6 +234,11 @@ class KernelOptimizer(Optimizer):
             s["step"] = step
         rule, numbers, decay, shrink = self._update(group, states[0])
         op = type(self).__name__
+        if _core.cuda_is_capturing() and self._update(group, {**states[0], "step": step + 1}) != (rule, numbers, decay, shrink):
+            raise RuntimeError(
+                f"[{op}] step must stay outside a captured graph, got it inside: its constants change from step to step and "
+                "a graph keeps those of the capture; replay forward and backward, then step (one launch)"
+            )
         _core.optim_step(op, rule, params, None, states, names, numbers, decay, shrink, group["maximize"])
         changed = self._advance(group, states[0])
         if changed:

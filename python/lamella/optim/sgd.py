@@ -65,7 +65,7 @@ def _with_buffers(state: Any, params: list[Any], group: dict[str, Any]) -> list[
     lr, momentum = group["lr"], group["momentum"]
     new = [p for p in params if "momentum_buffer" not in state[p]]
     for p in new:
-        state[p]["momentum_buffer"] = _core.full(p.shape, 0.0, p.dtype)
+        state[p]["momentum_buffer"] = _core.full(p.shape, 0.0, p.dtype, p)
     moves = (lr, lr * momentum) if group["nesterov"] else (0.0, lr)
     if not new:
         return [(params, (momentum, 1 - group["dampening"], *moves))]

@@ -56,7 +56,7 @@ def predict(model: Any, images: np.ndarray, batch: int = 256) -> np.ndarray:
     model.eval()
     with no_grad():
         parts = [
-            F.softmax(model(from_numpy(np.ascontiguousarray(images[i : i + batch]))), -1).numpy()
+            F.softmax(model(from_numpy(np.ascontiguousarray(images[i : i + batch]))), -1).cpu().numpy()
             for i in range(0, len(images), batch)
         ]
     return np.concatenate(parts)

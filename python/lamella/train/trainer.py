@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from ..autograd import no_grad
+from ..device import move_to_model
 from ..nn.utils import clip_grad_norm_, clip_grad_value_
 from ..ops import cat
 from ..optim.lr_scheduler import ReduceLROnPlateau
@@ -185,7 +186,8 @@ class Trainer:
 
     # ---- one step ----------------------------------------------------------------------------------------------------
     def forward(self, model: Any, batch: Any) -> dict[str, Any]:
-        """The result of criterion or step on a batch, always a dict."""
+        """The result of criterion or step on a batch, always a dict. A batch goes where the model lies."""
+        batch = move_to_model(batch, model)
         if self.step is not None:
             result = self.step(model, batch)
             return result if isinstance(result, dict) else {"loss": result}
@@ -442,7 +444,8 @@ class Trainer:
         model.eval()
         try:
             with no_grad(), self.autocast():
-                parts = [model(batch[0] if isinstance(batch, (tuple, list)) else batch) for batch in loader]
+                inputs = (batch[0] if isinstance(batch, (tuple, list)) else batch for batch in loader)
+                parts = [model(move_to_model(x, model)) for x in inputs]
         finally:
             model.train(training)
         if not parts:

@@ -156,7 +156,7 @@ def first_loss(e: Evidence) -> Iterator[Finding]:
         return
     loss = run.losses[0]
     if math.isfinite(loss) and loss > 2.5 * expected + 0.5:
-        spread = float(np.std(node.input.detach().float().numpy()))
+        spread = float(np.std(node.input.detach().float().cpu().numpy()))
         yield Finding(
             "loss-at-start",
             f"{loss:.3g} at the first step; ln {node.classes} = {expected:.3g}; the scores' standard deviation is {spread:.3g}",

@@ -39,7 +39,7 @@ class _SpectralNorm(Module):
         if weight.ndim > 1:
             matrix = as_matrix(weight.detach(), dim)
             for name, size in zip(("_u", "_v"), matrix.shape, strict=True):
-                self.register_buffer(name, normalize(random.randn(size, dtype=weight.dtype), dim=0, eps=eps))
+                self.register_buffer(name, normalize(random.randn(size, dtype=weight.dtype, device=weight), dim=0, eps=eps))
             iterate_(matrix, self._u, self._v, 15, eps)
 
     def forward(self, weight):

@@ -47,7 +47,7 @@ class PackedSequence(NamedTuple):
 
 def invert_permutation(permutation):
     """The order that undoes this one; None of None."""
-    return None if permutation is None else _indices(np.argsort(permutation.numpy()))
+    return None if permutation is None else _indices(np.argsort(permutation.cpu().numpy()))
 
 
 def _indices(x):
@@ -55,7 +55,7 @@ def _indices(x):
 
 
 def _lengths(op, lengths, batch, steps=None):
-    n = np.asarray(lengths.numpy() if isinstance(lengths, Tensor) else lengths)
+    n = np.asarray(lengths.cpu().numpy() if isinstance(lengths, Tensor) else lengths)
     if n.dtype.kind not in "iu" or n.shape != (batch,):
         raise ValueError(f"[{op}] lengths must be {batch} integers, one per sequence, got {n.dtype} {n.shape}")
     if n.size and n.min() <= 0:
@@ -99,18 +99,18 @@ def pad_packed_sequence(sequence, batch_first=False, padding_value=0.0, total_le
 
     total_length: pad to that many steps; ValueError if it is less than the longest sequence.
     """
-    data, sizes = sequence.data, sequence.batch_sizes.numpy()
+    data, sizes = sequence.data, sequence.batch_sizes.cpu().numpy()
     steps, batch = len(sizes), int(sizes[0])
     total = steps if total_length is None else total_length
     if total < steps:
         raise ValueError(f"[pad_packed_sequence] total_length must be at least the longest length {steps}, got {total}")
     lengths = (np.arange(batch)[:, None] < sizes).sum(1)
-    who = np.arange(batch) if sequence.unsorted_indices is None else sequence.unsorted_indices.numpy()
+    who = np.arange(batch) if sequence.unsorted_indices is None else sequence.unsorted_indices.cpu().numpy()
     starts = np.concatenate([[0], np.cumsum(sizes)[:-1], np.zeros(total - steps, np.int64)])
     t = np.arange(total)[:, None]
     at = np.where(t < lengths[who], starts[:, None] + who, len(data))  # the padding is one row behind the data
     at = at.T if batch_first else at
-    padding = creation.full((1, *data.shape[1:]), padding_value, dtype=data.dtype)
+    padding = creation.full((1, *data.shape[1:]), padding_value, data.dtype, data)
     padded = join.cat([data, padding]).index_select(0, _indices(at.reshape(-1)))
     return padded.reshape(*at.shape, *data.shape[1:]), _indices(lengths[who])
 
@@ -127,7 +127,7 @@ def pad_sequence(sequences, batch_first=False, padding_value=0.0, padding_side="
         if s.shape[1:] != rest:
             raise ValueError(f"[pad_sequence] sequences must agree but in length, got {sequences[0].shape} and {s.shape} at {i}")
         if s.shape[0] < steps:
-            fill = creation.full((steps - s.shape[0], *rest), padding_value, dtype=s.dtype)
+            fill = creation.full((steps - s.shape[0], *rest), padding_value, s.dtype, s)
             s = join.cat([s, fill] if padding_side == "right" else [fill, s])
         padded.append(s)
     return join.stack(padded, 0 if batch_first else 1)

@@ -58,7 +58,7 @@ def spectral_norm(module, name="weight", n_power_iterations=1, eps=1e-12, dim=No
     delattr(module, name)
     module.register_parameter(name + "_orig", weight)
     for end, size in zip(("_u", "_v"), matrix.shape, strict=True):
-        start = normalize(random.randn(size, dtype=weight.dtype), dim=0, eps=eps)
+        start = normalize(random.randn(size, dtype=weight.dtype, device=weight), dim=0, eps=eps)
         module.register_buffer(name + end, start)
     setattr(module, name, weight.detach())
     hook.install(module)

@@ -169,8 +169,8 @@ def _check_classes(op, target, classes):
         raise IndexError(f"[{op}] target must be in [0, {classes}), got values from {target.min().item()} to {target.max().item()}")
 
 
-def _positions(classes):
-    return _core.arange_int(0, 1, classes, _core.int64)
+def _positions(classes, like):
+    return _core.arange_int(0, 1, classes, _core.int64, like)
 
 
 def multi_margin_loss(input, target, p=1, margin=1.0, weight=None, reduction="mean"):
@@ -215,7 +215,7 @@ def multilabel_margin_loss(input, target, reduction="mean"):
     most = int(listed.sum(1).max().item()) if target.numel() else 0
     listed, target = listed[:, :most], target[:, :most]
     at = where(listed, target, 0)
-    hits = _core.full((rows, classes), 0, _core.int64).scatter_add(1, at, listed.to(_core.int64))
+    hits = _core.full((rows, classes), 0, _core.int64, at).scatter_add(1, at, listed.to(_core.int64))
     margin = 1 - gather(input, 1, at).unsqueeze(2) + input.unsqueeze(1)  # (N, targets, C)
     loss = where(listed.unsqueeze(2) & (hits == 0).unsqueeze(1), relu(margin), 0.0).sum((1, 2)) * (1 / (classes or 1))
     return reduce(op, loss[0] if single else loss, reduction)

@@ -78,7 +78,7 @@ def gradient_penalty(critic, real, fake, target=1.0, reduction="mean", generator
     op = "gradient_penalty"
     same_shape(op, real, fake, "fake")
     check_reduction(op, reduction)
-    u = rand((real.shape[0],) + (1,) * (real.ndim - 1), dtype=real.dtype, generator=generator)
+    u = rand((real.shape[0],) + (1,) * (real.ndim - 1), dtype=real.dtype, device=real, generator=generator)
     real, fake = real.detach(), fake.detach()
     x = (fake + u * (real - fake)).requires_grad_()
     with enable_grad():

@@ -61,9 +61,9 @@ def total_variation_loss(input, reduction="mean"):
 
 
 # ---- structural similarity ------------------------------------------------------------------------------------------
-def _window(size, sigma, dtype):
+def _window(size, sigma, like):
     x = [math.exp(-0.5 * ((i - (size - 1) / 2) / sigma) ** 2) for i in range(size)]
-    return tensor([v / sum(x) for v in x], dtype=dtype)
+    return tensor([v / sum(x) for v in x], dtype=like.dtype, device=like)
 
 
 def ssim(input, target, data_range=1.0, kernel_size=11, sigma=1.5, k1=0.01, k2=0.03, reduction="mean"):
@@ -82,7 +82,7 @@ def ssim(input, target, data_range=1.0, kernel_size=11, sigma=1.5, k1=0.01, k2=0
     n, c, h, w = input.shape
     if kernel_size > min(h, w):
         raise ValueError(f"[{op}] kernel_size must not exceed the image's {h} x {w}, got {kernel_size}")
-    window = _window(kernel_size, sigma, input.dtype)
+    window = _window(kernel_size, sigma, input)
     maps = cat([input, target, square(input), square(target), input * target]).reshape(5 * n * c, 1, h, w)
     maps = conv2d(conv2d(maps, window.reshape(1, 1, -1, 1)), window.reshape(1, 1, 1, -1))
     mx, my, xx, yy, xy = maps.reshape((5, n, c, *maps.shape[-2:])).unbind(0)

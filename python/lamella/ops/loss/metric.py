@@ -115,14 +115,14 @@ def _distances(x):
     """Of all pairs of rows, (N, N); 1 on the diagonal, which no triplet uses and where the root has no derivative."""
     squares = square(x).sum(1)
     d2 = squares.unsqueeze(1) + squares - 2 * matmul(x, x.transpose(0, 1))
-    positions = arange(x.shape[0])
+    positions = arange(x.shape[0], device=x)
     return sqrt(where(positions.unsqueeze(1) == positions, 1.0, clamp(d2, min=1e-12)))
 
 
 def _semihard(distances, labels):
     alike = labels.unsqueeze(1) == labels
     n = labels.shape[0]
-    positions = arange(n)
+    positions = arange(n, device=labels)
     far, order = sort(where(alike, float("inf"), distances), 1)
     others = (n - alike.sum(1)).unsqueeze(1)
     anchor, positive = nonzero(alike & (positions.unsqueeze(1) != positions) & (others > 0), as_tuple=True)
@@ -190,7 +190,7 @@ def info_nce_loss(query, positive_key, negative_keys=None, temperature=0.1, symm
         raise ValueError(f"[{op}] negative_keys must be None with symmetric=True, got shape {tuple(negative_keys.shape)}")
     q, k = _unit(query), _unit(positive_key)
     if negative_keys is None:
-        scores, target = matmul(q, k.transpose(0, 1)) / temperature, arange(query.shape[0])
+        scores, target = matmul(q, k.transpose(0, 1)) / temperature, arange(query.shape[0], device=query)
         loss = cross_entropy(scores, target, reduction=reduction)
         return 0.5 * (loss + cross_entropy(scores.transpose(0, 1), target, reduction=reduction)) if symmetric else loss
     other = _unit(negative_keys)
@@ -199,7 +199,7 @@ def info_nce_loss(query, positive_key, negative_keys=None, temperature=0.1, symm
         raise ValueError(f"[{op}] negative_keys must be (M, {d}) or ({n}, M, {d}), got {tuple(negative_keys.shape)}")
     against = matmul(q, other.transpose(0, 1)) if other.ndim == 2 else matmul(other, q.unsqueeze(2)).squeeze(2)
     scores = cat([(q * k).sum(1, keepdim=True), against], 1) / temperature
-    return cross_entropy(scores, _core.full((q.shape[0],), 0, _core.int64), reduction=reduction)
+    return cross_entropy(scores, _core.full((q.shape[0],), 0, _core.int64, q), reduction=reduction)
 
 
 def nt_xent_loss(input1, input2, temperature=0.5, reduction="mean"):
@@ -213,7 +213,7 @@ def nt_xent_loss(input1, input2, temperature=0.5, reduction="mean"):
         raise ValueError(f"[{op}] input1 must have shape (N, D), got {tuple(input1.shape)}")
     same_shape(op, input1, input2, "input2")
     n = input1.shape[0]
-    z, positions = _unit(cat([input1, input2])), arange(2 * n)
+    z, positions = _unit(cat([input1, input2])), arange(2 * n, device=input1)
     scores = matmul(z, z.transpose(0, 1)) / temperature
     scores = where(positions.unsqueeze(1) == positions, float("-inf"), scores)
     return cross_entropy(scores, where(positions < n, positions + n, positions - n), reduction=reduction)

@@ -112,7 +112,7 @@ def gaussian_nll_loss(input, target, var, full=False, eps=1e-6, reduction="mean"
     op = "gaussian_nll_loss"
     same_shape(op, input, target)
     if not isinstance(var, _core.TensorBase):
-        var = _core.full(input.shape, float(var), input.dtype)
+        var = _core.full(input.shape, float(var), input.dtype, input)
     elif var.shape == input.shape[:-1]:
         var = var.unsqueeze(-1)
     if var.shape not in (input.shape, (*input.shape[:-1], 1)):

@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: MIT
+// The plug-in's one exported function, and what its table offers besides kernels (cpp/core/backend.h).
+#include "../cpp/core/backend.h"
+#include "device.cuh"
+#include "faults.h"
+#include "gemm.h"
+#include "memory.h"
+#include <cstring>
+
+namespace lamella::cuda {
+extern const Kernels table;
+namespace {
+
+const char* problem() {
+  static std::string why;
+  int count = 0, driver = 0;
+  const cudaError_t e = cudaGetDeviceCount(&count);
+  cudaGetLastError();
+  cudaDriverGetVersion(&driver);
+  if (driver == 0) why = "no NVIDIA driver was found";
+  else if (e == cudaErrorInsufficientDriver)
+    why = text("the NVIDIA driver supports CUDA ", driver / 1000, ".", driver % 1000 / 10, ", and CUDA ", CUDART_VERSION / 1000,
+               ".", CUDART_VERSION % 1000 / 10, " is needed: install a newer driver");
+  else if (e != cudaSuccess) why = cudaGetErrorString(e);
+  else if (count == 0) why = "no NVIDIA GPU was found";
+  else {
+    int major = 0;
+    cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, 0);
+    if (major < 8) why = text("the GPU must have compute capability 8.0 or more (Ampere), got ", major, ".x");
+  }
+  return why.empty() ? nullptr : why.c_str();
+}
+
+int count() {
+  int n = 0;
+  return cudaGetDeviceCount(&n) == cudaSuccess ? n : 0;
+}
+
+void enter(int device) {
+  const int n = count();
+  check<RuntimeError>(device >= 0 && device < n, "[cuda] device must be one of ", n, ", got cuda:", device);
+  ok(cudaSetDevice(device), "cudaSetDevice");
+}
+
+void* allocate_pinned(size_t bytes) {
+  void* p = nullptr;
+  const cudaError_t e = cudaMallocHost(&p, bytes ? bytes : 1);
+  if (e == cudaErrorMemoryAllocation) {
+    cudaGetLastError();
+    throw MemoryError(text("[pin_memory] the system must have ", bytes, " bytes of pinned memory left"));
+  }
+  ok(e, "cudaMallocHost");
+  return p;
+}
+void deallocate_pinned(void* p) noexcept { cudaFreeHost(p); }
+
+void copy(void* to, Device to_device, const void* from, Device from_device, size_t bytes, bool wait) {
+  if (from_device.is_cpu() && !to_device.is_cpu() && bytes <= 4096) {  // in a kernel's arguments: a captured graph keeps it
+    upload(to, from, bytes);
+    return;
+  }
+  if (!to_device.is_cpu() && !from_device.is_cpu() && to_device != from_device)
+    ok(cudaMemcpyPeerAsync(to, to_device.index, from, from_device.index, bytes, stream()), "copy between GPUs");
+  else
+    ok(cudaMemcpyAsync(to, from, bytes, to_device.is_cpu() ? cudaMemcpyDeviceToHost : from_device.is_cpu() ? cudaMemcpyHostToDevice
+                                                                                                       : cudaMemcpyDeviceToDevice,
+                       stream()), "copy");
+  if (!wait) return;
+  ok(cudaStreamSynchronize(stream()), "synchronize");
+  raise_faults();
+}
+
+void synchronize() {
+  ok(cudaDeviceSynchronize(), "synchronize");
+  raise_faults();
+}
+
+void properties(int device, GpuProperties* p) {
+  cudaDeviceProp d;
+  ok(cudaGetDeviceProperties(&d, device), "cudaGetDeviceProperties");
+  std::memcpy(p->name, d.name, sizeof p->name);
+  p->memory = d.totalGlobalMem;
+  p->major = d.major;
+  p->minor = d.minor;
+  p->processors = d.multiProcessorCount;
+  p->l2_bytes = size_t(d.l2CacheSize);
+  ok(cudaDriverGetVersion(&p->driver), "cudaDriverGetVersion");
+  ok(cudaRuntimeGetVersion(&p->runtime), "cudaRuntimeGetVersion");
+}
+
+void memory(int device, GpuMemory* m) {
+  const MemoryUse u = memory_use(device);
+  *m = {u.allocated, u.peak_allocated, u.reserved, u.peak_reserved, u.requests, u.device_requests, 0, 0};
+  size_t free = 0, total = 0;
+  ok(cudaMemGetInfo(&free, &total), "cudaMemGetInfo");
+  m->free = int64_t(free);
+  m->total = int64_t(total);
+}
+
+// ---- streams, events, graphs -----------------------------------------------------------------------------------------
+cudaStream_t as_stream(void* s) { return static_cast<cudaStream_t>(s); }
+cudaEvent_t as_event(void* e) { return static_cast<cudaEvent_t>(e); }
+
+void* make_stream(int priority) {
+  cudaStream_t s;
+  ok(cudaStreamCreateWithPriority(&s, cudaStreamNonBlocking, priority), "cudaStreamCreate");
+  return s;
+}
+void free_stream(void* s) { cudaStreamDestroy(as_stream(s)); }
+void* stream_now() { return stream(); }
+void set_stream_now(void* s) { set_stream(as_stream(s)); }
+void wait_stream(void* s) {
+  ok(cudaStreamSynchronize(as_stream(s)), "synchronize");
+  raise_faults();
+}
+bool stream_is_idle(void* s) {
+  const cudaError_t e = cudaStreamQuery(as_stream(s));
+  if (e == cudaErrorNotReady) { cudaGetLastError(); return false; }
+  ok(e, "cudaStreamQuery");
+  return true;
+}
+void* make_event(bool timing) {
+  cudaEvent_t e;
+  ok(cudaEventCreateWithFlags(&e, timing ? cudaEventDefault : cudaEventDisableTiming), "cudaEventCreate");
+  return e;
+}
+void free_event(void* e) { cudaEventDestroy(as_event(e)); }
+void record_event(void* e, void* s) { ok(cudaEventRecord(as_event(e), as_stream(s)), "cudaEventRecord"); }
+void wait_event(void* e) { ok(cudaEventSynchronize(as_event(e)), "cudaEventSynchronize"); }
+void stream_waits(void* s, void* e) { ok(cudaStreamWaitEvent(as_stream(s), as_event(e), 0), "cudaStreamWaitEvent"); }
+bool event_is_done(void* e) {
+  const cudaError_t error = cudaEventQuery(as_event(e));
+  if (error == cudaErrorNotReady) { cudaGetLastError(); return false; }
+  ok(error, "cudaEventQuery");
+  return true;
+}
+float milliseconds(void* from, void* to) {
+  float ms = 0;
+  ok(cudaEventElapsedTime(&ms, as_event(from), as_event(to)), "cudaEventElapsedTime");
+  return ms;
+}
+
+void begin_capture(int64_t graph) {
+  prepare_faults();
+  ok(cudaStreamBeginCapture(stream(), cudaStreamCaptureModeRelaxed), "begin of a graph's capture");
+  set_graph_pool(graph);
+}
+void* end_capture() {
+  set_graph_pool(0);
+  cudaGraph_t g = nullptr;
+  ok(cudaStreamEndCapture(stream(), &g), "end of a graph's capture");
+  cudaGraphExec_t run = nullptr;
+  const cudaError_t e = cudaGraphInstantiate(&run, g, 0);
+  cudaGraphDestroy(g);
+  ok(e, "cudaGraphInstantiate");
+  return run;
+}
+void launch_graph(void* g) { ok(cudaGraphLaunch(static_cast<cudaGraphExec_t>(g), stream()), "cudaGraphLaunch"); }
+void free_graph(void* g, int64_t id, int device) {
+  if (g) cudaGraphExecDestroy(static_cast<cudaGraphExec_t>(g));
+  release_graph_pool(id, device);
+}
+bool is_capturing() {
+  cudaStreamCaptureStatus s = cudaStreamCaptureStatusNone;
+  return cudaStreamIsCapturing(stream(), &s) == cudaSuccess && s == cudaStreamCaptureStatusActive;
+}
+
+bool tf32(int value) {
+  if (value >= 0) allow_tf32(value != 0);
+  return tf32_allowed();
+}
+
+}  // namespace
+}  // namespace lamella::cuda
+
+extern "C" __attribute__((visibility("default"))) const lamella::Backend* lamella_backend() {
+  using namespace lamella::cuda;
+  static const lamella::Backend b = {
+      lamella::kBackendVersion, sizeof(lamella::Backend), problem, count, enter, allocate, deallocate_on, allocate_pinned,
+      deallocate_pinned, copy, synchronize, check_index, properties, memory, reset_peak, release_cached, make_stream,
+      free_stream, stream_now, set_stream_now, wait_stream, stream_is_idle, make_event, free_event, record_event, wait_event,
+      stream_waits, event_is_done, milliseconds, begin_capture, end_capture, launch_graph, free_graph, is_capturing, tf32,
+      &table};
+  return &b;
+}
