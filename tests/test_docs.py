@@ -20,7 +20,8 @@ import make_concepts  # noqa: E402
 import make_figures  # noqa: E402
 import make_recipes  # noqa: E402
 
-MODULES = ["lamella", *sorted(m.name for m in pkgutil.walk_packages(lamella.__path__, "lamella.") if m.name not in ("lamella._core", "lamella._cuda"))]
+LIBRARIES = ("lamella._core", "lamella._cuda")
+MODULES = ["lamella", *sorted({m.name for m in pkgutil.walk_packages(lamella.__path__, "lamella.")} - {*LIBRARIES})]
 SCRIPTS = make_figures.scripts()
 
 
