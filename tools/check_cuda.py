@@ -5,11 +5,13 @@ most of its instances) must not grow, nothing may spill, and no note of a serial
 
     cmake --build BUILD --target _cuda | tee LOG        (-Xptxas -v is in the flags)
     python tools/check_cuda.py LOG [--update]
+    python tools/check_cuda.py --sources            (that these sources are those of the last such check)
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import re
 import subprocess
@@ -20,6 +22,16 @@ BUDGET = Path(__file__).resolve().parent.parent / "cuda" / "budget.json"
 ENTRY = re.compile(r"Compiling entry function '([^']+)' for '([^']+)'")
 SPILL = re.compile(r"(\d+) bytes stack frame, (\d+) bytes spill stores, (\d+) bytes spill loads")
 USED = re.compile(r"Used (\d+) registers(?:.*?(\d+)(?:\+\d+)? bytes smem)?")
+
+
+def digest() -> str:
+    """Of everything that a kernel's code depends on."""
+    top = BUDGET.parent.parent
+    files = [f for pattern in ("cuda/*.cu*", "cuda/*.h", "cuda/CMakeLists.txt", "cpp/kernels/*.h", "cpp/core/*.h") for f in top.glob(pattern)]
+    total = hashlib.sha256()
+    for f in sorted(files):
+        total.update(f.relative_to(top).as_posix().encode() + b"\0" + f.read_bytes() + b"\0")
+    return total.hexdigest()
 
 
 def plain_names(mangled: set[str]) -> dict[str, str]:
@@ -60,15 +72,20 @@ def read(log: str) -> tuple[dict[str, dict[str, dict[str, int]]], list[str]]:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("log", type=Path)
+    parser.add_argument("log", type=Path, nargs="?")
+    parser.add_argument("--sources", action="store_true", help="compare the sources' digest with the budget's, and no more")
     parser.add_argument("--update", action="store_true", help="write what the log says as the new budget")
     args = parser.parse_args()
+    if args.sources:
+        same = json.loads(BUDGET.read_text(encoding="utf-8")).get("sources") == digest()
+        print("check_cuda: the sources are", "those that were compiled" if same else f"others than {BUDGET.name} has: compile them, --update")
+        return 0 if same else 1
     table, faults = read(args.log.read_text(encoding="utf-8", errors="replace"))
     if not table:
         faults.append(f"{args.log}: no kernel in it")
     if args.update and table:
         old = json.loads(BUDGET.read_text(encoding="utf-8")) if BUDGET.exists() else {}
-        BUDGET.write_text(json.dumps({**old, **table}, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+        BUDGET.write_text(json.dumps({**old, **table, "sources": digest()}, indent=1, sort_keys=True) + "\n", encoding="utf-8")
     budget = json.loads(BUDGET.read_text(encoding="utf-8"))
     for arch, kernels in table.items():
         for name, row in sorted(kernels.items()):
