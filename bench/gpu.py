@@ -193,8 +193,9 @@ def call_overhead(engine: Any) -> float:
     return statistics.median(took) * 1e6
 
 
-def gpt_step(engine: Any, tiny: bool) -> Callable[[], Any]:
-    """A training step of GPT-2's shape (124M) in bfloat16, batch 16 of 1,024 tokens, written the same for both."""
+def gpt_step(engine: Any, tiny: bool, whole: bool = False) -> Callable[[], Any]:
+    """A training step of GPT-2's shape (124M) in bfloat16, batch 16 of 1,024 tokens, written the same for both. `whole`: ours as
+    a captured graph, PyTorch's compiled."""
     nn, f = engine.nn, engine.nn.functional
     vocabulary, layers, heads, width, length, batch = (97, 2, 2, 32, 16, 2) if tiny else (50304, 12, 12, 768, 1024, 16)
 
@@ -226,6 +227,8 @@ def gpt_step(engine: Any, tiny: bool) -> Callable[[], Any]:
             return self.head(self.norm(x))
 
     model = Model().to("cuda").to(engine.bfloat16)
+    if whole and engine is not lamella:
+        model.compile()
     optimizer = engine.optim.AdamW(model.parameters(), lr=1e-4, **({"fused": True} if engine is not lamella else {}))
     ids = engine.randint(0, vocabulary, (batch, length + 1), device="cuda")
 
@@ -235,7 +238,7 @@ def gpt_step(engine: Any, tiny: bool) -> Callable[[], Any]:
         f.cross_entropy(logits.reshape(-1, vocabulary), ids[:, 1:].reshape(-1)).backward()
         optimizer.step()
 
-    return step
+    return cuda.make_graphed_callable(step) if whole and engine is lamella else step
 
 
 def ask(*query: str) -> str:
@@ -251,6 +254,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     parser.add_argument("--tiny", action="store_true")
     parser.add_argument("--seconds", type=float, default=0.15, help="of one measurement")
+    parser.add_argument("--also", type=Path, help="a JSON file whose entries go into the report")
     parser.add_argument("--only", default="", help="rows whose name holds this")
     args = parser.parse_args()
     if not cuda.is_available():
@@ -259,6 +263,7 @@ def main() -> None:
     seconds = 0.0 if args.tiny else args.seconds
     every = list(rows(args.tiny))
     every.append(("GPT-2 124M step bf16 16x1024", "steps/s", 1e12, lambda e: gpt_step(e, args.tiny)))
+    every.append(("GPT-2 124M step bf16 16x1024, graph beside torch.compile", "steps/s", 1e12, lambda e: gpt_step(e, args.tiny, True)))
     for name, unit, work, make in every:
         if args.only not in name:
             continue
@@ -291,6 +296,7 @@ def main() -> None:
         "torch": getattr(torch, "__version__", None),
         "call_microseconds": overhead,
         "rows": found,
+        **(json.loads(args.also.read_text(encoding="utf-8")) if args.also else {}),
     }
     if args.json:
         args.json.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")

@@ -105,12 +105,18 @@ template <class A> GPU A mask_value(const MaskView& m, int64_t i, int64_t j) {
 GPU bool keeps(uint32_t word, float p) { return float(int32_t(word >> 8)) * 0x1p-24f >= p; }
 inline double keep_scale(const Attention& a) { return a.dropout > 0 ? (a.dropout < 1 ? 1 / (1 - a.dropout) : 0) : 1; }
 
+GPU Philox words_of(const Attention& a, uint64_t block) {
+  uint64_t seed = a.seed, stream = a.stream;
+  shift_draws(seed, stream, a.shift);
+  return philox(seed, block, stream);
+}
+
 // Element n on its own; the last Philox block is kept for its neighbours.
 struct Keep {
   uint64_t block = ~uint64_t(0);
   Philox words{};
   GPU bool operator()(const Attention& a, uint64_t n) {
-    if (n / 4 != block) block = n / 4, words = philox(a.seed, block, a.stream);
+    if (n / 4 != block) block = n / 4, words = words_of(a, block);
     const int w = int(n % 4);
     return keeps(w == 0 ? words.v[0] : w == 1 ? words.v[1] : w == 2 ? words.v[2] : words.v[3], float(a.dropout));
   }
@@ -121,7 +127,7 @@ constexpr int kKeepBytes = 20;        // of a row: 64 keys touch up to 17 blocks
 template <int kRows> GPU void make_keep(uint8_t* keep, const Attention& a, int64_t head, int64_t i, int64_t j) {
   for (int n = int(threadIdx.x); n < kRows * 17; n += int(blockDim.x)) {
     const int row = n / 17, b = n % 17;
-    const Philox w = philox(a.seed, uint64_t((head * a.l + i + row) * a.s + j) / 4 + uint64_t(b), a.stream);
+    const Philox w = words_of(a, uint64_t((head * a.l + i + row) * a.s + j) / 4 + uint64_t(b));
     uint32_t bits = 0;
 #pragma unroll
     for (int k = 0; k < 4; ++k) bits |= uint32_t(keeps(w.v[k], float(a.dropout))) << k;

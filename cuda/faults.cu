@@ -9,13 +9,11 @@ namespace lamella::cuda {
 namespace {
 
 struct Fault { int raised; const char* op; int64_t value, size, position; bool wrap; };
-constexpr int kDevices = 16;
 Fault* faults[kDevices];
 std::mutex mutex;
 
 Fault* fault_of_device() {
-  int d = 0;
-  ok(cudaGetDevice(&d), "cudaGetDevice");
+  const int d = device_now();
   std::lock_guard<std::mutex> lock(mutex);
   if (!faults[d]) {
     void* p = nullptr;
@@ -53,8 +51,8 @@ void check_index(const char* op, const int64_t* index, int64_t* out, int64_t n, 
 void prepare_faults() { fault_of_device(); }
 
 void raise_faults() {
-  int d = 0;
-  if (cudaGetDevice(&d) != cudaSuccess || !faults[d] || !faults[d]->raised) return;
+  const int d = device_now();
+  if (!faults[d] || !faults[d]->raised) return;
   const Fault f = *faults[d];
   *faults[d] = {};
   throw IndexError(text("[", f.op, "] index must be in [", f.wrap ? -f.size : 0, ", ", f.size, "), got ", f.value,

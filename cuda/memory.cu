@@ -1,34 +1,51 @@
 // SPDX-License-Identifier: MIT
 // A caching pool over the device's memory, streams, and copies. A freed block goes to the list of its size class and
 // stream; work of that stream which was queued before ends before any that is queued later, so it is handed out again at
-// once. Blocks of other streams are used only after a synchronisation. While a graph is captured, blocks come from a
-// pool of its own, which lives as long as the graph: replays find the same addresses.
-#include "device.cuh"
-#include <atomic>
+// once; a block that another stream uses as well waits for that first (used_by). While a graph is captured, blocks come from
+// a pool of its own, which lives as long as the graph: replays find the same addresses.
+#include "memory.h"
 #include <map>
 #include <mutex>
-#include <string>
+#include <set>
 #include <unordered_map>
-#include "memory.h"
+#include "uses.h"
 
 namespace lamella::cuda {
 namespace {
 
-constexpr int kDevices = 16;
-struct Block { size_t bytes; cudaStream_t stream; int64_t pool; };
+struct Block { void* p; size_t bytes; cudaStream_t stream; int64_t pool; Uses uses; };
 struct Pool {                                   // of one device
   std::mutex mutex;
   std::map<std::tuple<int64_t, cudaStream_t, size_t>, std::vector<void*>> free;  // by graph (0: none), stream, size
   std::unordered_map<void*, Block> live;
+  std::vector<Block> waiting;                   // freed, and used by other streams yet
+  std::set<int64_t> graphs;                     // whose pools there are
   MemoryUse use{};
   bool prepared = false;
+
+  void keep(const Block& b) {
+    if (b.pool == 0 || graphs.count(b.pool)) { free[{b.pool, b.stream, b.bytes}].push_back(b.p); return; }
+    cudaFree(b.p);                              // its graphs are gone
+    use.reserved -= int64_t(b.bytes);
+  }
+  void collect() {                              // blocks that no other stream uses any more; the caller has the lock
+    for (size_t i = 0; i < waiting.size();) {
+      if (!waiting[i].uses.over()) { ++i; continue; }
+      keep(waiting[i]);
+      if (i + 1 < waiting.size()) waiting[i] = std::move(waiting.back());
+      waiting.pop_back();
+    }
+  }
 };
 Pool& pool_of(int device) {
   static Pool* pools = new Pool[kDevices];      // outlive every tensor
   return pools[device];
 }
-thread_local cudaStream_t current_stream = nullptr;
+thread_local int current_device = 0;
+thread_local cudaStream_t streams[kDevices];
 thread_local int64_t current_graph = 0;         // whose pool allocations come from
+
+}  // namespace
 
 size_t rounded(size_t bytes) {                  // steps of an eighth of a power of two, at least 512
   if (bytes <= 512) return 512;
@@ -37,11 +54,7 @@ size_t rounded(size_t bytes) {                  // steps of an eighth of a power
   return (bytes + step - 1) / step * step;
 }
 
-int device_now() {
-  int d = 0;
-  ok(cudaGetDevice(&d), "cudaGetDevice");
-  return d;
-}
+namespace {
 
 void prepare(Pool& p, int device) {             // what the driver's pool frees, it keeps
   if (p.prepared) return;
@@ -52,9 +65,9 @@ void prepare(Pool& p, int device) {             // what the driver's pool frees,
   p.prepared = true;
 }
 
-void release(Pool& p, int64_t graph, bool all) {  // gives cached blocks back; the caller has the lock
+void release(Pool& p, int64_t graph) {          // gives cached blocks back; the caller has the lock
   for (auto it = p.free.begin(); it != p.free.end();) {
-    if (!all && std::get<0>(it->first) != graph) { ++it; continue; }
+    if (std::get<0>(it->first) != graph) { ++it; continue; }
     for (void* block : it->second) {
       cudaFree(block);
       p.use.reserved -= int64_t(std::get<2>(it->first));
@@ -65,15 +78,29 @@ void release(Pool& p, int64_t graph, bool all) {  // gives cached blocks back; t
 
 }  // namespace
 
-cudaStream_t stream() { return current_stream; }
-void set_stream(cudaStream_t s) { current_stream = s; }
-void set_graph_pool(int64_t graph) { current_graph = graph; }
+int device_now() { return current_device; }
+void set_device(int device) {
+  ok(cudaSetDevice(device), "cudaSetDevice");
+  current_device = device;
+}
+cudaStream_t stream() { return streams[current_device]; }
+cudaStream_t stream_of(int device) { return streams[device]; }
+void set_stream(int device, cudaStream_t s) { streams[device] = s; }
+void set_graph_pool(int64_t pool) {
+  current_graph = pool;
+  if (!pool) return;
+  Pool& p = pool_of(current_device);
+  std::lock_guard<std::mutex> lock(p.mutex);
+  p.graphs.insert(pool);
+}
 
 void* allocate(size_t bytes) {
-  const int device = device_now();
+  const int device = current_device;
+  const cudaStream_t current_stream = streams[device];
   Pool& p = pool_of(device);
   const size_t size = rounded(bytes);
   std::lock_guard<std::mutex> lock(p.mutex);
+  if (!p.waiting.empty()) p.collect();
   void* block = nullptr;
   auto it = p.free.find({current_graph, current_stream, size});
   if (it != p.free.end() && !it->second.empty()) {
@@ -86,7 +113,8 @@ void* allocate(size_t bytes) {
     if (e == cudaErrorMemoryAllocation && !current_graph) {  // once more, with what is cached given back
       cudaGetLastError();
       ok(cudaDeviceSynchronize(), "synchronize");
-      release(p, 0, false);
+      p.collect();
+      release(p, 0);
       cudaMemPool_t pool;
       ok(cudaDeviceGetDefaultMemPool(&pool, device), "cudaDeviceGetDefaultMemPool");
       ok(cudaMemPoolTrimTo(pool, 0), "cudaMemPoolTrimTo");
@@ -101,7 +129,7 @@ void* allocate(size_t bytes) {
     p.use.reserved += int64_t(size);
     ++p.use.device_requests;
   }
-  p.live[block] = {size, current_stream, current_graph};
+  p.live[block] = {block, size, current_stream, current_graph, {}};
   p.use.allocated += int64_t(size);
   ++p.use.requests;
   if (p.use.allocated > p.use.peak_allocated) p.use.peak_allocated = p.use.allocated;
@@ -114,14 +142,19 @@ void deallocate_on(void* block, int device) noexcept {
   std::lock_guard<std::mutex> lock(p.mutex);
   auto it = p.live.find(block);
   if (it == p.live.end()) return;
-  const Block b = it->second;
+  Block b = std::move(it->second);
   p.live.erase(it);
   p.use.allocated -= int64_t(b.bytes);
-  p.free[{b.pool, b.stream, b.bytes}].push_back(block);
+  if (b.uses.over()) p.keep(b);
+  else p.waiting.push_back(std::move(b));
 }
-void deallocate(void* block, size_t) noexcept {
-  int device = 0;
-  if (cudaGetDevice(&device) == cudaSuccess) deallocate_on(block, device);
+void deallocate(void* block, size_t) noexcept { deallocate_on(block, current_device); }
+
+void used_by(void* block, int device, cudaStream_t s) {
+  Pool& p = pool_of(device);
+  std::lock_guard<std::mutex> lock(p.mutex);
+  auto it = p.live.find(block);
+  if (it != p.live.end() && it->second.stream != s) it->second.uses.add(s);
 }
 
 MemoryUse memory_use(int device) {
@@ -139,15 +172,17 @@ void release_cached(int device) {
   Pool& p = pool_of(device);
   ok(cudaDeviceSynchronize(), "synchronize");
   std::lock_guard<std::mutex> lock(p.mutex);
-  release(p, 0, false);
+  p.collect();
+  release(p, 0);
   cudaMemPool_t pool;
   ok(cudaDeviceGetDefaultMemPool(&pool, device), "cudaDeviceGetDefaultMemPool");
   ok(cudaMemPoolTrimTo(pool, 0), "cudaMemPoolTrimTo");
 }
-void release_graph_pool(int64_t graph, int device) {
+void release_graph_pool(int64_t pool, int device) {
   Pool& p = pool_of(device);
   std::lock_guard<std::mutex> lock(p.mutex);
-  release(p, graph, false);
+  p.graphs.erase(pool);
+  release(p, pool);
 }
 
 }  // namespace lamella::cuda

@@ -7,21 +7,37 @@
 namespace lamella::cuda {
 namespace {
 
-template <class A> struct Common { A sign, decay, shrink; };
-
-// The numbers of a formula, in the type of arithmetic; a formula is these and nothing else.
-template <class A> struct Numbers {
-  A v[16];
-  explicit Numbers(const double* from, int n) : v{} {
-    for (int k = 0; k < n; ++k) v[k] = A(from[k]);
+// What a step needs besides tensors, in the type of arithmetic: decay, shrink, then the numbers of the formula, which is
+// these and nothing else.
+constexpr int kConstants = 2 + 14;
+template <class A> struct Constants {
+  A sign, v[kConstants];
+  int count;
+  const double* live;                // counts instead of v, where there is one
+  explicit Constants(const OptimStep& a, int numbers) : sign(a.maximize ? A(-1) : A(1)), v{}, count(2 + numbers), live(a.live) {
+    v[0] = A(a.decay);
+    v[1] = A(a.shrink);
+    for (int k = 0; k < numbers; ++k) v[2 + k] = A(a.numbers[k]);
   }
+};
+
+// The block's own, in shared memory.
+template <class A> struct Common {
+  A sign, decay, shrink;
+  const A* numbers;
   template <class Formula> GPU Formula as() const {
-    static_assert(sizeof(Formula) <= sizeof v);
+    static_assert(sizeof(Formula) <= (kConstants - 2) * sizeof(A));
     Formula f;
-    std::memcpy(&f, v, sizeof f);
+    std::memcpy(&f, numbers, sizeof f);
     return f;
   }
 };
+template <class A> GPU Common<A> common_of(const Constants<A>& c) {
+  SHARED(A, now, [kConstants]);
+  if (int(threadIdx.x) < c.count) now[threadIdx.x] = c.live ? A(c.live[threadIdx.x]) : c.v[threadIdx.x];
+  __syncthreads();
+  return {c.sign, now[0], now[1], now + 2};
+}
 
 // Elements that a thread takes at a time: 16 bytes, of 16-bit types 8, for the sake of registers.
 template <class T> constexpr int kTake = sizeof(T) == 8 ? 2 : 4;
@@ -81,13 +97,13 @@ template <class Formula> struct Plainly {
 
 template <class A, int states> struct Update {
   OptimRule rule;
-  const Numbers<A>& numbers;
+  const Common<A>& c;
   template <int N> GPU void operator()(A (&x)[N], A (&d)[N], A (&s)[states + 1][N], int64_t) const {
     switch (rule) {
 #define R(name, Formula, n_states, n_numbers)                                           \
   case OptimRule::name:                                                                 \
     if constexpr (n_states == states && !Formula<A>::trusts) {                          \
-      const auto f = numbers.template as<Formula<A>>();                                 \
+      const auto f = c.template as<Formula<A>>();                                 \
       each_element<states>(x, d, s, Plainly<Formula<A>>{f});                            \
     }                                                                                   \
     break;
@@ -99,9 +115,9 @@ template <class A, int states> struct Update {
 
 template <class T, int states>
 __global__ void __launch_bounds__(kThreads)
-    step_plain(const __grid_constant__ Table table, Common<acc_t<T>> c, OptimRule rule,
-               const __grid_constant__ Numbers<acc_t<T>> numbers) {
-  each_pack<T, states, states, true>(table, find_piece(table), c, Update<acc_t<T>, states>{rule, numbers});
+    step_plain(const __grid_constant__ Table table, OptimRule rule, const __grid_constant__ Constants<acc_t<T>> constants) {
+  const Common<acc_t<T>> c = common_of(constants);
+  each_pack<T, states, states, true>(table, find_piece(table), c, Update<acc_t<T>, states>{rule, c});
 }
 
 // ---- rules with ----------------------------------------------------------------------------------------------------------
@@ -140,10 +156,10 @@ template <class A, class Formula, int states> struct Apply {
 // them in the type of arithmetic.
 template <class T, class Formula, int states>
 __global__ void __launch_bounds__(kThreads)
-    step_measure(const __grid_constant__ Table table, Common<acc_t<T>> c,
-                 const __grid_constant__ Numbers<acc_t<T>> numbers, double* part) {
+    step_measure(const __grid_constant__ Table table, const __grid_constant__ Constants<acc_t<T>> constants, double* part) {
   using A = acc_t<T>;
-  const auto f = numbers.template as<Formula>();
+  const Common<A> c = common_of(constants);
+  const auto f = c.template as<Formula>();
   A pp = 0, uu = 0;
   const Measure<A, Formula, states> body{f, pp, uu};
   each_pack<T, states, Formula::early ? states : 0, false>(table, find_piece(table), c, body);
@@ -154,10 +170,11 @@ __global__ void __launch_bounds__(kThreads)
   }
 }
 
-struct TrustNumbers { double coefficient, decay, eps, limit; };
+struct TrustNumbers { double coefficient, decay, eps, limit; };  // a formula's first
 
 __global__ void __launch_bounds__(128)
-    step_trust(const __grid_constant__ Table table, const double* part, TrustNumbers n, double* trust) {
+    step_trust(const __grid_constant__ Table table, const double* part, TrustNumbers n, const double* live, double* trust) {
+  if (live) n = {live[2], live[3], live[4], live[5]};
   double p = 0, measured = 0;
   for (int64_t b = table.word(blockIdx.x) + threadIdx.x; b < table.word(blockIdx.x + 1); b += blockDim.x) {
     p += part[2 * b];
@@ -172,10 +189,11 @@ __global__ void __launch_bounds__(128)
 
 template <class T, class Formula, int states>
 __global__ void __launch_bounds__(kThreads)
-    step_apply(const __grid_constant__ Table table, Common<acc_t<T>> c,
-               const __grid_constant__ Numbers<acc_t<T>> numbers, const double* trust) {
+    step_apply(const __grid_constant__ Table table, const __grid_constant__ Constants<acc_t<T>> constants,
+               const double* trust) {
   using A = acc_t<T>;
-  const auto f = numbers.template as<Formula>();
+  const Common<A> c = common_of(constants);
+  const auto f = c.template as<Formula>();
   const Piece piece = find_piece(table);
   const Apply<A, Formula, states> body{f, A(trust[piece.tensor])};
   each_pack<T, states, Formula::early ? 0 : states, true>(table, piece, c, body);
@@ -188,17 +206,16 @@ template <template <class> class Formula, int states> void run(const OptimStep& 
     using T = decltype(type);
     using A = acc_t<T>;
     using F = Formula<A>;
-    const Numbers<A> numbers(a.numbers, int(sizeof(F) / sizeof(A)));
-    const Common<A> c{a.maximize ? A(-1) : A(1), A(a.decay), A(a.shrink)};
+    const Constants<A> c(a, int(sizeof(F) / sizeof(A)));
     const dim3 grid(unsigned(blocks), 1, 1), block(kThreads, 1, 1);
     if constexpr (F::trusts) {
       const Temp part(size_t(2 * blocks) * sizeof(double)), trust(size_t(table.count) * sizeof(double));
-      launch("optim_step", step_measure<T, F, states>, grid, block, 0, table, c, numbers, part.as<double>());
+      launch("optim_step", step_measure<T, F, states>, grid, block, 0, table, c, part.as<double>());
       launch("optim_step", step_trust, dim3(unsigned(table.count)), dim3(128), 0, table, part.as<double>(),
-             TrustNumbers{a.numbers[0], a.numbers[1], a.numbers[2], a.numbers[3]}, trust.as<double>());
-      launch("optim_step", step_apply<T, F, states>, grid, block, 0, table, c, numbers, trust.as<double>());
+             TrustNumbers{a.numbers[0], a.numbers[1], a.numbers[2], a.numbers[3]}, a.live, trust.as<double>());
+      launch("optim_step", step_apply<T, F, states>, grid, block, 0, table, c, trust.as<double>());
     } else {
-      launch("optim_step", step_plain<T, states>, grid, block, 0, table, c, OptimRule(a.rule), numbers);
+      launch("optim_step", step_plain<T, states>, grid, block, 0, table, OptimRule(a.rule), c);
     }
   });
 }
@@ -208,7 +225,8 @@ template <template <class> class Formula, int states> void run(const OptimStep& 
 void optim_step(const OptimStep& a) {
   switch (OptimRule(a.rule)) {
 #define R(name, Formula, states, numbers)                                                                    \
-  static_assert(states <= kMaxOptimStates && sizeof(Formula<double>) == numbers * sizeof(double), #name);    \
+  static_assert(states <= kMaxOptimStates && 2 + numbers <= kConstants, #name);                               \
+  static_assert(sizeof(Formula<double>) == numbers * sizeof(double), #name);                                 \
   case OptimRule::name: return run<Formula, states>(a);
     LAMELLA_OPTIM_RULES(R)
 #undef R

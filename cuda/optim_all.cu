@@ -5,14 +5,21 @@
 namespace lamella::cuda {
 namespace {
 
-struct ScaleBy { double by; template <class A> GPU A operator()(A x) const { return x * A(by); } };
+struct ScaleBy {
+  double by;
+  const double* factor;              // may be null
+  GPU ScaleBy ready() const { return {factor ? by * *factor : by, nullptr}; }
+  template <class A> GPU A operator()(A x) const { return x * A(by); }
+};
 struct ClampTo {                     // NaN stays
   double low, high;
+  GPU ClampTo ready() const { return *this; }
   template <class A> GPU A operator()(A x) const { return vmin(A(high), vmax(A(low), x)); }
 };
 
 template <class T, class F>
-__global__ void __launch_bounds__(kThreads) update_all(const __grid_constant__ Table table, F f) {
+__global__ void __launch_bounds__(kThreads) update_all(const __grid_constant__ Table table, F given) {
+  const F f = given.ready();
   constexpr int N = kPack<T>;
   const Piece piece = find_piece(table);
   T* x = buffer_of<T>(table, piece, 0);
@@ -71,7 +78,7 @@ __global__ void norm_total(const double* part, int64_t parts, NormOrder order, d
 
 }  // namespace
 
-void scale_all(const ScaleAll& s) { update("scale_all", s.list, s.g, ScaleBy{s.scale}); }
+void scale_all(const ScaleAll& s) { update("scale_all", s.list, s.g, ScaleBy{s.scale, s.factor}); }
 void clamp_all(const ClampAll& s) { update("clamp_all", s.list, s.g, ClampTo{s.low, s.high}); }
 
 void grad_norm(const GradNorm& s) {

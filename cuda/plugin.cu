@@ -32,42 +32,54 @@ const char* problem() {
 }
 
 int count() {
-  int n = 0;
-  return cudaGetDeviceCount(&n) == cudaSuccess ? n : 0;
+  static const int known = [] {
+    int n = 0;
+    return cudaGetDeviceCount(&n) == cudaSuccess ? int(least(n, kDevices)) : 0;
+  }();
+  return known;
 }
 
 void enter(int device) {
   const int n = count();
   check<RuntimeError>(device >= 0 && device < n, "[cuda] device must be one of ", n, ", got cuda:", device);
-  ok(cudaSetDevice(device), "cudaSetDevice");
+  set_device(device);
 }
 
-void* allocate_pinned(size_t bytes) {
-  void* p = nullptr;
-  const cudaError_t e = cudaMallocHost(&p, bytes ? bytes : 1);
-  if (e == cudaErrorMemoryAllocation) {
-    cudaGetLastError();
-    throw MemoryError(text("[pin_memory] the system must have ", bytes, " bytes of pinned memory left"));
-  }
-  ok(e, "cudaMallocHost");
-  return p;
+bool is_capturing() {
+  cudaStreamCaptureStatus s = cudaStreamCaptureStatusNone;
+  return cudaStreamIsCapturing(stream(), &s) == cudaSuccess && s == cudaStreamCaptureStatusActive;
 }
-void deallocate_pinned(void* p) noexcept { cudaFreeHost(p); }
+
+// What is queued on one GPU's stream from here on waits for what is queued on the other's now.
+void let_wait(int device, int other) {
+  const int before = device_now();
+  cudaEvent_t e;
+  set_device(other);
+  ok(cudaEventCreateWithFlags(&e, cudaEventDisableTiming), "cudaEventCreate");
+  ok(cudaEventRecord(e, stream_of(other)), "cudaEventRecord");
+  set_device(device);
+  ok(cudaStreamWaitEvent(stream_of(device), e, 0), "cudaStreamWaitEvent");
+  cudaEventDestroy(e);
+  set_device(before);
+}
 
 void copy(void* to, Device to_device, const void* from, Device from_device, size_t bytes, bool wait) {
   if (from_device.is_cpu() && !to_device.is_cpu() && bytes <= 4096) {  // in a kernel's arguments: a captured graph keeps it
     upload(to, from, bytes);
     return;
   }
-  if (!to_device.is_cpu() && !from_device.is_cpu() && to_device != from_device)
+  if (!to_device.is_cpu() && !from_device.is_cpu() && to_device != from_device) {
+    let_wait(to_device.index, from_device.index);
     ok(cudaMemcpyPeerAsync(to, to_device.index, from, from_device.index, bytes, stream()), "copy between GPUs");
-  else
+    let_wait(from_device.index, to_device.index);
+  } else
     ok(cudaMemcpyAsync(to, from, bytes, to_device.is_cpu() ? cudaMemcpyDeviceToHost : from_device.is_cpu() ? cudaMemcpyHostToDevice
                                                                                                        : cudaMemcpyDeviceToDevice,
                        stream()), "copy");
-  if (!wait) return;
-  ok(cudaStreamSynchronize(stream()), "synchronize");
-  raise_faults();
+  if (wait) {
+    ok(cudaStreamSynchronize(stream()), "synchronize");
+    raise_faults();
+  } else if (from_device.is_cpu() && !is_capturing()) pinned_used(from);
 }
 
 void synchronize() {
@@ -97,6 +109,11 @@ void memory(int device, GpuMemory* m) {
   m->total = int64_t(total);
 }
 
+void empty_cache(int device) {
+  release_cached(device);
+  release_pinned();
+}
+
 // ---- streams, events, graphs -----------------------------------------------------------------------------------------
 cudaStream_t as_stream(void* s) { return static_cast<cudaStream_t>(s); }
 cudaEvent_t as_event(void* e) { return static_cast<cudaEvent_t>(e); }
@@ -107,8 +124,9 @@ void* make_stream(int priority) {
   return s;
 }
 void free_stream(void* s) { cudaStreamDestroy(as_stream(s)); }
-void* stream_now() { return stream(); }
-void set_stream_now(void* s) { set_stream(as_stream(s)); }
+void* stream_at(int device) { return stream_of(device); }
+void set_stream_at(int device, void* s) { set_stream(device, as_stream(s)); }
+void used_by_stream(void* p, int device, void* s) { used_by(p, device, as_stream(s)); }
 void wait_stream(void* s) {
   ok(cudaStreamSynchronize(as_stream(s)), "synchronize");
   raise_faults();
@@ -119,9 +137,10 @@ bool stream_is_idle(void* s) {
   ok(e, "cudaStreamQuery");
   return true;
 }
-void* make_event(bool timing) {
+void* make_event(bool timing, bool blocking) {
   cudaEvent_t e;
-  ok(cudaEventCreateWithFlags(&e, timing ? cudaEventDefault : cudaEventDisableTiming), "cudaEventCreate");
+  ok(cudaEventCreateWithFlags(&e, (timing ? cudaEventDefault : cudaEventDisableTiming) | (blocking ? cudaEventBlockingSync : 0)),
+     "cudaEventCreate");
   return e;
 }
 void free_event(void* e) { cudaEventDestroy(as_event(e)); }
@@ -140,29 +159,52 @@ float milliseconds(void* from, void* to) {
   return ms;
 }
 
-void begin_capture(int64_t graph) {
+// A graph, and where its random ops find how far to go on (kernels.h: Random).
+struct Graph {
+  cudaGraphExec_t run;
+  uint64_t* shift;
+  int device;
+};
+thread_local uint64_t* capture_shift = nullptr;
+
+void begin_capture(int64_t pool) {
   prepare_faults();
-  ok(cudaStreamBeginCapture(stream(), cudaStreamCaptureModeRelaxed), "begin of a graph's capture");
-  set_graph_pool(graph);
+  uint64_t* const shift = static_cast<uint64_t*>(allocate(2 * sizeof(uint64_t)));
+  const cudaError_t e = cudaStreamBeginCapture(stream(), cudaStreamCaptureModeRelaxed);
+  if (e != cudaSuccess) {
+    deallocate_on(shift, device_now());
+    ok(e, "begin of a graph's capture");
+  }
+  capture_shift = shift;
+  set_graph_pool(pool);
 }
 void* end_capture() {
   set_graph_pool(0);
+  Graph made{nullptr, std::exchange(capture_shift, nullptr), device_now()};
   cudaGraph_t g = nullptr;
-  ok(cudaStreamEndCapture(stream(), &g), "end of a graph's capture");
-  cudaGraphExec_t run = nullptr;
-  const cudaError_t e = cudaGraphInstantiate(&run, g, 0);
-  cudaGraphDestroy(g);
-  ok(e, "cudaGraphInstantiate");
-  return run;
+  cudaError_t e = cudaStreamEndCapture(stream(), &g);
+  if (e == cudaSuccess) {
+    e = cudaGraphInstantiate(&made.run, g, 0);
+    cudaGraphDestroy(g);
+  }
+  if (e != cudaSuccess) {
+    deallocate_on(made.shift, made.device);
+    ok(e, "end of a graph's capture");
+  }
+  return new Graph(made);
 }
-void launch_graph(void* g) { ok(cudaGraphLaunch(static_cast<cudaGraphExec_t>(g), stream()), "cudaGraphLaunch"); }
-void free_graph(void* g, int64_t id, int device) {
-  if (g) cudaGraphExecDestroy(static_cast<cudaGraphExec_t>(g));
-  release_graph_pool(id, device);
+const uint64_t* random_shift() { return capture_shift; }
+void launch_graph(void* graph, uint64_t seed_bits, uint64_t streams) {
+  const Graph& g = *static_cast<Graph*>(graph);
+  const uint64_t shift[2] = {seed_bits, streams};
+  upload(g.shift, shift, sizeof shift);
+  ok(cudaGraphLaunch(g.run, stream()), "cudaGraphLaunch");
 }
-bool is_capturing() {
-  cudaStreamCaptureStatus s = cudaStreamCaptureStatusNone;
-  return cudaStreamIsCapturing(stream(), &s) == cudaSuccess && s == cudaStreamCaptureStatusActive;
+void free_graph(void* graph) {
+  Graph* const g = static_cast<Graph*>(graph);
+  cudaGraphExecDestroy(g->run);
+  deallocate_on(g->shift, g->device);
+  delete g;
 }
 
 bool tf32(int value) {
@@ -177,9 +219,9 @@ extern "C" __attribute__((visibility("default"))) const lamella::Backend* lamell
   using namespace lamella::cuda;
   static const lamella::Backend b = {
       lamella::kBackendVersion, sizeof(lamella::Backend), problem, count, enter, allocate, deallocate_on, allocate_pinned,
-      deallocate_pinned, copy, synchronize, check_index, properties, memory, reset_peak, release_cached, make_stream,
-      free_stream, stream_now, set_stream_now, wait_stream, stream_is_idle, make_event, free_event, record_event, wait_event,
-      stream_waits, event_is_done, milliseconds, begin_capture, end_capture, launch_graph, free_graph, is_capturing, tf32,
-      &table};
+      deallocate_pinned, copy, synchronize, check_index, properties, memory, reset_peak, empty_cache, make_stream,
+      free_stream, stream_at, set_stream_at, wait_stream, stream_is_idle, make_event, free_event, record_event, wait_event,
+      stream_waits, event_is_done, milliseconds, begin_capture, end_capture, random_shift, launch_graph, free_graph, release_graph_pool,
+      is_capturing, used_by_stream, tf32, &table};
   return &b;
 }

@@ -32,13 +32,14 @@ template <class A> GPU void uniforms(const Philox& w, A (&u)[kPer<A>]) {
   }
 }
 
-struct Draw { RandomOp op; uint64_t seed, stream; double p0, p1; int64_t low; uint64_t range; };
+struct Draw { RandomOp op; uint64_t seed, stream; const uint64_t* shift; double p0, p1; int64_t low; uint64_t range; };
 
 template <class T> __global__ void __launch_bounds__(kThreads) random_fill(Draw d, T* y, int64_t n, bool packed) {
   constexpr int N = kFill<T>;
   constexpr bool floating = !std::is_integral_v<T>;
   const int64_t i = (int64_t(blockIdx.x) * kThreads + threadIdx.x) * N;
   if (i >= n) return;
+  shift_draws(d.seed, d.stream, d.shift);
   T v[N];
   bool done = false;
   if constexpr (floating) {
@@ -108,10 +109,11 @@ template <class T> __global__ void __launch_bounds__(kThreads) random_fill(Draw 
 // The draws are for runs of `run` elements (`single`: of one).
 template <class T, bool single>
 __global__ void __launch_bounds__(kThreads) drop(const T* x, T* y, int64_t n, Divisor run, uint64_t seed, uint64_t stream,
-                                                 float p, acc_t<T> scale, bool packed) {
+                                                 const uint64_t* shift, float p, acc_t<T> scale, bool packed) {
   constexpr int P = kPack<T>, N = kFill<T>;
   const int64_t i = (int64_t(blockIdx.x) * kThreads + threadIdx.x) * N;
   if (i >= n) return;
+  shift_draws(seed, stream, shift);
   bool keep[N];
   if constexpr (single) {
 #pragma unroll
@@ -149,7 +151,7 @@ __global__ void __launch_bounds__(kThreads) drop(const T* x, T* y, int64_t n, Di
 }  // namespace
 
 void random(const Random& a) {
-  Draw d{a.op, a.seed, a.stream, a.p0, a.p1, 0, 0};
+  Draw d{a.op, a.seed, a.stream, a.shift, a.p0, a.p1, 0, 0};
   if (a.op == RandomOp::integer) {
     d.low = int64_t(a.p0);
     d.range = uint64_t(int64_t(a.p1) - d.low);
@@ -171,8 +173,7 @@ void dropout(const Dropout& a) {
     const auto kernel = a.block == 1 ? drop<T, true> : drop<T, false>;
     const int64_t blocks = ceil_div(a.n, int64_t(kThreads) * kFill<T>);
     launch("dropout", kernel, dim3(unsigned(blocks)), dim3(kThreads), 0, static_cast<const T*>(a.x), static_cast<T*>(a.y), a.n,
-           Divisor(a.block), a.seed, a.stream, float(a.p),
-           a.p < 1 ? A(1 / (1 - a.p)) : A(0), is_aligned(a.x) && is_aligned(a.y));
+           Divisor(a.block), a.seed, a.stream, a.shift, float(a.p), a.p < 1 ? A(1 / (1 - a.p)) : A(0), is_aligned(a.x) && is_aligned(a.y));
   });
 }
 

@@ -16,10 +16,9 @@ void ok(cudaError_t e, const char* what) {
 }
 
 const DeviceInfo& info() {
-  static DeviceInfo known[16];
-  static std::once_flag asked[16];
-  int d = 0;
-  ok(cudaGetDevice(&d), "cudaGetDevice");
+  static DeviceInfo known[kDevices];
+  static std::once_flag asked[kDevices];
+  const int d = device_now();
   std::call_once(asked[d], [&] {
     DeviceInfo& i = known[d];
     ok(cudaDeviceGetAttribute(&i.processors, cudaDevAttrMultiProcessorCount, d), "cudaDeviceGetAttribute");

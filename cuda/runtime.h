@@ -14,7 +14,9 @@ void ok(cudaError_t, const char* what);     // MemoryError or RuntimeError "[cud
 struct DeviceInfo { int processors, major, minor, shared_bytes; };  // shared_bytes: the most a block may ask for
 const DeviceInfo& info();                   // of the current device; asked once
 
-cudaStream_t stream();                      // of this thread: work goes there
+constexpr int kDevices = 16;                // the most there may be
+int device_now();                           // of this thread
+cudaStream_t stream();                      // of this thread on that device: work goes there
 
 // Memory whose use ends before any later work of the stream begins; throws MemoryError.
 void* allocate(size_t bytes);

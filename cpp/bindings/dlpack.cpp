@@ -91,6 +91,7 @@ Array import(const DLTensor& t, void* managed, void (*release)(void*), bool read
   }
   char* first = static_cast<char*>(t.data) + t.byte_offset + low * size_of(a.dtype);
   a.storage = wrap_storage(first, size_t(high - low) * size_t(size_of(a.dtype)), release, managed, readonly);
+  a.storage->pinned = t.device.type == kCudaHost;
   if (t.device.type == kCuda) a.storage->device = {DeviceType::cuda, int8_t(t.device.id)};
   a.offset = -low;
   return a;

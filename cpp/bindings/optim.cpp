@@ -43,18 +43,19 @@ void bind_optim(py::module_& m) {
   // grads: a list of Tensors, or None for the parameters' own. states: a dict of each parameter, of which `names` are used.
   m.def("optim_step", [](const std::string& op, const std::string& rule, const py::list& params, const py::object& grads,
                          const py::list& states, const py::tuple& names, const std::vector<double>& numbers, double decay,
-                         double shrink, bool maximize) {
+                         double shrink, bool maximize, const std::optional<Array>& live) {
     const auto p = arrays(params), g = grads.is_none() ? gradients(params) : arrays(grads);
-    ops::OptimOptions options{op.c_str(), rule.c_str(), {}, numbers, decay, shrink, maximize};
+    ops::OptimOptions options{op.c_str(), rule.c_str(), {}, numbers, decay, shrink, maximize, live};
     std::vector<ops::Arrays> lists;
     for (py::handle name : names) {
       options.names.push_back(PyUnicode_AsUTF8(name.ptr()));
       lists.push_back(states_of(op, states, name, options.names.back()));
     }
-    const On device(device_of(options.op, p, g));
+    const On device(device_of(options.op, p, g, live));
     py::gil_scoped_release unlocked;
     ops::optim_step(p, g, lists, options);
-  });
+  }, py::arg("op"), py::arg("rule"), py::arg("params"), py::arg("grads"), py::arg("states"), py::arg("names"), py::arg("numbers"),
+     py::arg("decay"), py::arg("shrink"), py::arg("maximize"), py::arg("live") = py::none());
   m.def("grad_norm", [](const py::list& tensors, double p) {
     auto g = arrays(tensors);
     const On device(device_of("grad_norm", g));
@@ -67,12 +68,12 @@ void bind_optim(py::module_& m) {
     py::gil_scoped_release unlocked;
     ops::clamp_all(g, low, high);
   });
-  m.def("scale_all", [](const py::list& tensors, double scale) {
+  m.def("scale_all", [](const py::list& tensors, double scale, const std::optional<Array>& factor) {
     auto g = arrays(tensors);
-    const On device(device_of("scale_all", g));
+    const On device(device_of("scale_all", g, factor));
     py::gil_scoped_release unlocked;
-    ops::scale_all(g, scale);
-  });
+    ops::scale_all(g, scale, factor ? &*factor : nullptr);
+  }, py::arg("tensors"), py::arg("scale"), py::arg("factor") = py::none());
   // Those that have a gradient, in order.
   m.def("with_grads", [](const py::list& tensors) {
     py::list out;

@@ -91,15 +91,15 @@ void bind_view(py::module_& m) {
     return made_on_host([=] { return triangle_indices(rows, cols, offset, lower); });
   }, py::arg("rows"), py::arg("cols"), py::arg("offset"), py::arg("lower"), place, nogil());
   def(m, "copy", &ops::copy, nogil());
-  m.def("copy_", [](const Array& out, const Array& x) {  // between devices, too
+  m.def("copy_", [](const Array& out, const Array& x, bool wait) {  // between devices, too
     const On device(out.device());
     Array o = out;
-    ops::copy_(o, x);
-  }, nogil());
-  m.def("to_device", [](const Array& x, const Place& to) {
+    ops::copy_(o, x, wait);
+  }, py::arg("out"), py::arg("x"), py::arg("wait") = true, nogil());
+  m.def("to_device", [](const Array& x, const Place& to, bool wait) {
     const On source(x.device());
-    return to_device(ops::contiguous(x), to.device);
-  }, nogil());
+    return to_device(ops::contiguous(x), to.device, wait);
+  }, py::arg("x"), py::arg("to"), py::arg("wait") = true, nogil());
   m.def("pinned", [](const Array& x) {
     Array y;
     y.shape = x.shape;

@@ -160,19 +160,20 @@ Array empty_channels_last(const Shape& shape, DType dtype) {
 
 Array empty_like(const Array& x) { return empty(x.shape, x.dtype); }
 
-Array to_device(const Array& x, Device device) {
+void transfer(Array& to, const Array& from, bool wait) {
+  const size_t bytes = size_t(from.numel()) * size_t(size_of(from.dtype));
+  if (!bytes) return;
+  const On gpu(to.device().is_cpu() ? from.device() : to.device());
+  // memory that is not pinned was read when the call returns
+  backend().copy(to.bytes(), to.device(), from.bytes(), from.device(), bytes, to.device().is_cpu() || (wait && from.storage->pinned));
+}
+
+Array to_device(const Array& x, Device device, bool wait) {
   if (x.device() == device) return x;
   check<ValueError>(x.is_contiguous(), "[to_device] input must be contiguous, got strides ", x.strides);
-  const On gpu(device.is_cpu() ? x.device() : device);
-  Array y;
-  if (device.is_cpu()) {
-    const On cpu(device);
-    y = empty(x.shape, x.dtype);
-  } else {
-    y = empty(x.shape, x.dtype);
-  }
-  const size_t bytes = size_t(x.numel()) * size_t(size_of(x.dtype));
-  if (bytes) backend().copy(y.bytes(), device, x.bytes(), x.device(), bytes, device.is_cpu());
+  const On target(device);
+  Array y = empty(x.shape, x.dtype);
+  transfer(y, x, wait);
   return y;
 }
 

@@ -43,7 +43,10 @@ Array empty(const Shape&, DType);              // contiguous, uninitialised, on 
 Array empty_like(const Array&);                // contiguous
 Array empty_channels_last(const Shape&, DType);  // (N, C, ...) with adjacent channels; at least 3 dimensions
 Array scalar(double value, DType);             // 0-d
-Array to_device(const Array&, Device);         // itself, or a contiguous copy there (x is contiguous); a copy to the CPU is waited for
+// Itself, or a contiguous copy there (x is contiguous). It is waited for, but where x is pinned and `wait` is false: then x
+// must stay as it is until the copy is done.
+Array to_device(const Array& x, Device, bool wait = true);
+void transfer(Array& to, const Array& from, bool wait = true);  // between devices; contiguous, of one shape and dtype
 inline Array on_host(const Array& x) { return to_device(x, Device{}); }
 
 struct Described { const Array& array; };      // written only when a message is: checks that pass pay nothing

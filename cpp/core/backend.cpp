@@ -84,4 +84,10 @@ std::string backend_problem() { return loaded().problem; }
 
 void enter_device(Device d) { backend().enter(d.index); }
 
+const uint64_t* random_shift() { return here().is_cpu() ? nullptr : backend().random_shift(); }
+
+void reenter_device(Device d) noexcept {
+  try { enter_device(d); } catch (...) {}  // it worked before; should it not, the next call there says so
+}
+
 }  // namespace lamella

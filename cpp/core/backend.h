@@ -14,7 +14,7 @@ struct Kernels;  // kernels/kernels.h
 struct GpuProperties { char name[256]; size_t memory; int major, minor, processors, l2_bytes, driver, runtime; };
 struct GpuMemory { int64_t allocated, peak_allocated, reserved, peak_reserved, requests, device_requests, free, total; };
 
-constexpr uint32_t kBackendVersion = 1;
+constexpr uint32_t kBackendVersion = 2;
 struct Backend {
   uint32_t version, bytes;           // of this struct: another build's plug-in is refused
   const char* (*problem)();          // why no GPU can be used; null where one can
@@ -24,7 +24,8 @@ struct Backend {
   void (*deallocate)(void* p, int device) noexcept;
   void* (*allocate_pinned)(size_t bytes);
   void (*deallocate_pinned)(void* p) noexcept;
-  // In the order of this thread's stream; `wait`: until it is done.
+  // In the order of this thread's stream; `wait`: until it is done. Without, memory of the host may be written again at once,
+  // but for pinned memory, which is kept from being handed out again until then.
   void (*copy)(void* to, Device to_device, const void* from, Device from_device, size_t bytes, bool wait);
   void (*synchronize)();             // everything queued on the current GPU
   // out[i] = index[i], or with `wrap` index[i] + size where it is negative. One outside [0, size) that is not `ignore` becomes
@@ -36,28 +37,33 @@ struct Backend {
   void (*empty_cache)(int device);
   void* (*make_stream)(int priority);
   void (*free_stream)(void*);
-  void* (*stream)();                 // this thread's; null: the GPU's default one
-  void (*set_stream)(void*);
+  // Streams and events are used while their GPU is the current one.
+  void* (*stream)(int device);       // this thread's there; null: the GPU's default one
+  void (*set_stream)(int device, void*);
   void (*wait_stream)(void*);        // the host, for everything queued on it
   bool (*stream_is_idle)(void*);
-  void* (*make_event)(bool timing);
+  void* (*make_event)(bool timing, bool blocking);  // blocking: the host sleeps while it waits
   void (*free_event)(void*);
   void (*record_event)(void* event, void* stream);
   void (*wait_event)(void* event);   // the host
   void (*stream_waits)(void* stream, void* event);
   bool (*event_is_done)(void* event);
   float (*milliseconds)(void* from, void* to);
-  void (*begin_capture)(int64_t graph);   // of this thread's stream; its allocations come from the graph's own pool
+  void (*begin_capture)(int64_t pool);    // of this thread's stream; its allocations come from a pool of that number, not 0
   void* (*end_capture)();            // an executable graph
-  void (*launch_graph)(void* graph);
-  void (*free_graph)(void* graph, int64_t id, int device);
+  const uint64_t* (*random_shift)(); // of the graph that this thread captures (kernels.h: Random); null: none
+  void (*launch_graph)(void* graph, uint64_t seed_bits, uint64_t streams);  // sets them
+  void (*free_graph)(void* graph);
+  void (*free_graph_pool)(int64_t pool, int device);
   bool (*is_capturing)();
+  void (*used_by)(void* p, int device, void* stream);  // allocated memory stays as it is until what is queued there is done
   bool (*allow_tf32)(int value);     // -1: asks
   const Kernels* kernels;
 };
 
 const Backend& backend();            // loads it on first use; RuntimeError that says why there is none
 const Backend* loaded_backend();     // null until then
+const uint64_t* random_shift();      // of this thread's device
 std::string backend_problem();       // "" where a GPU can be used
 
 }  // namespace lamella

@@ -20,21 +20,25 @@ struct Device {
 extern constinit thread_local Device current_device __attribute__((tls_model("initial-exec")));
 inline Device here() { return current_device; }
 
-void enter_device(Device);  // makes a GPU this thread's current one (backend.cpp)
+void enter_device(Device);             // makes a GPU this thread's current one (backend.cpp)
+void reenter_device(Device) noexcept;  // ... once more
 
 // This device for the time of a block.
 class On {
  public:
-  explicit On(Device d) : before_(current_device) { change(d); }
-  ~On() { change(before_); }
+  explicit On(Device d) : before_(current_device) {
+    if (d == before_) return;
+    if (!d.is_cpu()) enter_device(d);
+    current_device = d;
+  }
+  ~On() {
+    if (current_device == before_) return;
+    current_device = before_;
+    if (!before_.is_cpu()) reenter_device(before_);
+  }
   On(const On&) = delete;
 
  private:
-  static void change(Device d) {
-    if (d == current_device) return;
-    current_device = d;
-    if (!d.is_cpu()) enter_device(d);
-  }
   Device before_;
 };
 

@@ -22,6 +22,13 @@ LAMELLA_INLINE Philox philox(uint64_t seed, uint64_t block, uint64_t stream) {
   return {{c0, c1, c2, c3}};
 }
 
+// A call's seed and stream, moved by two numbers where there are any (kernels.h: Random).
+LAMELLA_INLINE void shift_draws(uint64_t& seed, uint64_t& stream, const uint64_t* shift) {
+  if (!shift) return;
+  seed ^= shift[0];
+  stream += shift[1];
+}
+
 // A generator is a seed and the number of the next stream: every random op takes one stream.
 struct Generator { uint64_t seed = 0x6c616d656c6c61; uint64_t stream = 0; };
 Generator& default_generator();

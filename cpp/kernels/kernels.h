@@ -280,7 +280,7 @@ struct Attention {
   DType dtype; int ndim; int64_t heads[kHeadDims], l, s, e, ev;
   HeadsIn q, k, v;
   const void* mask; DType mask_dtype; int64_t mask_batch[kHeadDims], mask_row, mask_col;
-  double scale, dropout; bool causal; uint64_t seed, stream;
+  double scale, dropout; bool causal; uint64_t seed, stream; const uint64_t* shift = nullptr;
 };
 // lse (heads, l): log of the sum of exponentials of each query, float32 (float64 for float64); infinity without keys.
 struct AttentionFwd { Attention a; HeadsOut y; void* lse; };
@@ -348,11 +348,15 @@ struct SearchSorted { DType dtype; int64_t outer, n, m; const void *sorted, *x; 
 // ---- random (and dropout) ------------------------------------------------------------------------------------------
 // y (n) from stream `stream` of `seed`: element i takes word i % 4 of Philox block i / 4 (float64 and normal pairs: two
 // words). uniform: [p0, p1). normal: mean p0, deviation p1 (Box-Muller). integer: [p0, p1) . bernoulli: 1 with chance p0.
+// shift, on a GPU: null, or in a captured graph two numbers there, which each replay sets; seed ^ shift[0] and stream + shift[1]
+// are meant.
 enum class RandomOp : int { uniform, normal, integer, bernoulli };
-struct Random { RandomOp op; DType dtype; int64_t n; void* y; uint64_t seed, stream; double p0, p1; };
+struct Random { RandomOp op; DType dtype; int64_t n; void* y; uint64_t seed, stream; double p0, p1; const uint64_t* shift = nullptr; };
 // y = x * keep / (1 - p), keep drawn as bernoulli(1 - p) at the element's position: called again with the same stream on
 // dy it is its own backward. `block`: one draw for each run of `block` elements (channel dropout).
-struct Dropout { DType dtype; int64_t n, block; const void* x; void* y; double p; uint64_t seed, stream; };
+struct Dropout {
+  DType dtype; int64_t n, block; const void* x; void* y; double p; uint64_t seed, stream; const uint64_t* shift = nullptr;
+};
 
 // ---- recurrent -----------------------------------------------------------------------------------------------------
 // One layer over sequences sorted by length, longest first. Step t has the sequences b < offset[t + 1] - offset[t] (batch
@@ -390,15 +394,16 @@ struct RecurrentBwd { RecurrentShape shape; const void *y, *dy; RecurrentBwdSide
 struct TensorList { int64_t count; const int64_t* size; const DType* dtype; };
 // With d = (maximize ? -g : g) + decay p and p = shrink p, the formula `rule` of optim_rules.h on p, d and its states.
 // g is not written. state[k][i]: state k of tensor i. numbers: the constants of the formula, in its order.
+// live, on a GPU: null, or in a captured graph {decay, shrink, numbers...} there, which count instead.
 struct OptimStep {
   TensorList list; void* const* p; const void* const* g; void* const* const* state; const double* numbers;
-  double decay, shrink; int rule; bool maximize;
+  double decay, shrink; int rule; bool maximize; const double* live = nullptr;
 };
 // *norm (where the tensors lie) = the 2-norm, 1-norm or greatest magnitude (NaN passes) of all elements, in fixed order; float64.
 enum class NormOrder : int { two, one, infinity };
 struct GradNorm { TensorList list; const void* const* g; double* norm; NormOrder order; };
-// g *= scale, in place, for all.
-struct ScaleAll { TensorList list; void* const* g; double scale; };
+// g *= scale, or scale * *factor where there is one, in place, for all.
+struct ScaleAll { TensorList list; void* const* g; double scale; const double* factor; };
 // g = min(max(g, low), high), in place, for all; NaN stays.
 struct ClampAll { TensorList list; void* const* g; double low, high; };
 

@@ -238,8 +238,9 @@ void optim_step(const OptimStep& a) {
 }
 
 void scale_all(const ScaleAll& s) {
+  const double by = s.factor ? s.scale * *s.factor : s.scale;
   for_chunks(s.list, [&](int64_t, int64_t i, int64_t begin, int64_t end) {
-    by_dtype(s.list.dtype[i], [&](auto* t) { scale<ELEMENT(t)>(s.g, s.scale, i, begin, end); });
+    by_dtype(s.list.dtype[i], [&](auto* t) { scale<ELEMENT(t)>(s.g, by, i, begin, end); });
   });
 }
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "ops/attention.h"
+#include "core/backend.h"
 #include "dispatch/dispatch.h"
 #include "param.h"
 
@@ -100,6 +101,7 @@ Prepared prepare(const Array& query, const Array& key, const Array& value, const
   a.dtype = query.dtype;
   a.l = query.size(-2), a.s = key.size(-2), a.e = query.size(-1), a.ev = value.size(-1);
   a.scale = o.scale, a.dropout = o.dropout, a.causal = o.causal, a.seed = o.seed, a.stream = o.stream;
+  if (a.dropout > 0) a.shift = random_shift();
   Shape kb = leading(key), vb = leading(value);
   if (o.grouped) {
     p.group = query.size(-3) / key.size(-3);

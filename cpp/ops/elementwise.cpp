@@ -386,27 +386,22 @@ Array channels_last(const Array& x) {
 Array contiguous(const Array& x) { return x.is_contiguous() ? x : copy(x); }
 
 // From one device to another: made dense, and of out's dtype where that is smaller, before it travels.
-static void copy_across(Array& out, const Array& x) {
+static void copy_across(Array& out, const Array& x, bool wait) {
   Array dense;
   {
     const On source(x.device());
     dense = contiguous(size_of(out.dtype) < size_of(x.dtype) ? cast(x, out.dtype) : x);
   }
-  if (out.is_contiguous() && out.dtype == dense.dtype && out.shape == dense.shape) {
-    const size_t bytes = size_t(out.numel()) * size_t(size_of(out.dtype));
-    const On gpu(out.device().is_cpu() ? x.device() : out.device());
-    if (bytes) backend().copy(out.bytes(), out.device(), dense.bytes(), dense.device(), bytes, out.device().is_cpu());
-    return;
-  }
+  if (out.is_contiguous() && out.dtype == dense.dtype && out.shape == dense.shape) return transfer(out, dense, wait);
   const On target(out.device());
-  const Array arrived = to_device(dense, out.device());
+  const Array arrived = to_device(dense, out.device(), wait);
   run_cast(out, arrived, broadcast_strides(arrived, out.shape));
 }
 
-void copy_(Array& out, const Array& x) {
+void copy_(Array& out, const Array& x, bool wait) {
   check(broadcast("copy_", out.shape, x.shape) == out.shape, "[copy_] source must broadcast to ", out.shape, ", got ",
         x.shape);
-  if (x.device() != out.device()) { copy_across(out, x); return; }
+  if (x.device() != out.device()) { copy_across(out, x, wait); return; }
   const bool overlap = x.storage.get() == out.storage.get();
   if (overlap && x.offset == out.offset && x.shape == out.shape && x.strides == out.strides && x.dtype == out.dtype)
     return;

@@ -47,7 +47,7 @@ Array cast(const Array& x, DType dtype);      // x itself if it has that dtype
 Array contiguous(const Array& x);             // x itself if it is
 Array copy(const Array& x);                   // a new contiguous array
 Array channels_last(const Array& x);          // x itself if it is; (N, C, ...) with at least 3 dimensions
-void copy_(Array& out, const Array& x);       // broadcasts, casts; x may overlap out
+void copy_(Array& out, const Array& x, bool wait = true);  // broadcasts, casts; x may overlap out; wait: as in to_device
 void fill_(Array& out, double value);
 void fill_(Array& out, int64_t value);
 

@@ -113,6 +113,8 @@ void optim_step(const Arrays& p, const Arrays& g, const std::vector<Arrays>& sta
   check<ValueError>(int(states.size()) == r.states && int(o.numbers.size()) == r.numbers, "[", o.op, "] rule ", r.name,
                     " must have ", r.states, " states and ", r.numbers, " numbers, got ", states.size(), " and ",
                     o.numbers.size());
+  check<ValueError>(!o.live || (!here().is_cpu() && o.live->dtype == DType::f64 && o.live->numel() == 2 + r.numbers), "[", o.op,
+                    "] live must be ", 2 + r.numbers, " float64 numbers on the parameters' GPU");
   const Lists l = lists_of(o.op, p);
   Arrays keep;
   const auto pg = read(o.op, p, g, keep);
@@ -123,7 +125,8 @@ void optim_step(const Arrays& p, const Arrays& g, const std::vector<Arrays>& sta
     pointers[k] = state[k].data();
   }
   Parameters pp(o.op, p);
-  kernels().optim_step({l.list(), pp.out.data(), pg.data(), pointers, o.numbers.data(), o.decay, o.shrink, rule, o.maximize});
+  kernels().optim_step({l.list(), pp.out.data(), pg.data(), pointers, o.numbers.data(), o.decay, o.shrink, rule, o.maximize,
+                        o.live ? o.live->data<double>() : nullptr});
   pp.write_back();
 }
 
@@ -137,10 +140,12 @@ Array grad_norm(const Arrays& g, double p) {
   return norm;
 }
 
-void scale_all(const Arrays& g, double scale) {
+void scale_all(const Arrays& g, double scale, const Array* factor) {
+  check<TypeError>(!factor || (factor->dtype == DType::f64 && factor->numel() == 1),
+                   "[scale_all] factor must be one float64 number, got ", factor ? factor->shape : Shape{});
   Lists l = lists_of("scale_all", g);
   auto pg = written("scale_all", "gradient", g, g);
-  kernels().scale_all({l.list(), pg.data(), scale});
+  kernels().scale_all({l.list(), pg.data(), scale, factor ? factor->data<double>() : nullptr});
 }
 
 void clamp_all(const Arrays& g, double low, double high) {

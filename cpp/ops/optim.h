@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Optimiser steps over lists of tensors: parameters and state are written in place, gradients only read.
 #pragma once
+#include <optional>
 #include <vector>
 #include "core/array.h"
 
@@ -16,11 +17,12 @@ struct OptimOptions {
   std::vector<double> numbers;
   double decay, shrink;  // d = g + decay p, p = shrink p before the formula
   bool maximize;
+  std::optional<Array> live = {};  // kernels.h: OptimStep
 };
 void optim_step(const Arrays& p, const Arrays& g, const std::vector<Arrays>& states, const OptimOptions&);
 
 Array grad_norm(const Arrays& g, double p);   // the p-norm of all elements; p is 1, 2 or infinity
-void scale_all(const Arrays& g, double scale);
+void scale_all(const Arrays& g, double scale, const Array* factor = nullptr);  // factor: a float64 number
 void clamp_all(const Arrays& g, double low, double high);
 
 }  // namespace lamella::ops

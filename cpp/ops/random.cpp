@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <vector>
+#include "core/backend.h"
 #include "dispatch/dispatch.h"
 #include "elementwise.h"
 
@@ -18,10 +19,10 @@ void random_(Array& y, RandomOp op, double p0, double p1, Generator& g) {
   if (op == RandomOp::bernoulli) check<ValueError>(p0 >= 0 && p0 <= 1, "[bernoulli] p must be in [0, 1], got ", p0);
   uint64_t stream = g.stream++;
   if (y.is_contiguous()) {
-    kernels().random({op, y.dtype, y.numel(), y.data(), g.seed, stream, p0, p1});
+    kernels().random({op, y.dtype, y.numel(), y.data(), g.seed, stream, p0, p1, random_shift()});
   } else {
     Array t = empty_like(y);
-    kernels().random({op, t.dtype, t.numel(), t.data(), g.seed, stream, p0, p1});
+    kernels().random({op, t.dtype, t.numel(), t.data(), g.seed, stream, p0, p1, random_shift()});
     copy_(y, t);
   }
 }
@@ -29,7 +30,7 @@ void random_(Array& y, RandomOp op, double p0, double p1, Generator& g) {
 Array dropout(const Array& x, double p, int64_t block, uint64_t seed, uint64_t stream) {
   check<TypeError>(is_floating(x.dtype), "[dropout] input must have a floating dtype, got ", name_of(x.dtype));
   Array c = contiguous(x), y = empty_like(c);
-  if (c.numel()) kernels().dropout({c.dtype, c.numel(), block, c.data(), y.data(), p, seed, stream});
+  if (c.numel()) kernels().dropout({c.dtype, c.numel(), block, c.data(), y.data(), p, seed, stream, random_shift()});
   return y;
 }
 

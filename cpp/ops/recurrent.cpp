@@ -123,7 +123,20 @@ Array input_bias(const Plan& p, const Side& s) {
   return b;
 }
 
-// The same by two gathers of rows: from y, then (or zeros) from h0.
+// The state before each step, where all sequences have all steps: y moved by a step, after (or before) h0 or zeros.
+void shift_states(const Plan& p, const Array& y, int d, Array& before) {
+  const RecurrentShape& s = p.shape;
+  const int64_t step = p.offset[1], rest = p.rows - step;
+  const Array all = y.reshape({p.rows, s.sides * s.out}).slice(1, d * s.out, (d + 1) * s.out, 1);
+  const auto rows = [](const Array& a, int64_t from, int64_t to) { return a.slice(0, from, to, 1); };
+  Array moved = d == 0 ? rows(before, step, p.rows) : rows(before, 0, rest);
+  Array edge = d == 0 ? rows(before, 0, step) : rows(before, rest, p.rows);
+  if (rest) copy_(moved, d == 0 ? rows(all, 0, rest) : rows(all, step, p.rows));
+  if (p.h0.defined()) copy_(edge, p.h0.select(0, d));
+  else fill_(edge, int64_t(0));
+}
+
+// Elsewhere, by two gathers of rows: from y, then (or zeros) from h0.
 void gather_states(const Plan& p, const Array& y, int d, Array& before) {
   const RecurrentShape& s = p.shape;
   std::vector<int64_t> source, target, first, begin;  // rows of y and where they go; rows of h0 and where they go
@@ -162,7 +175,8 @@ Array states_before(const Plan& p, const Array& y, int d) {
   const RecurrentShape& s = p.shape;
   Array before = empty({p.rows, s.out}, y.dtype);
   if (!here().is_cpu()) {
-    gather_states(p, y, d, before);
+    const bool alike = p.rows == s.steps * p.offset[1];  // sequences come longest first
+    (alike ? shift_states : gather_states)(p, y, d, before);
     return before;
   }
   struct Copy { const Plan& p; const char *y, *h0; char* to; int d; size_t width, y_row; };

@@ -36,7 +36,7 @@ enum cudaFuncAttribute { cudaFuncAttributeMaxDynamicSharedMemorySize = 8, cudaFu
 enum cudaStreamCaptureMode { cudaStreamCaptureModeGlobal, cudaStreamCaptureModeThreadLocal, cudaStreamCaptureModeRelaxed };
 enum cudaStreamCaptureStatus { cudaStreamCaptureStatusNone, cudaStreamCaptureStatusActive, cudaStreamCaptureStatusInvalidated };
 enum cudaMemPoolAttr { cudaMemPoolAttrReleaseThreshold = 4 };
-enum { cudaStreamNonBlocking = 1, cudaEventDefault = 0, cudaEventDisableTiming = 2 };
+enum { cudaStreamNonBlocking = 1, cudaEventDefault = 0, cudaEventBlockingSync = 1, cudaEventDisableTiming = 2 };
 
 struct cudaDeviceProp {
   char name[256];
@@ -99,6 +99,7 @@ template <class F> cudaError_t cudaFuncSetAttribute(F*, cudaFuncAttribute, int) 
 template <class F> cudaError_t cudaOccupancyMaxActiveBlocksPerMultiprocessor(int* n, F*, int, size_t) { *n = 1; return cudaSuccess; }
 
 namespace emulate {
+void hold_events(bool hold);  // cudaEventQuery finds none reached
 // Runs `body` as a kernel on `stream`, or keeps it where the stream captures.
 cudaError_t submit(cudaStream_t stream, dim3 grid, dim3 block, size_t shared_bytes, bool cooperative, std::function<void()> body);
 }

@@ -12,8 +12,9 @@
 #include <string>
 #include <vector>
 
-struct EmulatedStream { bool capturing = false; EmulatedGraph* graph = nullptr; };
-struct EmulatedEvent { std::chrono::steady_clock::time_point at; };
+static thread_local int device_now = 0;
+struct EmulatedStream { bool capturing = false; EmulatedGraph* graph = nullptr; int device = device_now; };
+struct EmulatedEvent { std::chrono::steady_clock::time_point at; int device = device_now; };
 struct EmulatedGraph { std::vector<std::function<cudaError_t()>> work; };
 
 namespace {
@@ -25,6 +26,11 @@ const size_t kArena = [] {
   return (mb ? size_t(std::atoll(mb)) : 2048) << 20;
 }();
 const bool kProtect = std::getenv("LAMELLA_EMULATE_PROTECT") != nullptr;
+const int kDevices = [] {
+  const char* n = std::getenv("LAMELLA_EMULATE_DEVICES");
+  return n ? std::atoi(n) : 1;
+}();
+bool held = false;                               // events are not reached
 const bool kAbsent = std::getenv("LAMELLA_EMULATE_ABSENT") != nullptr;  // as on a machine without a driver
 
 std::recursive_mutex mutex;
@@ -52,7 +58,12 @@ struct Open {                                    // the arena may be touched whi
 
 cudaError_t set(cudaError_t e) { if (e != cudaSuccess) last = e; return e; }
 
+// As CUDA has it, a stream takes work, and records events, of its own device alone. 1 and 2 are names of default streams.
+bool is_own(cudaStream_t s) { return reinterpret_cast<uintptr_t>(s) <= 2; }
+bool is_here(cudaStream_t s, int device) { return (is_own(s) ? device_now : s->device) == device; }
+
 cudaError_t enqueue(cudaStream_t s, std::function<cudaError_t()> f) {
+  if (!is_here(s, device_now)) return set(cudaErrorInvalidValue);
   if (s && s->capturing) { s->graph->work.push_back(std::move(f)); return cudaSuccess; }
   return f();
 }
@@ -60,6 +71,8 @@ cudaError_t enqueue(cudaStream_t s, std::function<cudaError_t()> f) {
 }  // namespace
 
 namespace emulate {
+void hold_events(bool hold) { held = hold; }
+
 cudaError_t submit(cudaStream_t stream, dim3 grid, dim3 block, size_t shared_bytes, bool cooperative, std::function<void()> body) {
   return enqueue(stream, [=, body = std::move(body)] {
     start();
@@ -92,11 +105,15 @@ cudaError_t cudaPeekAtLastError() { return last; }
 cudaError_t cudaDriverGetVersion(int* v) { *v = kAbsent ? 0 : 13000; return cudaSuccess; }
 cudaError_t cudaRuntimeGetVersion(int* v) { *v = 13000; return cudaSuccess; }
 cudaError_t cudaGetDeviceCount(int* n) {
-  *n = kAbsent ? 0 : 1;
+  *n = kAbsent ? 0 : kDevices;
   return kAbsent ? cudaErrorInsufficientDriver : cudaSuccess;
 }
-cudaError_t cudaSetDevice(int d) { return d == 0 ? cudaSuccess : set(cudaErrorInvalidDevice); }
-cudaError_t cudaGetDevice(int* d) { *d = 0; return cudaSuccess; }
+cudaError_t cudaSetDevice(int d) {
+  if (d < 0 || d >= kDevices) return set(cudaErrorInvalidDevice);
+  device_now = d;
+  return cudaSuccess;
+}
+cudaError_t cudaGetDevice(int* d) { *d = device_now; return cudaSuccess; }
 cudaError_t cudaGetDeviceProperties(cudaDeviceProp* p, int) {
   *p = cudaDeviceProp{"emulated device", kArena, 232448, 9, 0, 4, 1 << 20, 32, 2048};
   return cudaSuccess;
@@ -180,7 +197,7 @@ cudaError_t cudaStreamSynchronize(cudaStream_t s) { return s && s->capturing ? s
 cudaError_t cudaStreamQuery(cudaStream_t) { return cudaSuccess; }
 cudaError_t cudaStreamWaitEvent(cudaStream_t, cudaEvent_t, unsigned) { return cudaSuccess; }
 cudaError_t cudaStreamBeginCapture(cudaStream_t s, cudaStreamCaptureMode) {
-  if (!s || s->capturing) return set(cudaErrorStreamCaptureUnsupported);
+  if (is_own(s) || !is_here(s, device_now) || s->capturing) return set(cudaErrorStreamCaptureUnsupported);
   s->capturing = true;
   s->graph = new EmulatedGraph;
   return cudaSuccess;
@@ -205,8 +222,12 @@ cudaError_t cudaGraphDestroy(cudaGraph_t g) { delete g; return cudaSuccess; }
 cudaError_t cudaGraphExecDestroy(cudaGraphExec_t e) { delete e; return cudaSuccess; }
 cudaError_t cudaEventCreateWithFlags(cudaEvent_t* e, unsigned) { *e = new EmulatedEvent; return cudaSuccess; }
 cudaError_t cudaEventDestroy(cudaEvent_t e) { delete e; return cudaSuccess; }
-cudaError_t cudaEventRecord(cudaEvent_t e, cudaStream_t) { e->at = Clock::now(); return cudaSuccess; }
-cudaError_t cudaEventQuery(cudaEvent_t) { return cudaSuccess; }
+cudaError_t cudaEventRecord(cudaEvent_t e, cudaStream_t s) {
+  if (!is_here(s, e->device)) return set(cudaErrorInvalidValue);
+  e->at = Clock::now();
+  return cudaSuccess;
+}
+cudaError_t cudaEventQuery(cudaEvent_t) { return held ? cudaErrorNotReady : cudaSuccess; }
 cudaError_t cudaEventSynchronize(cudaEvent_t) { return cudaSuccess; }
 cudaError_t cudaEventElapsedTime(float* ms, cudaEvent_t a, cudaEvent_t b) {
   *ms = std::chrono::duration<float, std::milli>(b->at - a->at).count();

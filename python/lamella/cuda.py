@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from . import _core
-from .device import _now
+from .device import _captures, _now, captured_graph
 from .device import device as _device
 
 __all__ = [
@@ -33,6 +33,7 @@ __all__ = [
     "get_device_properties",
     "get_rng_state",
     "graph",
+    "graph_pool_handle",
     "is_available",
     "is_current_stream_capturing",
     "is_initialized",
@@ -219,13 +220,15 @@ def set_rng_state(new_state: Any, device: Any = None) -> None:
 
 # ---- streams and events ------------------------------------------------------------------------------------------------
 class Event:
-    """A point in a stream's work: `record()` puts it there, `synchronize()` waits for it, `a.elapsed_time(b)` gives the
-    milliseconds between two made with `enable_timing`."""
+    """A point in a stream's work: `record()` puts it there, `synchronize()` waits for it (with `blocking` the thread sleeps
+    meanwhile), `a.elapsed_time(b)` gives the milliseconds between two made with `enable_timing`."""
 
     def __init__(self, enable_timing: bool = False, blocking: bool = False, interprocess: bool = False) -> None:
         self._handle, self._timing = 0, enable_timing
+        if interprocess:
+            raise ValueError("[Event] interprocess must be False: events stay in their process")
         self.device = _device("cuda", _index())
-        self._handle = _core.cuda_make_event(self.device.index, enable_timing)
+        self._handle = _core.cuda_make_event(self.device.index, enable_timing, blocking)
 
     def __del__(self) -> None:
         if getattr(self, "_handle", 0):
@@ -233,7 +236,8 @@ class Event:
 
     def record(self, stream: Stream | None = None) -> None:
         """Puts it behind what the stream (the current one) has to do."""
-        _core.cuda_record_event(self._handle, (stream or current_stream())._handle)
+        stream = stream or current_stream(self.device)
+        _core.cuda_record_event(self._handle, stream.device.index, stream.cuda_stream)
 
     def wait(self, stream: Stream | None = None) -> None:
         """Lets later work of the stream (the current one) wait for it."""
@@ -256,7 +260,8 @@ class Event:
 
 class Stream:
     """A queue of work of a GPU; queues run side by side. `with lamella.cuda.stream(s):` sends work there. Tensors made under
-    one stream and used under another need an event or `wait_stream` between."""
+    one stream and used under another need an event or `wait_stream` between, and `Tensor.record_stream` where they may go
+    before that use is done."""
 
     def __init__(self, device: Any = None, priority: int = 0, *, _handle: int | None = None) -> None:
         self.device = _device("cuda", _index(device))
@@ -280,21 +285,23 @@ class Stream:
 
     def synchronize(self) -> None:
         """Waits, on the host, for all of its work."""
-        _core.cuda_wait_stream(self._handle)
+        _core.cuda_wait_stream(self.device.index, self._handle)
 
     def query(self) -> bool:
         """Whether all of its work is done."""
-        return _core.cuda_stream_is_idle(self._handle)
+        return _core.cuda_stream_is_idle(self.device.index, self._handle)
 
     def record_event(self, event: Event | None = None) -> Event:
         """An event behind its work."""
-        event = event or Event()
+        if event is None:
+            with device(self.device):
+                event = Event()
         event.record(self)
         return event
 
     def wait_event(self, event: Event) -> None:
         """Later work waits for the event."""
-        _core.cuda_stream_waits(self._handle, event._handle)
+        _core.cuda_stream_waits(self.device.index, self._handle, event._handle)
 
     def wait_stream(self, stream: Stream) -> None:
         """Later work waits for what that stream has to do now."""
@@ -302,9 +309,9 @@ class Stream:
 
 
 def current_stream(device: Any = None) -> Stream:
-    """Where this thread's work goes."""
+    """Where this thread's work on a GPU goes."""
     index = _index(device)
-    return Stream(index, _handle=_core.cuda_stream())
+    return Stream(index, _handle=_core.cuda_stream(index))
 
 
 def default_stream(device: Any = None) -> Stream:
@@ -314,65 +321,117 @@ def default_stream(device: Any = None) -> Stream:
 
 @contextlib.contextmanager
 def stream(stream: Stream | None) -> Iterator[None]:
-    """Sends this thread's work to the stream, inside; None changes nothing."""
+    """Sends this thread's work on the stream's GPU there, and makes that GPU the current one, inside; None changes nothing."""
     if stream is None:
         yield
         return
-    before = _core.cuda_stream()
-    _core.cuda_set_stream(stream._handle)
+    index = stream.device.index
+    before = _core.cuda_stream(index)
+    _core.cuda_set_stream(index, stream.cuda_stream)
     try:
-        yield
+        with device(index):
+            yield
     finally:
-        _core.cuda_set_stream(before)
+        _core.cuda_set_stream(index, before)
 
 
 # ---- graphs ------------------------------------------------------------------------------------------------------------
-_graphs = itertools.count(1)
+_pools = itertools.count(1)
+_generator = _core.default_generator()
+
+
+class _Pool:
+    """Memory of graphs: it goes with the last of them."""
+
+    def __init__(self, device: int) -> None:
+        self.device, self.id = device, next(_pools)
+
+    def __del__(self) -> None:
+        _core.cuda_free_graph_pool(self.device, self.id)
+
+
+def graph_pool_handle() -> Any:
+    """Memory that several graphs may share (`pool=`); they must be replayed in the order of their capture, one at a time."""
+    return _Pool(_index())
 
 
 def is_current_stream_capturing() -> bool:
     """Whether work is being captured into a graph rather than done."""
-    return _core.cuda_is_capturing()
+    return is_available() and _core.cuda_is_capturing(_now["gpu"])
 
 
 class CUDAGraph:
     """Work captured once and replayed by one call (see `graph`). Replays read and write the tensors of the capture, at the
-    same addresses: copy new inputs into them. Random ops draw the same numbers at each replay."""
+    same addresses: copy new inputs into them. A replay leaves the bits that the same work, not captured, would: random ops draw
+    the next numbers of lamella's generator, and optimisers count steps and follow their schedules."""
 
     def __init__(self) -> None:
-        self._id, self._handle, self._device = next(_graphs), 0, None
+        self._handle, self._pool = 0, None
+        self._before_replay: list[Callable[[], None]] = []
 
     def __del__(self) -> None:
         self.reset()
 
-    def capture_begin(self, pool: Any = None, capture_error_mode: str = "") -> None:
-        """Begins to capture this thread's stream, which must not be the default one."""
+    def pool(self) -> Any:
+        """Its memory, to be shared with another graph."""
+        if self._pool is None:
+            raise RuntimeError("[CUDAGraph] graph must be captured to have a pool")
+        return self._pool
+
+    def capture_begin(self, pool: Any = None, capture_error_mode: str = "relaxed") -> None:
+        """Begins to capture this thread's stream, which must not be the default one. Of PyTorch's modes there is "relaxed":
+        other threads may go on with what they do."""
         if self._handle:
             raise RuntimeError("[CUDAGraph] graph must be empty to capture, got one that was captured: reset() it")
-        self._device = _index()
-        _core.cuda_enter(self._device)
-        _core.cuda_begin_capture(self._id)
+        if pool is not None and not isinstance(pool, _Pool):
+            raise TypeError(f"[CUDAGraph] pool must be a graph's pool() or graph_pool_handle(), got {type(pool).__name__}")
+        if capture_error_mode != "relaxed":
+            raise ValueError(f"[CUDAGraph] capture_error_mode must be 'relaxed', got {capture_error_mode!r}")
+        if captured_graph() is not None:
+            raise RuntimeError("[CUDAGraph] capture must have ended before another begins in this thread")
+        pool = pool or _Pool(_index())
+        self._constants, self._taken = _core.empty((4096,), _core.float64, pool.device), 0
+        _core.cuda_begin_capture(pool.device, pool.id)
+        self._pool, self._seed, self._first = pool, _generator._seed, _generator._stream
+        _captures.graph = self
+
+    def _constants_of(self, count: int) -> Any:
+        """So many float64 numbers on the GPU that captured work reads and none of it writes: memory that is allocated during a
+        capture may be that of an earlier tensor of it."""
+        first, self._taken = self._taken, self._taken + count
+        if self._taken > self._constants.shape[0]:
+            raise RuntimeError(f"[CUDAGraph] captured optimisers must have {self._constants.shape[0]} constants at most, got more")
+        return _core.slice(self._constants, 0, first, first + count, 1)
 
     def capture_end(self) -> None:
         """Ends it: the graph can be replayed."""
-        self._handle = _core.cuda_end_capture()
+        _captures.graph = None
+        self._streams = _generator._stream - self._first
+        _generator._stream = self._first  # nothing was drawn yet
+        self._handle = _core.cuda_end_capture(self._pool.device)
 
     def replay(self) -> None:
         """Does the captured work again."""
         if not self._handle:
             raise RuntimeError("[CUDAGraph] graph must be captured before it is replayed")
-        _core.cuda_launch_graph(self._handle)
+        for prepare in self._before_replay:
+            prepare()
+        seed_bits, streams = _generator._seed ^ self._seed, (_generator._stream - self._first) % 2**64
+        _core.cuda_launch_graph(self._pool.device, self._handle, seed_bits, streams)
+        _generator._stream += self._streams
 
     def reset(self) -> None:
         """Lets go of the graph and its memory; its tensors must not be used after."""
-        if self._device is not None:
-            _core.cuda_free_graph(self._handle, self._id, self._device)
-            self._handle, self._device = 0, None
+        if self._handle:
+            _core.cuda_free_graph(self._handle)
+        self._handle, self._pool = 0, None
+        self._before_replay.clear()
 
 
 @contextlib.contextmanager
-def graph(cuda_graph: CUDAGraph, pool: Any = None, stream: Stream | None = None) -> Iterator[None]:
-    """Captures into `cuda_graph` what is done inside, on a stream of its own; nothing is computed until `replay()`.
+def graph(cuda_graph: CUDAGraph, pool: Any = None, stream: Stream | None = None, capture_error_mode: str = "relaxed") -> Iterator[None]:
+    """Captures into `cuda_graph` what is done inside, on a stream of its own; nothing is computed until `replay()`. After an
+    error inside the graph is empty.
 
     Run the step once or twice before, so that buffers exist; inside, nothing may wait for the GPU (`item`, `cpu`, printing).
 
@@ -388,11 +447,15 @@ def graph(cuda_graph: CUDAGraph, pool: Any = None, stream: Stream | None = None)
     synchronize()
     side = stream or Stream()
     with globals()["stream"](side):
-        cuda_graph.capture_begin()
+        cuda_graph.capture_begin(pool, capture_error_mode)
         try:
             yield
-        finally:
-            cuda_graph.capture_end()
+        except BaseException:
+            with contextlib.suppress(RuntimeError):  # of a capture that the error broke
+                cuda_graph.capture_end()
+            cuda_graph.reset()
+            raise
+        cuda_graph.capture_end()
     current_stream().wait_stream(side)
 
 

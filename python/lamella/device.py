@@ -3,11 +3,20 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 from . import _core
 
 __all__ = ["device", "get_default_device", "place_of", "set_default_device"]
+
+_captures = threading.local()  # graph: the CUDAGraph that the thread captures
+
+
+def captured_graph() -> Any:
+    """The CUDAGraph that this thread captures; None outside."""
+    return getattr(_captures, "graph", None)
+
 
 _now = {"default": None, "gpu": 0}  # the device of new tensors (None: the CPU), and the GPU that "cuda" alone means
 

@@ -174,6 +174,11 @@ class Tensor(_core.TensorBase):
             raise RuntimeError(f"[pin_memory] tensor must lie on the CPU, got one on {self.device}")
         return self if self.is_pinned() else _core.pinned(self.detach())
 
+    def record_stream(self, stream):
+        """Says that a GPU's stream uses this tensor, which was made on another: its memory is not handed out again before what that
+        stream has queued now is done."""
+        _core.cuda_used_by(self, stream.cuda_stream)
+
     def share_memory_(self):
         """This tensor: forked processes see its memory as it was."""
         return self
@@ -221,14 +226,21 @@ class Tensor(_core.TensorBase):
             raise BufferError("[__dlpack__] tensor must not require gradient, got one that does: use detach()")
         if dl_device is not None and tuple(dl_device) != self.__dlpack_device__():
             raise BufferError(f"[__dlpack__] dl_device must be {self.__dlpack_device__()}, where the tensor lies, got {dl_device}")
-        return _core.to_dlpack(_core.copy(self) if copy else self, max_version is not None and max_version[0] >= 1)
+        if copy:
+            self = _core.copy(self)
+        if self.is_cuda and stream != -1:  # the consumer's stream; None and 1: the default one
+            _core.cuda_let_wait(self.get_device(), 1 if stream is None else stream)
+        return _core.to_dlpack(self, max_version is not None and max_version[0] >= 1)
 
     def __dlpack_device__(self):
         return (2, self.get_device()) if self.is_cuda else (1, 0)  # kDLCUDA, kDLCPU
 
     def to(self, *args, dtype=None, device=None, copy=False, non_blocking=False, memory_format=None):
         """As another dtype, on another device or in another memory format: `to(dtype)`, `to(device)`, `to(device, dtype)`,
-        `to(other)`, `to(memory_format=lamella.channels_last)`."""
+        `to(other)`, `to(memory_format=lamella.channels_last)`. With non_blocking a copy from pinned memory to a GPU is not waited
+        for: this tensor must stay as it is until the GPU has read it. Copies to the CPU are always waited for."""
+        flags = [a for a in args if isinstance(a, bool)]
+        non_blocking, copy = *flags, *(non_blocking, copy)[len(flags) :]  # PyTorch's order
         for a in args:
             if isinstance(a, _core.dtype):
                 dtype = a
@@ -237,7 +249,7 @@ class Tensor(_core.TensorBase):
             elif a is not None and not isinstance(a, bool):
                 device = a
         if device is not None:
-            moved = ops.creation.to_device(self, device)
+            moved = ops.creation.to_device(self, device, non_blocking)
             self, copy = moved, copy and moved is self
         if dtype is not None and dtype is not self.dtype:
             self, copy = ops.cast(self, dtype), False
@@ -260,7 +272,7 @@ class Tensor(_core.TensorBase):
 
     def cuda(self, device=None, non_blocking=False):
         """On a GPU, the current one unless `device` names another; RuntimeError where there is none."""
-        return ops.creation.to_device(self, "cuda" if device is None else device)
+        return ops.creation.to_device(self, "cuda" if device is None else device, non_blocking)
 
     def double(self):
         """As float64."""

@@ -255,8 +255,8 @@ class Module:
         dtype = next((a for a in others if type(a) is type(_float32())), None)
         if dtype is not None and not dtype.is_floating_point:
             raise TypeError(f"[Module.to] dtype must be floating, got {dtype}")
-        rest = tuple(a for a in args if a is not dtype and not isinstance(a, Tensor))
-        named = {name: a for name, a in kwargs.items() if a is not dtype and not isinstance(a, Tensor)}
+        rest = tuple(a.device if isinstance(a, Tensor) else a for a in args if a is not dtype)
+        named = {name: a for name, a in kwargs.items() if a is not dtype}
 
         def move(t: Tensor) -> Tensor:
             t = t.to(*rest, **named) if rest or named else t

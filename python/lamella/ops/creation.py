@@ -80,14 +80,15 @@ def to_device_vjp(node, dy):
     return (_core.to_device(dy, place) if not dy.requires_grad else to_device(dy, place),)
 
 
-def to_device(x: Any, device: Any) -> Any:
-    """x on `device`, x itself where it lies there already; its gradient goes back the same way."""
+def to_device(x: Any, device: Any, non_blocking: bool = False) -> Any:
+    """x on `device`, x itself where it lies there already; its gradient goes back the same way. non_blocking: as in
+    `Tensor.to`."""
     place = place_of(device)
     here = _core.cuda_device(x)
     there = here if place is None else _core.cuda_device(place) if isinstance(place, _core.TensorBase) else place
     if there == here:
         return x
-    return record(_core.to_device(x, there), to_device_vjp, (x,), (here,))
+    return record(_core.to_device(x, there, not non_blocking), to_device_vjp, (x,), (here,))
 
 
 def from_numpy(array: np.ndarray) -> Any:
@@ -99,13 +100,16 @@ def from_numpy(array: np.ndarray) -> Any:
 
 
 def from_dlpack(x: Any) -> Any:
-    """A tensor on the memory of any object with `__dlpack__` (CPU), or of a DLPack capsule, without a copy."""
+    """A tensor on the memory of any object with `__dlpack__`, on the CPU or a GPU, or of a DLPack capsule, without a copy. On a
+    GPU the current stream waits for what the object's library has queued; a capsule alone cannot tell it to."""
     if not hasattr(x, "__dlpack__"):
         return _core.from_dlpack(x)
+    where = x.__dlpack_device__() if hasattr(x, "__dlpack_device__") else (1, 0)
+    of_gpu = {"stream": _core.cuda_stream(where[1]) or 1} if where[0] == 2 else {}  # kDLCUDA; 1: the default stream
     try:
-        capsule = x.__dlpack__(max_version=(1, 0))
+        capsule = x.__dlpack__(max_version=(1, 0), **of_gpu)
     except TypeError:  # a producer of before DLPack 1.0
-        capsule = x.__dlpack__()
+        capsule = x.__dlpack__(**of_gpu)
     return _core.from_dlpack(capsule)
 
 

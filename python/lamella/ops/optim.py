@@ -35,8 +35,11 @@ def _wide(tensors):
 
 
 def scale_(tensors, scale):
-    """Multiplies all tensors by a number, in place."""
-    _core.scale_all(tensors, scale)
+    """Multiplies all tensors, in place, by a number, or by that in a float64 tensor beside them, whose value nobody waits for."""
+    if isinstance(scale, _core.TensorBase):
+        _core.scale_all(tensors, 1.0, scale)
+    else:
+        _core.scale_all(tensors, scale)
 
 
 def clamp_all_(tensors, low, high):

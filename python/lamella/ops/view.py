@@ -316,11 +316,11 @@ def cast(input, dtype):
     return record(_core.cast(input, dtype), identity_vjp, (input,))  # the engine casts the gradient back
 
 
-def copy_(input, src):
-    """Writes `src` (broadcast, cast) into `input`; gradients flow to src."""
+def copy_(input, src, non_blocking=False):
+    """Writes `src` (broadcast, cast) into `input`; gradients flow to src. non_blocking: as in `Tensor.to`."""
     src = as_tensor(src)
     prepare_inplace(input, src)
-    _core.copy_(input, src)
+    _core.copy_(input, src, not non_blocking)
     return record_inplace(input, copy_vjp, (input, src))
 
 

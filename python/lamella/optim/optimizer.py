@@ -9,6 +9,8 @@ from typing import Any
 
 from .. import _core
 from ..autograd import enable_grad, no_grad
+from ..device import captured_graph
+from ..ops.creation import tensor
 from ..tensor import RemovableHandle
 
 # Values of a state that are numbers here and 0-d tensors in PyTorch's state dicts.
@@ -226,24 +228,48 @@ class KernelOptimizer(Optimizer):
             s.setdefault(name, group["lr"] if value is None else value)
         for name in names:
             if name not in s:
+                if p.is_cuda and captured_graph() is not None:
+                    raise RuntimeError(
+                        f"[{type(self).__name__}] step must have been called before it is captured in a graph: its state is made by the first"
+                    )
                 s[name] = _core.full(p.shape, self._initial(group, name), p.dtype, p)
 
     def _run(self, group: dict[str, Any], params: list[Any], states: list[dict[str, Any]], names: tuple[str, ...]) -> None:
+        op = type(self).__name__
+        if params[0].is_cuda and (graph := captured_graph()) is not None:
+            self._capture(graph, group, params, states, names)
+            return
+        rule, numbers, decay, shrink = self._next(group, states)
+        _core.optim_step(op, rule, params, None, states, names, numbers, decay, shrink, group["maximize"])
+        self._end(group, states)
+
+    def _next(self, group: dict[str, Any], states: list[dict[str, Any]]) -> tuple[str, tuple[float, ...], float, float]:
         step = states[0]["step"] + 1
         for s in states:
             s["step"] = step
-        rule, numbers, decay, shrink = self._update(group, states[0])
-        op = type(self).__name__
-        if _core.cuda_is_capturing() and self._update(group, {**states[0], "step": step + 1}) != (rule, numbers, decay, shrink):
-            raise RuntimeError(
-                f"[{op}] step must stay outside a captured graph, got it inside: its constants change from step to step and "
-                "a graph keeps those of the capture; replay forward and backward, then step (one launch)"
-            )
-        _core.optim_step(op, rule, params, None, states, names, numbers, decay, shrink, group["maximize"])
+        return self._update(group, states[0])
+
+    def _end(self, group: dict[str, Any], states: list[dict[str, Any]]) -> None:
         changed = self._advance(group, states[0])
         if changed:
             for s in states:
                 s.update(changed)
+
+    def _capture(self, graph: Any, group: dict[str, Any], params: list[Any], states: list[dict[str, Any]], names: tuple[str, ...]) -> None:
+        """The step as part of a captured graph: its constants lie on the GPU, and every replay writes those of its step there."""
+        op = type(self).__name__
+        first = self._update(group, {**states[0], "step": states[0]["step"] + 1})
+        live = graph._constants_of(2 + len(first[1]))
+
+        def before_replay() -> None:
+            rule, numbers, decay, shrink = self._next(group, states)
+            if rule != first[0]:
+                raise RuntimeError(f"[{op}] options must stay those of the capture's rule {first[0]!r}, got ones of {rule!r}")
+            _core.copy_(live, tensor([decay, shrink, *numbers], dtype=_core.float64, device="cpu"))
+            self._end(group, states)
+
+        _core.optim_step(op, *first[:1], params, None, states, names, *first[1:], group["maximize"], live)
+        graph._before_replay.append(before_replay)
 
 
 def check_option(op: str, name: str, value: float, low: float, high: float = float("inf"), open_high: bool = False) -> None:

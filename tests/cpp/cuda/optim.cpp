@@ -80,7 +80,12 @@ static void steps(const std::vector<int64_t>& sizes, const std::vector<DType>& t
     };
     CHECK(int(kNumbers[r].size()) == rule.numbers);
     for (int repeat = 0; repeat < 2; ++repeat) {
-      step(got, [](const OptimStep& a) { cuda::optim_step(a); });
+      step(got, [&](OptimStep a) {
+        std::vector<double> live{a.decay, a.shrink}, wrong(kNumbers[r].size(), -7);
+        live.insert(live.end(), kNumbers[r].begin(), kNumbers[r].end());
+        if (repeat) a.live = live.data(), a.numbers = wrong.data(), a.decay = a.shrink = 5;  // which must not count
+        cuda::optim_step(a);
+      });
       step(want, [](const OptimStep& a) { kernels().optim_step(a); });
     }
     const bool close = got.close(want, 16);
@@ -112,8 +117,12 @@ static void scales(const std::vector<int64_t>& sizes, const std::vector<DType>& 
   Lists got(sizes, types, 1, offset), want(sizes, types, 1, offset);
   for (Lists* l : {&got, &want})
     if (l->size[0] > 2) l->buffers[0][0]->set(1, NAN), l->buffers[0][0]->set(2, -INFINITY);
-  cuda::scale_all({got.list(), got.pointers[0].data(), 0.3});
-  kernels().scale_all({want.list(), want.pointers[0].data(), 0.3});
+  const double half = 0.5;
+  cuda::scale_all({got.list(), got.pointers[0].data(), 0.6, &half});
+  kernels().scale_all({want.list(), want.pointers[0].data(), 0.3, nullptr});
+  CHECK(got.close(want, 0));
+  cuda::scale_all({got.list(), got.pointers[0].data(), 0.7, nullptr});
+  kernels().scale_all({want.list(), want.pointers[0].data(), 1.4, &half});
   CHECK(got.close(want, 0));
   cuda::clamp_all({got.list(), got.pointers[0].data(), -0.1, 0.2});
   kernels().clamp_all({want.list(), want.pointers[0].data(), -0.1, 0.2});

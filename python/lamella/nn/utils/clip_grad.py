@@ -37,9 +37,12 @@ def get_total_norm(tensors, norm_type=2.0, error_if_nonfinite=False, foreach=Non
 
 def clip_grads_with_norm_(parameters, max_norm, total_norm, foreach=None):
     """Scales all gradients, in place, by max_norm / (total_norm + 1e-6) where that is below 1."""
-    scale = float(max_norm) / (float(total_norm) + 1e-6)
-    if scale >= 1:
-        return
+    if isinstance(total_norm, Tensor) and total_norm.is_cuda:  # without waiting for the GPU
+        scale = (float(max_norm) / (total_norm.double() + 1e-6)).clamp(max=1.0)
+    else:
+        scale = float(max_norm) / (float(total_norm) + 1e-6)
+        if scale >= 1:
+            return
     plain, strided = _contiguous(_gradients(parameters))
     if plain:
         ops.scale_(plain, scale)
