@@ -22,6 +22,7 @@ void release_graph_pool(int64_t pool, int device);
 // Memory of the host that the device copies from on its own.
 void* allocate_pinned(size_t bytes);
 void deallocate_pinned(void* p) noexcept;
+bool is_pinned(const void* p);
 void pinned_used(const void* p);            // by what is queued on the stream now; nothing where p lies in no such memory
 void release_pinned();                      // what is kept for later requests
 

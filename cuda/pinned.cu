@@ -16,6 +16,12 @@ struct Pool {
   std::map<size_t, std::vector<char*>> free;       // by size
   std::vector<Block> waiting;                      // freed, and still copied from
 
+  Block* find(const void* at) {                    // the caller has the lock
+    auto it = live.upper_bound(static_cast<const char*>(at));
+    if (it == live.begin()) return nullptr;
+    --it;
+    return static_cast<const char*>(at) < it->first + it->second.bytes ? &it->second : nullptr;
+  }
   void collect() noexcept {                        // those that are copied from no more; the caller has the lock
     for (size_t i = 0; i < waiting.size();) {
       if (!waiting[i].uses.over()) { ++i; continue; }
@@ -76,13 +82,15 @@ void deallocate_pinned(void* block) noexcept {
   else p.waiting.push_back(std::move(b));
 }
 
+bool is_pinned(const void* at) {
+  Pool& p = pool();
+  std::lock_guard<std::mutex> lock(p.mutex);
+  return p.find(at) != nullptr;
+}
 void pinned_used(const void* at) {
   Pool& p = pool();
   std::lock_guard<std::mutex> lock(p.mutex);
-  auto it = p.live.upper_bound(static_cast<const char*>(at));
-  if (it == p.live.begin()) return;
-  --it;
-  if (static_cast<const char*>(at) < it->first + it->second.bytes) it->second.uses.add(stream());
+  if (Block* b = p.find(at)) b->uses.add(stream());
 }
 
 void release_pinned() {

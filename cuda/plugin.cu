@@ -63,8 +63,15 @@ void let_wait(int device, int other) {
   set_device(before);
 }
 
+// Copies from the host of up to kSmall bytes travel in kernels' arguments; so do, in a captured graph, those of memory that
+// may be gone at a replay.
+constexpr size_t kSmall = 4096, kMostKept = size_t(1) << 20;
+
 void copy(void* to, Device to_device, const void* from, Device from_device, size_t bytes, bool wait) {
-  if (from_device.is_cpu() && !to_device.is_cpu() && bytes <= 4096) {  // in a kernel's arguments: a captured graph keeps it
+  const bool arrives = from_device.is_cpu() && !to_device.is_cpu(), capturing = arrives && bytes > kSmall && is_capturing();
+  if (arrives && (bytes <= kSmall || (capturing && !is_pinned(from)))) {
+    check<RuntimeError>(bytes <= kMostKept, "[copy] a copy inside a captured graph must be of pinned memory, or of ", kMostKept,
+                        " bytes at most, which the graph keeps; got ", bytes, " bytes");
     upload(to, from, bytes);
     return;
   }
@@ -79,7 +86,7 @@ void copy(void* to, Device to_device, const void* from, Device from_device, size
   if (wait) {
     ok(cudaStreamSynchronize(stream()), "synchronize");
     raise_faults();
-  } else if (from_device.is_cpu() && !is_capturing()) pinned_used(from);
+  } else if (arrives && !capturing) pinned_used(from);
 }
 
 void synchronize() {

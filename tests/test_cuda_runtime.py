@@ -300,6 +300,21 @@ def test_graphs_that_share_memory():
     assert cuda.memory_reserved() < reserved
 
 
+def test_copies_inside_a_graph():
+    short, kept, pinned = lamella.arange(10.0), lamella.arange(5000.0), lamella.arange(5000.0).pin_memory()
+    want = short.sum().item(), kept.sum().item()
+    g = cuda.CUDAGraph()
+    with cuda.graph(g):
+        a, b, c = short.cuda().sum(), kept.cuda().sum(), pinned.cuda(non_blocking=True).sum()
+        order = lamella.randperm(2000, device="cuda")
+    short.zero_(), kept.zero_(), pinned.fill_(2)
+    g.replay()
+    assert (a.item(), b.item(), c.item()) == (*want, 10000.0)
+    assert sorted(order.tolist()) == list(range(2000))
+    with pytest.raises(RuntimeError, match="must be of pinned memory"), cuda.graph(cuda.CUDAGraph()):
+        lamella.zeros(1 << 19).cuda()
+
+
 def test_clipping_does_not_wait():
     g, want = lamella.randn(1000), []
     for limit in (0.5, 1e6):
