@@ -384,7 +384,7 @@ def test_bad_calls():
     raises("exactly one of criterion and step must be given, got neither", lambda: train.Trainer(model, optimizer))
     raises("schedule_every must be 'step' or 'epoch', got 'day'", lambda: simple(schedule_every="day"))
     raises("accumulate must be a positive int, got 0", lambda: simple(accumulate=0))
-    raises("precision must be 'float32', 'bfloat16' or 'float16', got 'int8'", lambda: simple(precision="int8"))
+    raises("precision must be 'float32', 'bfloat16', 'float16' or 'auto', got 'int8'", lambda: simple(precision="int8"))
     raises("epochs or steps must be given", lambda: simple().fit(loader()))
     raises("epochs must be a positive int, got 0", lambda: simple().fit(loader(), epochs=0))
     raises("train must be a loader or another iterable of batches, got int", lambda: simple().fit(3, epochs=1), TypeError)

@@ -72,20 +72,35 @@ template <class W, int R> struct WordOperand {
   }
 
  private:
+  // n elements as 32-bit lanes, zero past n.
+  LAMELLA_INLINE static vec<uint32_t> widen(const T* from, int n) {
+    using Narrow = typename Word<W>::Narrow;
+#if defined(__AVX512BW__) && defined(__AVX512VL__)
+    const uint16_t some = uint16_t((1u << n) - 1);
+    if constexpr (sizeof(T) == 2) return (vec<uint32_t>)_mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(some, from));
+    else {
+      const __m128i v = _mm_maskz_loadu_epi8(some, from);
+      return (vec<uint32_t>)(Narrow(-1) < 0 ? _mm512_cvtepi8_epi32(v) : _mm512_cvtepu8_epi32(v));
+    }
+#else
+    constexpr int L = kLanes<W>;
+    typedef Narrow narrow __attribute__((vector_size(L * sizeof(T))));
+    narrow v{};
+    if (n == L) std::memcpy(&v, from, sizeof v);
+    else for (int l = 0; l < n; ++l) std::memcpy(reinterpret_cast<char*>(&v) + l * sizeof(T), from + l, sizeof(T));
+    return (vec<uint32_t>)__builtin_convertvector(v, vec<int32_t>);
+#endif
+  }
   // One step: N rows of adjacent elements.
   LAMELLA_INLINE void interleave(W* to, const T* from, int count) const {
     constexpr int L = kLanes<W>;
-    typedef typename Word<W>::Narrow narrow __attribute__((vector_size(L * sizeof(T))));
 #pragma GCC unroll 4
     for (int i = 0; i < R; i += L) {
       const int width = R - i < L ? R - i : L, n = count - i < 0 ? 0 : count - i < width ? count - i : width;
       vec<uint32_t> words{};
 #pragma GCC unroll 4
       for (int e = 0; e < N; ++e) {
-        narrow v{};
-        if (n == L) std::memcpy(&v, from + e * step + i, sizeof v);
-        else for (int l = 0; l < n; ++l) std::memcpy(reinterpret_cast<char*>(&v) + l * sizeof(T), from + e * step + i + l, sizeof(T));
-        vec<uint32_t> wide = (vec<uint32_t>)__builtin_convertvector(v, vec<int32_t>);
+        vec<uint32_t> wide = widen(from + e * step + i, n);
         if (e < N - 1) wide &= (1u << kShift) - 1;
         words |= wide << e * kShift;
       }

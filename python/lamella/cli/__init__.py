@@ -28,7 +28,7 @@ def _run_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", metavar="DIR", help="folder for weights, state, curves and pictures (default: lamella-runs/RECIPE)")
     parser.add_argument("--seed", type=int, default=0, help="of all random numbers (default: 0)")
     parser.add_argument("--threads", type=_positive, help="results do not depend on it (default: the processors there are)")
-    parser.add_argument("--precision", choices=("float32", "bfloat16", "float16"), help="of products; sums stay float32")
+    parser.add_argument("--precision", choices=("float32", "bfloat16", "float16", "auto"), help="of products; sums stay float32")
     parser.add_argument("--tensorboard", action="store_true", help="event files in OUT/tensorboard")
     parser.add_argument("--doctor", action="store_true", help="watch the run and report in OUT/doctor.html")
     parser.add_argument("--quiet", action="store_true", help="no progress")

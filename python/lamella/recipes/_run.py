@@ -73,7 +73,7 @@ class Run:
 
         prefix = f"{name}-" if name else ""
         state = self.out / f"{prefix}state.safetensors"
-        options = {k: v for k, v in self.options.items() if k == "precision"} | options
+        options |= {k: v for k, v in self.options.items() if k == "precision"}  # what was asked for counts
         kept = [*callbacks, *progress(self.quiet), CSVLogger(self.out / f"{prefix}history.csv"), *self.options.get("callbacks", ())]
         if self.options.get("tensorboard"):
             from ..train import TensorBoard

@@ -26,7 +26,7 @@ def gpt(run, data=None, *, steps: int = 2000, batch: int = 12, context: int = 64
         model = build(meta)
     optimizer = optim.AdamW(model.named_parameters(), lr=lr, betas=(0.9, 0.99), weight_decay=0.1)
     schedule = WarmupCosineLR(optimizer, min(100, steps // 10), steps, end_factor=0.1)
-    trainer = run.trainer(model, optimizer, next_token, schedule=schedule, clip_norm=1.0)
+    trainer = run.trainer(model, optimizer, next_token, schedule=schedule, clip_norm=1.0, precision="auto")
     blocks = RandomSampler(train, replacement=True, num_samples=steps * batch)
     loaders = DataLoader(train, batch, sampler=blocks), DataLoader(validation, 64)
     history = trainer.fit(*loaders, steps=steps, validate_every=max(1, steps // 2))

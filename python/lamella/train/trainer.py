@@ -51,7 +51,8 @@ class Trainer:
     metrics: a dict of name -> Metric, or a list; computed in evaluation, and in training where train_metrics.
     accumulate: batches whose gradients one optimiser step takes, as their mean.
     clip_norm, clip_value: bounds of the gradient's norm and of its elements.
-    precision: "float32", or "bfloat16" or "float16" for autocast (with float16 the loss is scaled).
+    precision: "float32", or "bfloat16" or "float16" for autocast (with float16 the loss is scaled); "auto": bfloat16 where
+        `amp.is_bfloat16_fast()`, else float32.
     ema: the decay of an exponential average of the weights, which evaluation and prediction then use (`evaluated`).
     seed: for manual_seed, at the start of a run that is not resumed.
     check_finite: a loss that is not finite ends the run with FloatingPointError instead of spoiling the weights; with
@@ -99,8 +100,12 @@ class Trainer:
             raise ValueError(f"[Trainer] schedule_every must be 'step' or 'epoch', got {schedule_every!r}")
         if not isinstance(accumulate, int) or accumulate < 1:
             raise ValueError(f"[Trainer] accumulate must be a positive int, got {accumulate!r}")
-        if precision not in ("float32", "bfloat16", "float16"):
-            raise ValueError(f"[Trainer] precision must be 'float32', 'bfloat16' or 'float16', got {precision!r}")
+        if precision not in ("float32", "bfloat16", "float16", "auto"):
+            raise ValueError(f"[Trainer] precision must be 'float32', 'bfloat16', 'float16' or 'auto', got {precision!r}")
+        if precision == "auto":
+            from ..amp import is_bfloat16_fast
+
+            precision = "bfloat16" if is_bfloat16_fast() else "float32"
         self.model, self.criterion, self.step = model, criterion, step
         self.optimizers: dict[str, Any] = dict(optimizer) if isinstance(optimizer, dict) else {"optimizer": optimizer}
         self.optimizer = optimizer if not isinstance(optimizer, dict) else next(iter(self.optimizers.values()))
