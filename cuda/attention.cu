@@ -2,7 +2,7 @@
 // Attention, forward, in 16 bits on tensor cores (Dao 2023, "FlashAttention-2"): a block of four warps has 64 or 128 queries
 // of a head and goes through the keys, 64 at a time, the next ones on their way meanwhile. Scores and weights stay in
 // registers; so does the output, which shrinks as a query's greatest score grows.
-#include "attention_tiles.cuh"
+#include "attention_hopper.h"
 
 namespace lamella::cuda {
 namespace attention {
@@ -206,7 +206,7 @@ bool forward_tensor(const AttentionFwd& f) {
 void attention_fwd(const AttentionFwd& f) {
   using namespace attention;
   if (head_count(f.a) == 0 || f.a.l == 0) return;
-  if (!forward_decode(f) && !forward_tensor(f)) forward_general(f);
+  if (!forward_decode(f) && !forward_hopper(f) && !forward_tensor(f)) forward_general(f);
 }
 
 }  // namespace lamella::cuda

@@ -127,6 +127,26 @@ GPU void named_barrier(int id, int threads) {
 #endif
 }
 
+// Counts at that barrier without waiting there.
+GPU void named_arrive(int id, int threads) {
+#ifdef LAMELLA_EMULATE
+  emulate::arrive(id, threads);
+#else
+  asm volatile("bar.arrive %0, %1;" ::"r"(id), "r"(threads) : "memory");
+#endif
+}
+// bar.sync, and whether x holds in any of the threads.
+GPU bool named_barrier_or(int id, int threads, bool x) {
+#ifdef LAMELLA_EMULATE
+  return emulate::barrier_or(id, threads, x);
+#else
+  uint32_t any;
+  asm volatile("{\n.reg .pred p, q;\nsetp.ne.b32 p, %3, 0;\nbar.red.or.pred q, %1, %2, p;\nselp.u32 %0, 1, 0, q;\n}"
+               : "=r"(any) : "r"(id), "r"(threads), "r"(int(x)) : "memory");
+  return any;
+#endif
+}
+
 // True in one lane of a converged warp.
 GPU bool elect() {
 #ifdef LAMELLA_EMULATE
@@ -291,12 +311,18 @@ template <int kCount> GPU void hold([[maybe_unused]] float (&d)[kCount]) {
   "%80,%81,%82,%83,%84,%85,%86,%87,%88,%89,%90,%91,%92,%93,%94,%95," \
   "%96,%97,%98,%99,%100,%101,%102,%103,%104,%105,%106,%107,%108,%109,%110,%111," \
   "%112,%113,%114,%115,%116,%117,%118,%119,%120,%121,%122,%123,%124,%125,%126,%127"
-// Operands after the accumulators: descriptors of A and B, whether to add, and the transposition bits.
+// Operands after the accumulators: descriptors of A and B (or A's registers, B's descriptor), whether to add, and the
+// transposition bits.
 #define LAMELLA_WGMMA(n, type, registers, outputs, a_at, b_at, add_at, ta_at, tb_at)                             \
   asm volatile("{\n.reg .pred p;\nsetp.ne.b32 p, " add_at ", 0;\n"                                               \
                "wgmma.mma_async.sync.aligned.m64n" #n "k16.f32." type "." type " {" registers "}, " a_at ", " b_at \
                ", p, 1, 1, " ta_at ", " tb_at ";\n}"                                                             \
                : outputs : "l"(a), "l"(b), "r"(int(add)), "n"(int(kTransposedA)), "n"(int(kTransposedB)))
+#define LAMELLA_WGMMA_LEFT(n, type, registers, outputs, a_at, b_at, tb_at)                                        \
+  asm volatile("{\n.reg .pred p;\nsetp.eq.b32 p, 0, 0;\n"                                                         \
+               "wgmma.mma_async.sync.aligned.m64n" #n "k16.f32." type "." type " {" registers "}, {" a_at "}, " b_at \
+               ", p, 1, 1, " tb_at ";\n}"                                                                         \
+               : outputs : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b), "n"(int(kTransposedB)))
 #endif
 
 // d (64, kN) = A (64, 16) B (16, kN), or += where `add`; operands of T (bf16 or f16) by descriptor, MN-major if transposed.
@@ -319,6 +345,25 @@ GPU void wgmma(float (&d)[kN / 2], uint64_t a, uint64_t b, bool add) {
     LAMELLA_WGMMA(256, "bf16", LAMELLA_R128, LAMELLA_D128, "%128", "%129", "%130", "%131", "%132");
   else if constexpr (kN == 256 && !kBf16)
     LAMELLA_WGMMA(256, "f16", LAMELLA_R128, LAMELLA_D128, "%128", "%129", "%130", "%131", "%132");
+#endif
+}
+
+// d (64, kN) += A (64, 16) B (16, kN), A in registers: of each warp its 16 rows, as mma16's (mma.cuh). They are operands in
+// shared memory's sense: wgmma_fence() after they were written, and no write until the group is done.
+template <class T, int kN, bool kTransposedB> GPU void wgmma_left(float (&d)[kN / 2], const uint32_t (&a)[4], uint64_t b) {
+  static_assert(kN == 64 || kN == 128);
+#ifdef LAMELLA_EMULATE
+  emulate::wgmma_left(d, kN, a, b, kTransposedB, [](uint16_t bits) { return T{bits}.to(); });
+#else
+  constexpr bool kBf16 = std::is_same_v<T, bf16>;
+  if constexpr (kN == 64 && kBf16)
+    LAMELLA_WGMMA_LEFT(64, "bf16", LAMELLA_R32, LAMELLA_D32(0), "%32, %33, %34, %35", "%36", "%37");
+  else if constexpr (kN == 64 && !kBf16)
+    LAMELLA_WGMMA_LEFT(64, "f16", LAMELLA_R32, LAMELLA_D32(0), "%32, %33, %34, %35", "%36", "%37");
+  else if constexpr (kN == 128 && kBf16)
+    LAMELLA_WGMMA_LEFT(128, "bf16", LAMELLA_R64, LAMELLA_D64(0), "%64, %65, %66, %67", "%68", "%69");
+  else if constexpr (kN == 128 && !kBf16)
+    LAMELLA_WGMMA_LEFT(128, "f16", LAMELLA_R64, LAMELLA_D64(0), "%64, %65, %66, %67", "%68", "%69");
 #endif
 }
 

@@ -261,6 +261,19 @@ void arrive(int id, int threads) {
   if (++b.arrived >= threads) { b.arrived = 0; ++b.generation; }
 }
 
+bool barrier_or(int id, int threads, bool x) {
+  static const char tags[kBarriers] = {};
+  bool& any = *static_cast<bool*>(shared_static(&tags[id], sizeof(bool)));
+  barrier(id, threads);
+  any = false;
+  barrier(id, threads);
+  if (x) any = true;
+  barrier(id, threads);
+  const bool y = any;
+  barrier(id, threads);
+  return y;
+}
+
 void warpgroup_barrier() {
   Barrier& b = current->block->groups[size_t(current->number / 128)];
   const uint64_t before = b.generation;

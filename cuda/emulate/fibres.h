@@ -45,6 +45,7 @@ void run(dim3 grid, dim3 block, size_t shared_bytes, bool cooperative, const std
 // ---- what a kernel may call ------------------------------------------------------------------------------------------
 void barrier(int id = 0, int threads = 0);  // threads 0: all of the block that have not exited
 void arrive(int id, int threads);           // counts at the barrier without waiting
+bool barrier_or(int id, int threads, bool x);  // whether x holds in any of them
 void yield();                               // inside a spin: lets the others go on
 void* shared_memory();                      // the dynamic part, 1024-byte aligned
 size_t shared_size();

@@ -26,10 +26,11 @@ struct Product {                      // one wgmma of a warpgroup
   int n, issued = 0, taken = 0;
   bool add, transposed_a, transposed_b;
   float (*value)(uint16_t);
+  std::vector<uint32_t> left;         // A's registers by thread, where it is not in shared memory
   std::vector<float> result;          // 64 x n, once computed
 };
 struct Accumulator { float* d; int n, in_flight; std::vector<float> truth; };
-struct Pending { std::shared_ptr<Product> product; float* d; };
+struct Pending { std::shared_ptr<Product> product; float* d; const uint32_t* a; };
 struct Worker {                       // a thread's asynchronous state
   uint64_t issued = 0;
   bool fenced = false;
@@ -166,7 +167,7 @@ void check_descriptor(uint64_t d) {
 }
 
 template <class F> void each_piece(const Product& p, const F& f) {  // 16 bytes each, of both operands
-  for (int side = 0; side < 2; ++side) {
+  for (int side = p.left.empty() ? 0 : 1; side < 2; ++side) {
     const bool mn_major = side ? p.transposed_b : p.transposed_a;
     const int extent = side ? p.n : 64;
     for (int mn = 0; mn < extent; mn += mn_major ? 8 : 1)
@@ -187,7 +188,12 @@ void compute(Product& p) {
     return p.value(bits);
   };
   for (int k = 0; k < 16; ++k) {
-    for (int i = 0; i < 64; ++i) a[size_t(i * 16 + k)] = element(p.a, p.transposed_a, i, k);
+    for (int i = 0; i < 64; ++i)
+      if (p.left.empty()) a[size_t(i * 16 + k)] = element(p.a, p.transposed_a, i, k);
+      else {  // PTX ISA, "Register Fragments for wgmma.mma_async.m64k16": pairs of k, rows 8 apart, then the upper 8 of k
+        const int thread = i / 16 * 32 + i % 8 * 4 + k % 8 / 2, reg = i % 16 / 8 + k / 8 * 2;
+        a[size_t(i * 16 + k)] = p.value(uint16_t(p.left[size_t(thread * 4 + reg)] >> 16 * (k % 2)));
+      }
     for (int j = 0; j < p.n; ++j) b[size_t(k * p.n + j)] = element(p.b, p.transposed_b, j, k);
   }
   p.result.assign(size_t(64 * p.n), 0.0f);
@@ -312,36 +318,53 @@ void proxy_fence() { worker().dirty.clear(); }
 
 void wgmma_fence() { worker().fenced = true; }
 
-void wgmma(float* d, int n, uint64_t a, uint64_t b, bool add, bool transposed_a, bool transposed_b, float (*value)(uint16_t)) {
+namespace {
+
+void issue(float* d, const Product& x, const uint32_t* left) {
   State& s = state();
   Worker& w = s.workers[current->number];
   Group& g = s.groups[current->number / 128];
   const uint64_t number = w.issued++;
   if (number == g.first + g.products.size()) {
-    check_descriptor(a);
-    check_descriptor(b);
-    auto p = std::make_shared<Product>();
-    p->a = a, p->b = b, p->n = n, p->add = add, p->transposed_a = transposed_a, p->transposed_b = transposed_b, p->value = value;
+    if (!left) check_descriptor(x.a);
+    check_descriptor(x.b);
+    auto p = std::make_shared<Product>(x);
+    if (left) p->left.resize(4 * 128);
     each_piece(*p, [&](uint32_t piece) {
-      for (const Box& x : s.loads)
-        if (overlap(piece, 16, x.shared, box_bytes(x.map))) fail("a wgmma of what a TMA load has still to fill");
+      for (const Box& b : s.loads)
+        if (overlap(piece, 16, b.shared, box_bytes(b.map))) fail("a wgmma of what a TMA load has still to fill");
     });
     g.products.push_back(p);
   }
   const auto& p = g.products[size_t(number - g.first)];
-  if (p->a != a || p->b != b || p->n != n || p->add != add || p->transposed_a != transposed_a || p->transposed_b != transposed_b)
+  if (p->a != x.a || p->b != x.b || p->n != x.n || p->add != x.add || p->transposed_a != x.transposed_a ||
+      p->transposed_b != x.transposed_b || p->left.empty() != !left)
     fail("a wgmma whose threads do not agree");
+  if (left) std::copy(left, left + 4, p->left.begin() + current->number % 128 * 4);
   ++p->issued;
   Accumulator* mine = nullptr;
-  for (auto& x : w.accumulators) if (x.d == d) mine = &x;
-  if (!mine) mine = &w.accumulators.emplace_back(Accumulator{d, n, 0, {}});
+  for (auto& acc : w.accumulators) if (acc.d == d) mine = &acc;
+  if (!mine) mine = &w.accumulators.emplace_back(Accumulator{d, x.n, 0, {}});
   if (mine->in_flight == 0) {
     if (!w.fenced) fail("a wgmma without wgmma.fence after its accumulators were touched");
-    mine->truth.assign(d, d + n / 2);
-    poison(d, n / 2);
-  } else if (!poisoned(d, n / 2)) fail("accumulators written while a wgmma is in flight");
+    mine->truth.assign(d, d + x.n / 2);
+    poison(d, x.n / 2);
+  } else if (!poisoned(d, x.n / 2)) fail("accumulators written while a wgmma is in flight");
   ++mine->in_flight;
-  w.groups.back().push_back({p, d});
+  w.groups.back().push_back({p, d, left});
+}
+
+}  // namespace
+
+void wgmma(float* d, int n, uint64_t a, uint64_t b, bool add, bool transposed_a, bool transposed_b, float (*value)(uint16_t)) {
+  Product p{};
+  p.a = a, p.b = b, p.n = n, p.add = add, p.transposed_a = transposed_a, p.transposed_b = transposed_b, p.value = value;
+  issue(d, p, nullptr);
+}
+void wgmma_left(float* d, int n, const uint32_t* a, uint64_t b, bool transposed_b, float (*value)(uint16_t)) {
+  Product p{};
+  p.b = b, p.n = n, p.add = true, p.transposed_b = transposed_b, p.value = value;
+  issue(d, p, a);
 }
 void wgmma_commit() { worker().groups.emplace_back(); }
 void wgmma_wait(int groups_left) {
@@ -352,6 +375,7 @@ void wgmma_wait(int groups_left) {
     for (const Pending& x : w.groups.front()) {
       Product& p = *x.product;
       while (p.issued < 128) yield();  // the instruction is that of all four warps
+      if (x.a && std::memcmp(x.a, p.left.data() + 4 * thread, 16)) fail("a wgmma's registers written while it is in flight");
       if (p.result.empty()) compute(p);
       for (auto& acc : w.accumulators) {
         if (acc.d != x.d) continue;

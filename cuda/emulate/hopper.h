@@ -40,6 +40,8 @@ void proxy_fence();
 void wgmma_fence();
 // d (64, n) += or = A (64, 16) B (16, n), n / 2 of the elements in this thread's d. `value`: the operands' number format.
 void wgmma(float* d, int n, uint64_t a, uint64_t b, bool add, bool transposed_a, bool transposed_b, float (*value)(uint16_t));
+// d += A B with A in the threads' registers, which must stay as they are until the group is waited for.
+void wgmma_left(float* d, int n, const uint32_t* a, uint64_t b, bool transposed_b, float (*value)(uint16_t));
 void wgmma_commit();
 void wgmma_wait(int groups_left);
 

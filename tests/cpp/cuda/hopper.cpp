@@ -183,6 +183,60 @@ template <class T, int kN> void products() {
   CHECK((multiply<T, kN, true, true>(64).empty()));
 }
 
+// d (64, kN) += a (64, 64) b (64, kN), a in registers: thread's register r of step j.
+enum class Left { none, written, no_fence };
+struct LeftProduct { CUtensorMap b; const bf16* a; float* d; Left fault; };
+template <int kN> __global__ void product_left(const __grid_constant__ LeftProduct p) {
+  const uint32_t b = shared_address(dynamic_shared<char>()), bar = b + kN * 128;
+  const int t = int(threadIdx.x), lane = t % 32;
+  if (t == 0) {
+    barrier_init(bar, 1);
+    barrier_fence();
+    barrier_arrive_expect(bar, kN * 128);
+    for (int j = 0; j < kN / 64; ++j) tensor_load<2>(b + j * 8192, p.b, {64 * j, 0}, bar);
+  }
+  __syncthreads();
+  barrier_wait(bar, 0);
+  uint32_t a[4][4];
+  for (int j = 0; j < 4; ++j)
+    for (int r = 0; r < 4; ++r) {
+      const bf16* at = p.a + (t / 32 * 16 + a_row(lane, r)) * 64 + 16 * j + a_col(lane, r, 0);
+      a[j][r] = at[0].bits | uint32_t(at[1].bits) << 16;
+    }
+  float d[kN / 2];
+  for (float& x : d) x = 1;
+  if (p.fault != Left::no_fence) wgmma_fence();
+  for (int j = 0; j < 4; ++j) wgmma_left<bf16, kN, true>(d, a[j], mn_major(b, 8192) + j * kNextKTransposed);
+  wgmma_commit();
+  if (p.fault == Left::written) a[1][2] ^= 1;
+  wgmma_wait<0>();
+  for (int i = 0; i < kN / 2; ++i) p.d[d_row(t, i) * kN + d_col(t, i)] = d[i];
+}
+template <int kN> std::string multiply_left(Left fault = Left::none) {
+  std::vector<bf16> a(64 * 64), b(64 * kN);
+  for (size_t i = 0; i < a.size(); ++i) a[i] = bf16::from(value(int(i)));
+  for (size_t i = 0; i < b.size(); ++i) b[i] = bf16::from(value(int(i) * 3 + 1));
+  std::vector<float> d(64 * kN);
+  LeftProduct p{{}, a.data(), d.data(), fault};
+  const int64_t dims[2] = {kN, 64}, step[1] = {kN};
+  const int box[2] = {64, 64};
+  CHECK(tensor_map(p.b, b.data(), 2, dims, step, box));
+  try {
+    launch("product", product_left<kN>, dim3(1), dim3(128), kN * 128 + 64, p);
+  } catch (const RuntimeError& e) {
+    emulate::unfinished();
+    cudaGetLastError();
+    return e.what();
+  }
+  for (int i = 0; i < 64; ++i)
+    for (int j = 0; j < kN; ++j) {
+      float sum = 1;
+      for (int l = 0; l < 64; ++l) sum += a[size_t(i * 64 + l)].to() * b[size_t(l * kN + j)].to();
+      if (!(d[size_t(i * kN + j)] == sum)) return "wrong";
+    }
+  return "";
+}
+
 bool says(const std::string& text, const char* part) {
   if (text.find(part) != std::string::npos) return true;
   std::printf("instead of \"%s\": \"%s\"\n", part, text.c_str());
@@ -199,6 +253,22 @@ void faults() {
   CHECK(says(with(Fault::no_proxy_fence), "without a proxy fence"));
   CHECK(says(with(Fault::no_wait), "unfinished"));
   CHECK(says(with(Fault::twice), "another still fills"));
+}
+
+// Turns: the second half of the block goes first, by a count that does not wait; votes of each half.
+__global__ void turns(int* out) {
+  const int half = int(threadIdx.x) / 64;
+  if (half == 1) {
+    if (threadIdx.x == 64) out[0] = 7;
+    named_arrive(2, 128);
+  } else {
+    named_barrier(2, 128);
+    if (threadIdx.x == 0) out[1] = out[0];
+  }
+  for (int i = 0; i < 3; ++i) {
+    const bool any = named_barrier_or(3 + half, 64, int(threadIdx.x) == 70 && i == 1);
+    if (any && threadIdx.x % 64 == 5) out[2 + half] += 1 + i;
+  }
 }
 
 __global__ void matrices(int* wrong) {  // stmatrix4 puts back what ldmatrix4 took
@@ -223,6 +293,12 @@ int main() {
   products<bf16, 256>();
   products<f16, 256>();
   faults();
+  CHECK(multiply_left<64>().empty() && multiply_left<128>().empty());
+  CHECK(says(multiply_left<64>(Left::written), "registers written"));
+  CHECK(says(multiply_left<64>(Left::no_fence), "without wgmma.fence"));
+  int out[4] = {};
+  launch("turns", turns, dim3(1), dim3(128), 0, &out[0]);
+  CHECK(out[1] == 7 && out[2] == 0 && out[3] == 2);
   int wrong = 0;
   launch("matrices", matrices, dim3(1), dim3(32), 1024, &wrong);
   CHECK(wrong == 0);

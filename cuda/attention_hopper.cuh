@@ -1,0 +1,192 @@
+// SPDX-License-Identifier: MIT
+// What the Hopper forms of attention share: tensor maps of heads, tiles in shared memory, the order of work, products.
+#pragma once
+#include "attention_hopper.h"
+#include "gemm_hopper.cuh"
+
+namespace lamella::cuda::attention {
+
+// A tile is rows of 16-bit elements, in pieces of 64 columns: TMA boxes, swizzled. A consumer (a warpgroup) has 64 rows of
+// the block's 128.
+constexpr int kHopperRows = 128, kOwnRows = 64;
+constexpr int kOwn = 1, kTurn = 3;     // named barriers, of a consumer each
+
+// ---- heads in tensor maps --------------------------------------------------------------------------------------------
+// Heads are (outer, inner, group) once dimensions that can be are merged; an operand that has one head for all along a
+// dimension is 0 in `use`.
+struct HeadAt { int group, inner, outer; };
+BOTH constexpr HeadAt head_at(int head, int group, int inner) {
+  return {head % group, head / group % inner, head / group / inner};
+}
+
+struct HeadsMap {
+  CUtensorMap map;
+  int use[3];
+};
+// Tile of kRows rows from `row` on, kCols / 64 pieces.
+template <int kRows, int kCols>
+GPU void load_heads(uint32_t to, const HeadsMap& m, int row, const HeadAt& h, uint32_t barrier) {
+  const int group = h.group * m.use[0], inner = h.inner * m.use[1], outer = h.outer * m.use[2];
+#pragma unroll
+  for (int j = 0; j < kCols / 64; ++j)
+    tensor_load<5>(to + j * kRows * 128, m.map, {64 * j, row, group, inner, outer}, barrier);
+}
+
+// size: of (group, inner, outer); stride[n]: operand n's. False where there are more dimensions than that. strides[n] are
+// those of Attention::heads, for the last (the group's) too.
+template <int N>
+inline bool merge_heads(const Attention& a, const int64_t* const (&strides)[N], int64_t (&size)[3], int64_t (&stride)[N][3]) {
+  const int last = a.ndim - 1;
+  size[0] = a.heads[last], size[1] = size[2] = 1;
+  for (int n = 0; n < N; ++n) stride[n][0] = strides[n][last], stride[n][1] = stride[n][2] = 0;
+  int kept = 0;
+  for (int d = last - 1; d >= 0; --d) {          // inner dimensions first
+    if (a.heads[d] == 1) continue;
+    bool merges = kept > 0;
+    for (int n = 0; n < N; ++n) merges &= strides[n][d] == stride[n][kept] * size[kept];
+    if (merges) size[kept] *= a.heads[d];
+    else {
+      if (++kept > 2) return false;
+      size[kept] = a.heads[d];
+      for (int n = 0; n < N; ++n) stride[n][kept] = strides[n][d];
+    }
+  }
+  return true;
+}
+
+// For boxes of box_rows rows and 64 columns.
+inline bool map_heads(HeadsMap& m, const void* x, int64_t rows, int64_t cols, int64_t row, const int64_t (&size)[3],
+                      const int64_t (&stride)[3], int box_rows) {
+  int64_t dims[5] = {cols, rows, 1, 1, 1}, steps[4] = {rows == 1 ? 8 : row, 8, 8, 8};
+  for (int i = 0; i < 3; ++i) {
+    m.use[i] = size[i] > 1 && stride[i] != 0;
+    if (m.use[i]) dims[2 + i] = size[i], steps[1 + i] = stride[i];
+  }
+  const int box[5] = {64, box_rows, 1, 1, 1};
+  return tensor_map(m.map, x, 5, dims, steps, box);
+}
+
+// ---- the order of work -----------------------------------------------------------------------------------------------
+// Heads go in sections whose keys and values (or queries) stay in L2; in a section all heads' first tiles (last, if
+// `down`), then all their next ones.
+BOTH constexpr Job section_job(int i, int heads, int tiles, int section, bool down) {
+  const int first = i / (section * tiles) * section, size = heads - first < section ? heads - first : section,
+            rest = i - first * tiles, tile = rest / size;
+  return {unsigned(first + rest % size), unsigned(down ? tiles - 1 - tile : tile)};
+}
+constexpr int section_of(int64_t heads, int64_t group, int64_t bytes) {  // bytes: of a group
+  const int64_t fit = (int64_t(24) << 20) / (bytes > 0 ? bytes : 1), all = heads / group;
+  return int((fit < 1 ? 1 : fit > all ? all : fit) * group);
+}
+// What block b of so many does in a round: up and down by turns, as work falls along the order.
+BOTH constexpr int in_round(int round, int block, int blocks) {
+  return round * blocks + (round % 2 ? blocks - 1 - block : block);
+}
+
+// ---- products --------------------------------------------------------------------------------------------------------
+// Step j of 16 along k, to be added to a K-major descriptor of pieces of kRows rows.
+template <int kRows> BOTH constexpr uint64_t k_step(int j) {
+  return uint64_t(j / 4 * (kRows * 128 >> 4)) + uint64_t(j % 4) * kNextK;
+}
+
+// d = a . b^T in a group of its own: the consumer's 64 rows of a tile of kRows, and all rows of a tile of N; D deep.
+template <class T, int D, int kRows, int N> GPU void multiply_rows(float (&d)[N / 2], uint32_t a, uint32_t b) {
+  const uint64_t left = k_major(a), right = k_major(b);
+  wgmma_fence();
+#pragma unroll
+  for (int j = 0; j < D / 16; ++j) wgmma<T, N, false, false>(d, left + k_step<kRows>(j), right + k_step<N>(j), j > 0);
+  wgmma_commit();
+}
+// d += p . b in a group of its own, b a tile of N rows.
+struct Right { uint64_t descriptor, step; };
+template <int N> GPU Right right_of(uint32_t b) { return {mn_major(b, N * 128), kNextKTransposed}; }
+template <class T, int D, int N> GPU void multiply_left(float (&d)[D / 2], const uint32_t (&p)[N / 16][4], const Right& b) {
+  wgmma_fence();
+#pragma unroll
+  for (int j = 0; j < N / 16; ++j) wgmma_left<T, D, true>(d, p[j], b.descriptor + j * b.step);
+  wgmma_commit();
+}
+// Accumulators as a left operand: the maps agree.
+template <class T, int N> GPU void pack_rows(uint32_t (&p)[N / 16][4], const float (&s)[N / 2]) {
+#pragma unroll
+  for (int j = 0; j < N / 16; ++j)
+#pragma unroll
+    for (int r = 0; r < 4; ++r) p[j][r] = pack2<T>(s[8 * j + 2 * r], s[8 * j + 2 * r + 1]);
+}
+
+// ---- numbers that are not finite -------------------------------------------------------------------------------------
+// 0 * NaN is NaN: a tile part of whose weights are zero by causality is looked through, and one with infinities or NaN is
+// multiplied in plain arithmetic, where the weight is not zero. The tensor cores then multiply zeros: ptxas lets no wgmma
+// depend on a branch.
+constexpr int kZeros = 1024;           // of shared memory: eight rows, which stand for all
+GPU Right zeros_of(uint32_t at) { return {matrix_descriptor(at, 0, 0), 0}; }
+GPU void make_zeros(char* at) {        // by the block, before a barrier
+  if (threadIdx.x < kZeros / 16) store_pack(reinterpret_cast<uint32_t*>(at) + threadIdx.x * 4, Pack<uint32_t, 4>{});
+  proxy_fence();
+}
+
+// Whether rows from `first` on of a tile of N have any, in this thread's share (of 128).
+template <class T, int D, int N> GPU bool strange_rows(const char* tile, int first) {
+  uint32_t any = 0;
+#pragma unroll 1
+  for (int j = 0; j < D / 64; ++j)
+#pragma unroll 4
+    for (int i = first * 8 + int(threadIdx.x) % 128; i < N * 8; i += 128) {
+      const Pack<uint32_t, 4> w = load_pack<uint32_t, 4>(reinterpret_cast<const uint32_t*>(tile + j * N * 128 + i * 16));
+#pragma unroll
+      for (int k = 0; k < 4; ++k) any |= strange_halves<T>(w.v[k]);
+    }
+  return any != 0;
+}
+// d += p . b
+template <class T, int D, int N> GPU void multiply_plain(float (&d)[D / 2], const uint32_t (&p)[N / 16][4], const char* b) {
+  const int lane = int(threadIdx.x) % 32;
+#pragma unroll 1
+  for (int j = 0; j < N; ++j) {
+    float w[2];                                   // of rows g and g + 8, from the lane of the quad that has column j
+#pragma unroll
+    for (int h = 0; h < 2; ++h) {
+      uint32_t word = 0;
+#pragma unroll
+      for (int k = 0; k < N / 8; ++k) word |= p[k / 2][2 * (k % 2) + h] & -uint32_t(j / 8 == k);
+      word = __shfl_sync(~0u, word, (lane & ~3) + j % 8 / 2);
+      w[h] = T{uint16_t(word >> 16 * (j % 2))}.to();
+    }
+#pragma unroll
+    for (int n = 0; n < D / 8; ++n) {
+      const uint32_t word = *reinterpret_cast<const uint32_t*>(b + n / 8 * N * 128 + piece_at(j, n % 8) + lane % 4 * 4);
+#pragma unroll
+      for (int e = 0; e < 2; ++e) {
+        const float value = T{uint16_t(word >> 16 * e)}.to();
+#pragma unroll
+        for (int h = 0; h < 2; ++h) {
+          float& to = d[4 * n + 2 * h + e];
+          to = w[h] != 0 ? fmaf(w[h], value, to) : to;
+        }
+      }
+    }
+  }
+}
+
+// ---- results ---------------------------------------------------------------------------------------------------------
+// The consumer's 64 rows of accumulators times factors (of the thread's two rows) into boxes of 64 columns, for TMA.
+template <class T, int D> GPU void put_rows(char* boxes, const float (&d)[D / 2], float low, float high) {
+  const int thread = int(threadIdx.x) % 128, row = thread / 32 * 16 + thread % 16, half = thread % 32 / 16;
+#pragma unroll
+  for (int j = 0; j < D / 16; ++j) {
+    const float* v = d + 8 * j;
+    const uint32_t r[4] = {pack2<T>(v[0] * low, v[1] * low), pack2<T>(v[2] * high, v[3] * high),
+                           pack2<T>(v[4] * low, v[5] * low), pack2<T>(v[6] * high, v[7] * high)};
+    stmatrix4(boxes + j / 4 * kOwnRows * 128 + piece_at(row, j % 4 * 2 + half), r);
+  }
+}
+// Called by one thread after the fence and barrier.
+template <int D> GPU void store_heads(const HeadsMap& m, uint32_t boxes, int cols, int row, int rows, const HeadAt& h) {
+  if (row < rows)
+    for (int j = 0; j < D / 64 && 64 * j < cols; ++j)
+      tensor_store<5>(m.map, {64 * j, row, h.group * m.use[0], h.inner * m.use[1], h.outer * m.use[2]},
+                      boxes + j * kOwnRows * 128);
+  tensor_commit();
+}
+
+}  // namespace lamella::cuda::attention
