@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Attention, backward: which kernels take a call, and the one for dq in 16 bit.
-#include "attention_bwd.cuh"
+#include "attention_hopper.h"
 
 namespace lamella::cuda {
 namespace attention {
@@ -158,7 +158,7 @@ void attention_bwd(const AttentionBwd& f) {
     const float scale2 = float(a.scale) * kLog2e;
     const float* const lse = static_cast<const float*>(f.lse);
     const BackwardCall call{a, f.dy, f.dq, f.dk, f.dv, lse, delta.as<const float>(), 0, 0, scale2, float(keep_scale(a))};
-    if (keys_bwd(call) && queries_bwd(call)) return;
+    if ((keys_bwd_hopper(call) || keys_bwd(call)) && (queries_bwd_hopper(call) || queries_bwd(call))) return;
   }
   backward_general(f, delta.p);
 }

@@ -13,7 +13,7 @@ namespace {
 
 constexpr int kKeys = 128;             // of a tile
 
-// Shared memory: queries, results (64 rows a consumer), a ring of tiles of keys and values, barriers.
+// Shared memory: queries, results, a ring of tiles of keys and values, zeros, barriers.
 template <int D> struct ForwardShared {
   static constexpr int kSlots = D == 64 ? 6 : 5, kSlot = kKeys * D * 2, kQueries = kHopperRows * D * 2;
   static constexpr int y = kQueries, ring = y + kQueries, zeros = ring + kSlots * kSlot, full = zeros + kZeros,
@@ -93,7 +93,7 @@ template <class T, int D> GPU void consume(const ForwardHopper& p, char* shared,
   using S = ForwardShared<D>;
   const int thread = int(threadIdx.x) % 128, consumer = int(threadIdx.x) / 128 - 1, own = kOwnRows * consumer;
   const bool speaks = thread % 32 == 0, leads = thread == 0;
-  const uint32_t queries = base + own * 128, boxes = base + S::y + consumer * kOwnRows * D * 2;
+  const uint32_t queries = base + own * 128, result = base + S::y + own * 128;
   RingAt at;
   struct Slot { uint32_t at, empty; };
   const auto take = [&] {
@@ -186,10 +186,10 @@ template <class T, int D> GPU void consume(const ForwardHopper& p, char* shared,
     }
     if (leads) tensor_wait_read<0>();
     named_barrier(kOwn + consumer, 128);
-    put_rows<T, D>(shared + (boxes - base), y, factor[0], factor[1]);
+    put_rows<T, D>(shared + (result - base), y, factor[0], factor[1]);
     proxy_fence();
     named_barrier(kOwn + consumer, 128);
-    if (leads) store_heads<D>(p.y, boxes, p.ev, t.i + own, p.l, t.at);
+    if (leads) store_heads<D>(p.y, result, p.ev, t.i + own, p.l, t.at);
   }
   if (consumer == 0) named_barrier(kTurn, 256);  // the last turn that was given
   if (leads) tensor_wait<0>();

@@ -83,6 +83,43 @@ BOTH constexpr int in_round(int round, int block, int blocks) {
   return round * blocks + (round % 2 ? blocks - 1 - block : block);
 }
 
+// Steps of a block of 128 keys through tiles of kStepQueries queries: of every head of the group the `edge` tiles in which
+// some query does not see some key, then of every head the others, from the first that sees any.
+constexpr int kStepQueries = 64;
+struct QueryRange { int begin, edge, span; };  // tiles [begin, begin + span)
+BOTH constexpr QueryRange query_range(int j, int l, bool causal) {
+  const int begin = int(first_query_tile(j, l, causal, kStepQueries)), span = int(tiles_of(l, kStepQueries)) - begin,
+            most_edge = causal ? kHopperRows / kStepQueries : 0;
+  return {begin, most_edge < span ? most_edge : span, span};
+}
+template <class F> BOTH void each_step(const QueryRange& r, int group, const F& f) {  // f(head of the group, tile), in order
+  int from = r.begin, to = r.begin + r.edge;
+  for (int part = 0; part < 2; ++part, from = to, to = r.begin + r.span)
+    for (int g = 0; g < group; ++g)
+      for (int tile = from; tile < to; ++tile) f(g, tile);
+}
+
+// blockIdx.x and threadIdx.x, read where that stands: what follows from them is then worked out again, instead of keeping
+// registers throughout a loop.
+GPU int block_again() {
+#ifdef LAMELLA_EMULATE
+  return int(blockIdx.x);
+#else
+  int i;
+  asm volatile("mov.u32 %0, %%ctaid.x;" : "=r"(i));
+  return i;
+#endif
+}
+GPU int thread_again() {
+#ifdef LAMELLA_EMULATE
+  return int(threadIdx.x);
+#else
+  int i;
+  asm volatile("mov.u32 %0, %%tid.x;" : "=r"(i));
+  return i;
+#endif
+}
+
 // ---- products --------------------------------------------------------------------------------------------------------
 // Step j of 16 along k, to be added to a K-major descriptor of pieces of kRows rows.
 template <int kRows> BOTH constexpr uint64_t k_step(int j) {
@@ -114,10 +151,19 @@ template <class T, int N> GPU void pack_rows(uint32_t (&p)[N / 16][4], const flo
     for (int r = 0; r < 4; ++r) p[j][r] = pack2<T>(s[8 * j + 2 * r], s[8 * j + 2 * r + 1]);
 }
 
+// A weight from its score and minus its query's lse times log2(e); never above 1, as lse of vast scores has no digits left.
+// kCut: for tiles with pairs that do not count (their score or that minus lse is minus infinity) or with an lse that is NaN:
+// what does not count weighs nothing, whatever else is NaN. Without such, arithmetic alone says so.
+template <bool kCut> GPU float weight_of(float s, float scale2, float minus_lse2) {
+  const float x = fmaf(s, scale2, minus_lse2), p = exp2_fast(x > 0 ? 0.f : x), out = minus_infinity<float>();
+  return kCut && (s == out || minus_lse2 == out) ? 0.f : p;
+}
+template <bool kCut> GPU float ds_of(float p, float dp, float delta) { return kCut && p == 0 ? 0.f : p * (dp - delta); }
+
 // ---- numbers that are not finite -------------------------------------------------------------------------------------
 // 0 * NaN is NaN: a tile part of whose weights are zero by causality is looked through, and one with infinities or NaN is
-// multiplied in plain arithmetic, where the weight is not zero. The tensor cores then multiply zeros: ptxas lets no wgmma
-// depend on a branch.
+// multiplied in plain arithmetic, where the weight is not zero. The tensor cores then multiply zeros by zeros: ptxas lets no
+// wgmma depend on a branch.
 constexpr int kZeros = 1024;           // of shared memory: eight rows, which stand for all
 GPU Right zeros_of(uint32_t at) { return {matrix_descriptor(at, 0, 0), 0}; }
 GPU void make_zeros(char* at) {        // by the block, before a barrier
@@ -138,8 +184,8 @@ template <class T, int D, int N> GPU bool strange_rows(const char* tile, int fir
     }
   return any != 0;
 }
-// d += p . b
-template <class T, int D, int N> GPU void multiply_plain(float (&d)[D / 2], const uint32_t (&p)[N / 16][4], const char* b) {
+// d += p . b, and p becomes zeros.
+template <class T, int D, int N> GPU void multiply_plain(float (&d)[D / 2], uint32_t (&p)[N / 16][4], const char* b) {
   const int lane = int(threadIdx.x) % 32;
 #pragma unroll 1
   for (int j = 0; j < N; ++j) {
@@ -166,26 +212,30 @@ template <class T, int D, int N> GPU void multiply_plain(float (&d)[D / 2], cons
       }
     }
   }
+#pragma unroll
+  for (int j = 0; j < N / 16; ++j)
+#pragma unroll
+    for (int r = 0; r < 4; ++r) p[j][r] = 0;
 }
 
 // ---- results ---------------------------------------------------------------------------------------------------------
-// The consumer's 64 rows of accumulators times factors (of the thread's two rows) into boxes of 64 columns, for TMA.
-template <class T, int D> GPU void put_rows(char* boxes, const float (&d)[D / 2], float low, float high) {
-  const int thread = int(threadIdx.x) % 128, row = thread / 32 * 16 + thread % 16, half = thread % 32 / 16;
+// The consumer's 64 rows of accumulators times factors (of the thread's two rows) into those of a tile, for TMA.
+template <class T, int D> GPU void put_rows(char* own, const float (&d)[D / 2], float low, float high) {
+  const int thread = thread_again() % 128, row = thread / 32 * 16 + thread % 16, half = thread % 32 / 16;
 #pragma unroll
   for (int j = 0; j < D / 16; ++j) {
     const float* v = d + 8 * j;
     const uint32_t r[4] = {pack2<T>(v[0] * low, v[1] * low), pack2<T>(v[2] * high, v[3] * high),
                            pack2<T>(v[4] * low, v[5] * low), pack2<T>(v[6] * high, v[7] * high)};
-    stmatrix4(boxes + j / 4 * kOwnRows * 128 + piece_at(row, j % 4 * 2 + half), r);
+    stmatrix4(own + j / 4 * kHopperRows * 128 + piece_at(row, j % 4 * 2 + half), r);
   }
 }
 // Called by one thread after the fence and barrier.
-template <int D> GPU void store_heads(const HeadsMap& m, uint32_t boxes, int cols, int row, int rows, const HeadAt& h) {
+template <int D> GPU void store_heads(const HeadsMap& m, uint32_t own, int cols, int row, int rows, const HeadAt& h) {
+  const int group = h.group * m.use[0], inner = h.inner * m.use[1], outer = h.outer * m.use[2];
   if (row < rows)
     for (int j = 0; j < D / 64 && 64 * j < cols; ++j)
-      tensor_store<5>(m.map, {64 * j, row, h.group * m.use[0], h.inner * m.use[1], h.outer * m.use[2]},
-                      boxes + j * kOwnRows * 128);
+      tensor_store<5>(m.map, {64 * j, row, group, inner, outer}, own + j * kHopperRows * 128);
   tensor_commit();
 }
 

@@ -10,7 +10,8 @@ namespace lamella::cuda {
 constexpr int kTileM = 128, kTileK = 64, kConsumers = 2;
 constexpr int kHopperThreads = 128 * (1 + kConsumers);
 constexpr int kProducerRegisters = 24, kConsumerRegisters = 240;
-static_assert(128 * (kProducerRegisters + kConsumers * kConsumerRegisters) <= 65536);
+static_assert(kProducerRegisters + kConsumers * kConsumerRegisters <= (1 + kConsumers) * (65536 / kHopperThreads / 8 * 8),
+              "setmaxnreg deals out what the block began with");
 
 // Shared memory, from a multiple of 1024 on: the ring, of A then B in every stage; c's tile, of every consumer boxes of
 // 64 rows and 64 columns (8 KiB); the barriers.

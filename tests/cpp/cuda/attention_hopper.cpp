@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 // The Hopper forms of attention on the emulated device, and their index arithmetic.
 #include "attention_cases.h"
-#include <map>
 #include <set>
 #include "cuda/attention_hopper.cuh"
 
@@ -51,6 +50,30 @@ void order() {
         for (int round = 0; in_round(round, b, blocks) < jobs; ++round) CHECK(seen.insert(in_round(round, b, blocks)).second);
       CHECK(int(seen.size()) == jobs);
     }
+}
+
+// Steps through queries visit, of every head, every tile that sees a key once; those past the edge leave out no pair.
+void steps() {
+  for (const bool causal : {false, true})
+    for (const int group : {1, 3})
+      for (const int l : {65, 128, 200, 513})
+        for (const int j : {0, 128, 256, 512, 640}) {
+          const QueryRange r = query_range(j, l, causal);
+          std::set<std::pair<int, int>> seen;
+          int n = 0;
+          each_step(r, group, [&](int g, int tile) {
+            CHECK(g < group && tile >= r.begin && tile * kStepQueries < l && seen.insert({g, tile}).second);
+            if (n < r.edge * group) CHECK(tile == r.begin + n % r.edge);
+            else CHECK(!on_diagonal(tile * kStepQueries, j, kHopperRows, causal));
+            ++n;
+          });
+          CHECK(n == r.span * group);
+          const int all = int(tiles_of(l, kStepQueries));
+          for (int t = 0; t < all; ++t) {
+            const bool sees = !causal || std::min(l, (t + 1) * kStepQueries) - 1 >= j;
+            CHECK(int(seen.count({0, t})) == sees && int(seen.count({group - 1, t})) == sees);
+          }
+        }
 }
 
 // Dimensions merge where every operand's strides agree, and otherwise stay apart, up to three with the group's.
@@ -109,10 +132,40 @@ void shapes(DType t) {
     check({t, 2, 1, 1, 383, 385, 80, 128, causal}, By::hopper);
   }
   check({t, 1, 3, 2, 140, 130, 8, 8, true}, By::hopper);
+  check({t, 1, 1, 1, 70, 1300, 24, 64, false, Mask::none, 0, 0.02}, By::hopper);  // rings go round
+  check({t, 1, 1, 1, 900, 70, 128, 72, brain, Mask::none, 0, 2}, By::hopper);
+  check({t, 2, 1, 2, 129, 140, 64, 32, true, Mask::none, 0, 0.3, 8, 0, true}, By::hopper);
+  check({t, 1, 1, 2, 150, 140, 88, 88, true});  // as attention_fwd and attention_bwd choose
   const double strange = brain ? kNan : kInfinity;
   check({t, 1, 1, 1, 200, 190, 64, 64, true, Mask::none, 0, 0.3, 0, strange}, By::hopper);
   check({t, 1, 1, 2, 100, 128, 128, 96, true, Mask::none, 0, 0.3, 0, strange}, By::hopper);
   check({t, 1, 1, 1, 80, 90, 128, 128, false, Mask::none, 0, 0.3, 0, strange}, By::hopper);
+  check({t, 1, 1, 1, 200, 200, 64, 64, true, Mask::none, 0, 0.3, 0, strange, false, true}, By::hopper);
+  check({t, 1, 1, 1, 100, 100, 128, 96, true, Mask::none, 0, 0.3, 0, strange, false, true}, By::hopper);
+}
+
+// The same bits again, and whatever stands beside: a head's results are those it has alone.
+void same_bits() {
+  constexpr int heads = 3, l = 200, d = 64;
+  std::vector<bf16> x(size_t(3 * heads * l * d)), first;
+  for (bf16& e : x) e = bf16::from(float(draw()));
+  std::vector<float> lse(size_t(heads * l)), delta(size_t(heads * l));
+  Attention a{};
+  a.dtype = DType::bf16, a.ndim = 2, a.heads[1] = 1, a.l = a.s = l, a.e = a.ev = d, a.scale = 0.2, a.causal = true;
+  for (const int run : {0, 1, 2}) {
+    std::vector<bf16> out(size_t(4 * heads * l * d));
+    a.heads[0] = run == 2 ? 1 : heads;
+    const auto in = [&](int n) { return HeadsIn{x.data() + n * heads * l * d, {l * d, 0}, d}; };
+    const auto to = [&](int n) { return HeadsOut{out.data() + n * heads * l * d, {l * d, 0}, d}; };
+    a.q = in(0), a.k = in(1), a.v = in(2);
+    CHECK(forward_hopper({a, to(0), lse.data()}));
+    const BackwardCall call{a, in(0), to(1), to(2), to(3), lse.data(), delta.data(), 0, 0, float(a.scale) * kLog2e, 1};
+    CHECK(keys_bwd_hopper(call) && queries_bwd_hopper(call));
+    if (run == 0) first = out;
+    const size_t each = size_t(l * d) * sizeof(bf16), all = size_t(heads * l * d);
+    for (size_t n = 0; n < 4; ++n)
+      CHECK(std::memcmp(out.data() + n * all, first.data() + n * all, run == 2 ? each : each * heads) == 0);
+  }
 }
 
 }  // namespace
@@ -120,10 +173,12 @@ void shapes(DType t) {
 int main() {
   fragments();
   order();
+  steps();
   merges();
   hopper_from = 0;
   refused();
   for (const DType t : {DType::bf16, DType::f16}) shapes(t);
+  same_bits();
   std::printf("%d cases\n", cases);
   return failures() != 0;
 }
