@@ -7,7 +7,7 @@
 
 namespace lamella::cuda::attention {
 
-int64_t hopper_from = 48;
+int64_t hopper_from = 32;
 
 namespace {
 
@@ -159,11 +159,14 @@ template <class T, int D> GPU void consume(const ForwardHopper& p, char* shared,
       release(keys.empty);
       if (tile == 1) release(base + S::q_empty);
       soften(s, top, sum, shrink, p.scale2);
+      const bool grew = __any_sync(~0u, shrink[0] != 1 || shrink[1] != 1);
       wgmma_wait<0>();
       hold(y);
       release(values.empty);
+      if (grew) {
 #pragma unroll
-      for (int i = 0; i < D / 2; ++i) y[i] *= shrink[i / 2 % 2];
+        for (int i = 0; i < D / 2; ++i) y[i] *= shrink[i / 2 % 2];
+      }
       pack_rows<T, kKeys>(weights, s);
     }
     const bool strange = watched && strange_values();

@@ -57,7 +57,7 @@ inline bool merge_heads(const Attention& a, const int64_t* const (&strides)[N], 
 // For boxes of box_rows rows and 64 columns.
 inline bool map_heads(HeadsMap& m, const void* x, int64_t rows, int64_t cols, int64_t row, const int64_t (&size)[3],
                       const int64_t (&stride)[3], int box_rows) {
-  int64_t dims[5] = {cols, rows, 1, 1, 1}, steps[4] = {rows == 1 ? 8 : row, 8, 8, 8};
+  int64_t dims[5] = {cols, rows, 1, 1, 1}, steps[4] = {row, rows * row, rows * row, rows * row};
   for (int i = 0; i < 3; ++i) {
     m.use[i] = size[i] > 1 && stride[i] != 0;
     if (m.use[i]) dims[2 + i] = size[i], steps[1 + i] = stride[i];

@@ -229,8 +229,9 @@ inline void check(const Case& c, By by = By::any) {
     using namespace cuda::attention;
     std::vector<float> delta(size_t(queries + 1));
     row_products(back_mine, delta.data());
-    const BackwardCall call{back_mine.a, back_mine.dy, back_mine.dq, back_mine.dk, back_mine.dv, static_cast<const float*>(back_mine.lse),
-                            delta.data(), 0, 0, float(c.scale) * kLog2e, 1};
+    const AttentionBwd& b = back_mine;
+    const float* const of_rows = static_cast<const float*>(b.lse);
+    const BackwardCall call{b.a, b.dy, b.dq, b.dk, b.dv, of_rows, delta.data(), 0, 0, float(c.scale) * kLog2e, 1};
     CHECK(keys_bwd_hopper(call) && queries_bwd_hopper(call));
   } else {
     cuda::attention_bwd(back_mine);
