@@ -109,6 +109,20 @@ void bind_view(py::module_& m) {
     ops::copy_(y, x);
     return y;
   }, nogil());
+  m.def("block_diag", [](const std::vector<Array>& blocks) {  // matrices of one dtype
+    const On device(device_of("block_diag", blocks));
+    int64_t rows = 0, cols = 0;
+    for (const Array& b : blocks) rows += b.shape[0], cols += b.shape[1];
+    Array y = empty({rows, cols}, blocks.front().dtype);
+    ops::fill_(y, int64_t(0));
+    rows = cols = 0;
+    for (const Array& b : blocks) {
+      Array place = y.slice(0, rows, rows + b.shape[0], 1).slice(1, cols, cols + b.shape[1], 1);
+      ops::copy_(place, b);
+      rows += b.shape[0], cols += b.shape[1];
+    }
+    return y;
+  });
   m.def("is_pinned", [](const Array& x) { return x.storage->pinned; });
   def(m, "cast", [](const Array& x, DType t) { return x.dtype == t ? ops::copy(x) : ops::cast(x, t); }, nogil());
   def(m, "contiguous", &ops::contiguous, nogil());

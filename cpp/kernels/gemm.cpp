@@ -59,7 +59,6 @@ template <class T> static void split_depth(const Product<T>& g) {
 template <class T> static void product(const Product<T>& g) {
   using A = acc_t<T>;
   if (g.k == 0) { no_product(g); return; }
-  if (g.m * g.n <= 4096 && g.k >= 4 * kSplitDepth) { split_depth(g); return; }
   if (g.n == 1 && (g.a_col == 1 || g.a_row == 1)) {  // A . vector
     matrix_vector(g.m, g.k, g.a, g.a_row, g.a_col, g.b, g.b_row, [&](int64_t i, int count, A* sums) {
       for (int r = 0; r < count; ++r) g.out.write(i + r, 0, 1, sums + r, g.out.accumulate);
@@ -72,6 +71,7 @@ template <class T> static void product(const Product<T>& g) {
     });
     return;
   }
+  if (g.m * g.n <= 4096 && g.k >= 4 * kSplitDepth) { split_depth(g); return; }
   if constexpr (__is_same(T, A)) {
     const bool small = g.m <= 128 && g.n <= 128 && g.k <= 128;
     if (small || g.m <= 3 * kTileRows<A> || g.n <= kTileCols<A>) {

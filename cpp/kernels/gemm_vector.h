@@ -8,23 +8,25 @@ namespace lamella {
 namespace LAMELLA_ISA {
 
 constexpr int kVectorSlot = 6;  // scratch slots 6 (the vector, contiguous and widened) and 7 (sums of chunks)
+constexpr int64_t kChunk = 16384;  // of a long row, at least
 
 // sums[r] = row r . x for N rows of adjacent elements.
 template <class T, int N> static void dot_rows(int64_t k, const T* m, int64_t row, const acc_t<T>* x, acc_t<T>* sums) {
   using A = acc_t<T>;
-  constexpr int L = kLanes<A>;
-  vec<A> acc[N][2];
+  constexpr int L = kLanes<A>, C = N == 1 ? 8 : 2;  // sums of a row, that do not wait for each other
+  vec<A> acc[N][C];
 #pragma GCC unroll 4
-  for (int r = 0; r < N; ++r) acc[r][0] = acc[r][1] = vec<A>{};
+  for (int r = 0; r < N; ++r)
+#pragma GCC unroll 8
+    for (int c = 0; c < C; ++c) acc[r][c] = vec<A>{};
   int64_t p = 0;
-  for (; p + 2 * L <= k; p += 2 * L) {
-    const vec<A> x0 = vload(x + p), x1 = vload(x + p + L);
+  for (; p + C * L <= k; p += C * L)
+#pragma GCC unroll 8
+    for (int c = 0; c < C; ++c) {
+      const vec<A> here = vload(x + p + c * L);
 #pragma GCC unroll 4
-    for (int r = 0; r < N; ++r) {
-      acc[r][0] = fma(vload(m + r * row + p), x0, acc[r][0]);
-      acc[r][1] = fma(vload(m + r * row + p + L), x1, acc[r][1]);
+      for (int r = 0; r < N; ++r) acc[r][c] = fma(vload(m + r * row + p + c * L), here, acc[r][c]);
     }
-  }
   for (; p < k; p += L) {
     const int64_t n = least(L, k - p);
     const vec<A> x0 = vload(x + p, n);
@@ -32,7 +34,13 @@ template <class T, int N> static void dot_rows(int64_t k, const T* m, int64_t ro
     for (int r = 0; r < N; ++r) acc[r][0] = fma(vload(m + r * row + p, n), x0, acc[r][0]);
   }
 #pragma GCC unroll 4
-  for (int r = 0; r < N; ++r) sums[r] = hsum(acc[r][0] + acc[r][1]);
+  for (int r = 0; r < N; ++r) {
+#pragma GCC unroll 4
+    for (int h = C / 2; h; h /= 2)
+#pragma GCC unroll 4
+      for (int c = 0; c < h; ++c) acc[r][c] += acc[r][c + h];
+    sums[r] = hsum(acc[r][0]);
+  }
 }
 
 // sums[j] = sum over p < k of x[p] * m[p * step + j], j < n: four rows at a time, each read in order; sums stay in L1.
@@ -83,7 +91,17 @@ static void matrix_vector(int64_t rows, int64_t k, const T* m, int64_t row, int6
     x = copy;
   }
   const bool worth = rows * k > 200000;
-  if (col == 1) {
+  if (col == 1 && rows <= 16 && k >= 2 * kChunk) {  // few rows, long ones: in chunks that are added up in their order
+    const int64_t chunks = least(16, k / kChunk), depth = ceil_div(ceil_div(k, chunks), L) * L;
+    A* const part = static_cast<A*>(scratch(size_t(chunks * rows) * sizeof(A), kVectorSlot + 1));
+    parallel(chunks, [&](int64_t t) {
+      const int64_t p = least(t * depth, k);
+      for (int64_t i = 0; i < rows; ++i) dot_rows<T, 1>(least(depth, k - p), m + i * row + p, row, x + p, part + t * rows + i);
+    });
+    for (int64_t t = 1; t < chunks; ++t)
+      for (int64_t i = 0; i < rows; ++i) part[i] += part[t * rows + i];
+    put(0, int(rows), part);
+  } else if (col == 1) {
     const int64_t grain = ceil_div(1 + 32768 / k, 4) * 4;
     parallel_if(worth, ceil_div(rows, grain), [&](int64_t t) {
       int64_t i = t * grain, end = least(i + grain, rows);

@@ -9,7 +9,7 @@ namespace LAMELLA_ISA {
 namespace {
 
 constexpr int64_t kBlock = 2048, kPart = 65536;              // elements of a row: 32 blocks a part
-constexpr int64_t kRows = 128, kPartRows = 1024, kCols = 1024;  // columns: 8 blocks a part, kCols columns at a time
+constexpr int64_t kRows = 128, kPartRows = 1024, kCols = 256;  // columns: 8 blocks a part, kCols columns at a time
 
 // What a reduction is to the walk: arrays of states, made from elements and joined.
 struct Reducer {

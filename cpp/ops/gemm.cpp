@@ -29,36 +29,10 @@ static Array run(Gemm& g, Array c) {
   return c;
 }
 
-// Of long vectors in pieces, which are products of their own: of one row by one column only one core takes part.
-static constexpr int64_t kDotPiece = 4096;
-static Array long_dot(const Array& a, const Array& b) {
-  const int64_t n = a.shape[0], pieces = n / kDotPiece, rest = n % kDotPiece;
-  Array y = empty({pieces + (rest != 0)}, a.dtype);
-  Gemm g{};
-  g.dtype = a.dtype;
-  g.m = g.n = 1, g.k = kDotPiece, g.c_row = 1;
-  g.a = a.data(), g.b = b.data(), g.c = y.data();
-  g.a_col = a.strides[0], g.b_row = b.strides[0];
-  g.batch_ndim = 1, g.batch[0] = pieces;
-  g.a_batch[0] = kDotPiece * a.strides[0], g.b_batch[0] = kDotPiece * b.strides[0], g.c_batch[0] = 1;
-  kernels().gemm(g);
-  if (rest) {
-    const int size = size_of(a.dtype);
-    g.a = a.bytes() + pieces * g.a_batch[0] * size;
-    g.b = b.bytes() + pieces * g.b_batch[0] * size;
-    g.c = y.bytes() + pieces * size;
-    g.k = rest, g.batch_ndim = 0;
-    kernels().gemm(g);
-  }
-  return reduce(ReduceOp::sum, y, {}, false);
-}
-
 Array matmul(const Array& a, const Array& b) {
   check(a.ndim() > 0 && b.ndim() > 0, "[matmul] operands must have at least 1 dimension, got ", a.shape, " and ",
         b.shape);
   check_dtypes("matmul", "operands", a, b);
-  if (a.ndim() == 1 && b.ndim() == 1 && a.shape[0] == b.shape[0] && a.shape[0] >= 2 * kDotPiece && size_of(a.dtype) >= 4)
-    return long_dot(a, b);
   const bool row = a.ndim() == 1, column = b.ndim() == 1;
   const Array &x = row ? a.unsqueeze(0) : a, &y = column ? b.unsqueeze(1) : b;
   const int xd = x.ndim(), yd = y.ndim();

@@ -12,17 +12,23 @@ from .creation import eye, tensor
 from .gemm import _scaled_sum, _want_dims, bmm, dot, linear, matmul, mv, outer, tensordot
 from .index import index_select
 from .reduce import sum
-from .view import _dim, broadcast_tensors, diagonal, reshape
+from .view import _diagonal_scatter, _dim, broadcast_tensors, expand, reshape
 
 __all__ = "addbmm addmv addr chain_matmul cross ger inner kron matrix_power trace vdot vecdot".split()
 
 
 def trace(input):
     """The sum of the diagonal of a matrix."""
-    _want_dims("trace", input=(input, 2))
+    if input.ndim != 2:
+        _want_dims("trace", input=(input, 2))
     if regions:
         (input,) = raised(input)
-    return sum(diagonal(input))
+    return record(_core.reduce_sum(_core.diagonal(input, 0, 0, 1), None, False, None), trace_vjp, (input,), input.shape)
+
+
+def trace_vjp(node, dy):
+    shape = node.ctx
+    return (_diagonal_scatter(expand(dy, (min(shape),)), shape, 0, 0, 1),)
 
 
 def inner(input, other):

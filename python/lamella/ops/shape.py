@@ -61,17 +61,16 @@ def block_diag(*tensors):
     if not blocks:
         return zeros((1, 0))
     dtype = functools.reduce(_core.promote, [b.dtype for b in blocks])
-    y = _core.full((sum(b.shape[0] for b in blocks), sum(b.shape[1] for b in blocks)), 0.0, dtype, blocks[0])
-    places, row, column = [], 0, 0
-    for b in blocks:
-        places.append((slice(row, row + b.shape[0]), slice(column, column + b.shape[1])))
-        _core.copy_(_core.getitem(y, places[-1], None), b)
-        row, column = row + b.shape[0], column + b.shape[1]
-    return record(y, block_diag_vjp, tuple(blocks), tuple(places))
+    y = _core.block_diag([b if b.dtype is dtype else _core.cast(b, dtype) for b in blocks])
+    return record(y, block_diag_vjp, tuple(blocks), tuple([b.shape for b in blocks]))
 
 
 def block_diag_vjp(node, dy):
-    return tuple([getitem(dy, at) if needed else None for at, needed in zip(node.ctx, node.needs, strict=True)])
+    gradients, row, column = [], 0, 0
+    for (rows, columns), needed in zip(node.ctx, node.needs, strict=True):
+        gradients.append(getitem(dy, (slice(row, row + rows), slice(column, column + columns))) if needed else None)
+        row, column = row + rows, column + columns
+    return tuple(gradients)
 
 
 # ---- turns and exchanges -----------------------------------------------------------------------------------------------

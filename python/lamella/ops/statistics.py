@@ -74,6 +74,8 @@ def bincount(input, weights=None, minlength=0):
         raise ValueError(f"[bincount] input must be a 1-D tensor of integers, got {input.dtype.name} {tuple(input.shape)}")
     if minlength < 0:
         raise ValueError(f"[bincount] minlength must not be negative, got {minlength}")
+    if weights is None and not input.is_cuda:
+        return _core.bincount(input, minlength)
     least, most = (int(amin(input)), int(amax(input))) if input.numel() else (0, -1)
     if least < 0:
         raise ValueError(f"[bincount] input must not be negative, got {least}")
