@@ -9,7 +9,7 @@ namespace LAMELLA_ISA {
 namespace {
 
 constexpr int64_t kBlock = 2048, kPart = 65536;              // elements of a row: 32 blocks a part
-constexpr int64_t kRows = 128, kPartRows = 1024, kCols = 512;  // columns: 8 blocks a part, kCols columns at a time
+constexpr int64_t kRows = 128, kPartRows = 512, kCols = 1024;  // columns: 4 blocks a part, kCols columns at a time
 
 // What a reduction is to the walk: arrays of states, made from elements and joined.
 struct Reducer {
@@ -394,7 +394,7 @@ void reduce(const Reduce& a) {
   const bool across = r.rows && last >= 0 && a.kept.shape[last] > 1 &&
                       ((a.kept.stride[1][last] == 1 && !inner) || (m <= 32 && a.kept.shape[last] >= 64));
   // A few columns, all contiguous: several rows side by side are one long row, whose states are joined at the end.
-  const int64_t cols = last >= 0 ? a.kept.shape[last] : 0, side = cols ? kCols / cols : 0;  // one strip
+  const int64_t cols = last >= 0 ? a.kept.shape[last] : 0, side = cols ? 512 / cols : 0;
   if (across && cols <= 64 && a.kept.ndim == 1 && a.kept.stride[1][0] == 1 && a.over.ndim == 1 &&
       a.over.stride[1][0] == cols && m >= 4 * side) {
     Loop<2> wide_kept = a.kept, wide_over = a.over;

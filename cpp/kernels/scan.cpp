@@ -108,11 +108,61 @@ template <class A, class Op> static void scan_rows(const Scan& c, const Port& x,
   });
 }
 
+// A row as it lies, a vector of doubles at a time: joined with itself moved by 1, 2, 4 lanes, then with what came before.
+template <int L> struct Moves {  // shuffles' indices: by 1, 2, 4 lanes, the first of them from another vector; the last lane
+  int64_t by[3][L], last[L];
+  constexpr Moves() : by{}, last{} {
+    for (int s = 0; s < 3; ++s)
+      for (int i = 0; i < L; ++i) by[s][i] = i < 1 << s ? i : L + i - (1 << s), last[i] = L - 1;
+  }
+};
+static constexpr Moves<kLanes<double>> kMoves;
+LAMELLA_INLINE vec<int64_t> indices(const int64_t* p) { vec<int64_t> v; std::memcpy(&v, p, sizeof v); return v; }
+template <class Op> LAMELLA_INLINE vec<double> joined_lanes(vec<double> v) {
+  const vec<double> none = vec<double>{} + Op::first;
+#pragma GCC unroll 4
+  for (int s = 0; 1 << s < kLanes<double>; ++s) v = Op::joined(__builtin_shuffle(none, v, indices(kMoves.by[s])), v);
+  return v;
+}
+template <class A, class Op> static void scan_along(const Scan& c, const Port& x, const Port& y) {
+  constexpr int L = kLanes<double>;
+  typedef A Part __attribute__((vector_size(L * sizeof(A))));
+  parallel_blocks(c.outer, kGrain / (c.n + 16) + 1, [&](int64_t o, int64_t end) {
+    A buffer[kScanCols];
+    for (; o < end; ++o) {
+      vec<double> before = vec<double>{} + Op::first;
+      for (int64_t j = 0; j < c.n; j += kScanCols) {
+        const int64_t n = least(kScanCols, c.n - j), at = o * c.n + j;
+        const A* from = buffer;
+        A* to = buffer;
+        if (x.native) from = reinterpret_cast<const A*>(x.data) + at, to = reinterpret_cast<A*>(y.data) + at;
+        else x.gather(x.data + at * x.size, 1, buffer, n);
+        int64_t i = 0;
+        for (; i + L <= n; i += L) {
+          Part p;
+          std::memcpy(&p, from + i, sizeof p);
+          const vec<double> r = Op::joined(before, joined_lanes<Op>(__builtin_convertvector(p, vec<double>)));
+          before = __builtin_shuffle(r, indices(kMoves.last));
+          p = __builtin_convertvector(r, Part);
+          std::memcpy(to + i, &p, sizeof p);
+        }
+        double state = before[0];
+        for (; i < n; ++i) to[i] = A(state = Op::joined(state, double(from[i])));
+        before = vec<double>{} + state;
+        if (!x.native) y.scatter(buffer, y.data + at * y.size, 1, n);
+      }
+    }
+  });
+}
+
 // A is the arithmetic type, S what the state is made of; columns of `inner` run side by side.
 template <class A, class S, class Op> static void scan_of(const Scan& c) {
   const Port x = port(c.dtype, c.x), y = port(c.dtype, c.y);
-  if constexpr (A(0.5) != 0 && __is_same(S, double) && requires { Op::joined(vec<double>{}, vec<double>{}); })
-    if (c.inner == 1 && c.outer >= (__is_same(Op, LogSumExp) ? 2 : 2 * kLanes<double>)) return scan_rows<A, Op>(c, x, y);
+  if constexpr (__is_same(Op, LogSumExp)) {
+    if (c.inner == 1 && c.outer >= 2) return scan_rows<A, Op>(c, x, y);
+  } else if constexpr (A(0.5) != 0 && __is_same(S, double) && requires { Op::joined(vec<double>{}, vec<double>{}); }) {
+    if (c.inner == 1) return scan_along<A, Op>(c, x, y);
+  }
   const int64_t width = c.inner < kScanCols ? c.inner : kScanCols, strips = (c.inner + width - 1) / width;
   parallel_blocks(c.outer * strips, kGrain / (c.n * width + 16) + 1, [&](int64_t t, int64_t end) {
     A buffer[kScanCols];
