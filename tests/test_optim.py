@@ -223,8 +223,10 @@ def test_muon(options):
 
 def test_orthogonalize_brings_singular_values_near_one():
     lamella.manual_seed(0)
-    s = np.linalg.svd(orthogonalize(lamella.randn(3, 20, 8)).numpy(), compute_uv=False)
-    assert s.min() > 0.6 and s.max() < 1.3
+    for shape in ((3, 20, 8), (2, 160, 300)):  # of the larger the products may be bfloat16's
+        y = orthogonalize(lamella.randn(*shape))
+        s = np.linalg.svd(y.numpy(), compute_uv=False)
+        assert y.dtype is lamella.float32 and s.min() > 0.6 and s.max() < 1.3
 
 
 def test_trust_is_of_each_tensor():

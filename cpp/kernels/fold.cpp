@@ -2,6 +2,7 @@
 // Windows of an image laid out as columns, and the sum of columns back into an image. Every element is written by one
 // task: rows of columns going there, rows of the image coming back.
 #include <cstring>
+#include <vector>
 #include "rows.h"
 
 namespace lamella {
@@ -75,6 +76,8 @@ template <class T> static void fold_of(const Fold& a) {
   const int64_t taps = k[0] * k[1] * k[2], positions = out[0] * out[1] * out[2];
   const auto* y = static_cast<const T*>(a.columns);
   auto* x = static_cast<T*>(a.x);
+  std::vector<Inside> within(static_cast<size_t>(k[2]));
+  for (int64_t tw = 0; tw < k[2]; ++tw) within[size_t(tw)] = inside(g, 2, tw);
   parallel_blocks(g.n * g.c * in[0] * in[1], kFoldGrain / (in[2] * 4 + 1) + 1, [&](int64_t r0, int64_t r1) {
     A* sum = scratch_of<A>(in[2], 0);
     for (int64_t r = r0; r < r1; ++r) {
@@ -87,11 +90,12 @@ template <class T> static void fold_of(const Fold& a) {
           const int64_t oh = output_at(g, 1, h, th);
           if (oh < 0) continue;
           for (int64_t tw = 0; tw < k[2]; ++tw) {
-            const Inside w = inside(g, 2, tw);
+            const Inside w = within[size_t(tw)];
             const int64_t t = (td * k[1] + th) * k[2] + tw;
             const int64_t n = w.end - w.begin;
             if (n == 0) continue;
             const T* from = y + (plane * taps + t) * positions + (od * out[1] + oh) * out[2] + w.begin;
+            __builtin_prefetch(from + 2 * out[2]);  // rows of columns lie far apart: no stream for the hardware to see
             A* to = sum + w.begin * step + tw * g.dilation[2] - g.pad[2];
             if (step == 1)
               sweep<A, 1>(n, [&](int64_t i, int, auto part) { st(to + i, ld(to + i, part) + ld(from + i, part), part); });

@@ -18,7 +18,9 @@ def orthogonalize(
     """Newton-Schulz iterations towards U V^T of matrices (..., rows, columns) = U S V^T (Jordan et al. 2024).
 
     X <- X / max(|X|, eps), then `steps` times X <- (a + b G + c G^2) X with G = X X^T. The default coefficients do not
-    converge: they bring all singular values quickly to between 0.7 and 1.2. In float32, or float64 for float64.
+    converge: they bring all singular values quickly to between 0.7 and 1.2. In float64 for float64; else the products are of
+    bfloat16, as PyTorch's, where those are faster (`amp.is_bfloat16_fast()`, or a GPU) and matter (128 rows and columns), and of
+    float32 elsewhere.
     """
     a, b, c = coefficients
     x = matrices if matrices.dtype is _core.float64 else matrices.float()
@@ -26,11 +28,19 @@ def orthogonalize(
     if tall:
         x = x.mT
     x = x / ops.clamp(ops.norm(x, dim=(-2, -1), keepdim=True), min=eps)
-    identity = ops.eye(x.shape[-2], dtype=x.dtype) * a
-    for _ in range(steps):
+    from ..amp import is_bfloat16_fast
+
+    dtype = x.dtype
+    if dtype is _core.float32 and x.shape[-2] >= 128 and (x.is_cuda or is_bfloat16_fast()):
+        x = x.bfloat16()
+    half = b / (2 * c)
+    for _ in range(steps):  # c ((G + half I)^2 + (a / c - half^2) I) X
         gram = x @ x.mT
-        x = (gram @ gram * c + gram * b + identity) @ x
-    return x.mT if tall else x
+        gram.diagonal(dim1=-2, dim2=-1).add_(half)
+        square = gram @ gram
+        square.diagonal(dim1=-2, dim2=-1).add_(a / c - half * half)
+        x = (square @ x).mul_(c)
+    return (x.mT if tall else x).to(dtype)
 
 
 class Muon(Optimizer):
@@ -41,7 +51,7 @@ class Muon(Optimizer):
     p <- (1 - lr weight_decay) p - lr' u, where lr' is lr sqrt(max(1, rows / columns)) ("original", the default) or
     0.2 lr sqrt(max(rows, columns)) ("match_rms_adamw": AdamW's lr and weight_decay fit).
 
-    Here the iterations run in float32 where PyTorch's run in bfloat16; all matrices of one shape go together.
+    All matrices of one shape go together.
     """
 
     def __init__(
