@@ -25,9 +25,17 @@ USED = re.compile(r"Used (\d+) registers(?:.*?(\d+)(?:\+\d+)? bytes smem)?")
 
 
 def digest() -> str:
-    """Of everything that a kernel's code depends on."""
+    """Of everything that a kernel's code depends on: the sources and what they include."""
     top = BUDGET.parent.parent
-    files = [f for pattern in ("cuda/*.cu*", "cuda/*.h", "cuda/CMakeLists.txt", "cpp/kernels/*.h", "cpp/core/*.h") for f in top.glob(pattern)]
+    files, left = {top / "cuda" / "CMakeLists.txt"}, [*top.glob("cuda/*.cu")]
+    while left:
+        file = left.pop()
+        if file in files or "emulate" in file.parts:
+            continue
+        files.add(file)
+        for name in re.findall(r'^\s*#include "([^"]+)"', file.read_text(encoding="utf-8"), re.M):
+            found = (p for p in (file.parent / name, top / name, top / "cpp" / name) if p.exists())
+            left += [p.resolve() for p in found][:1]
     total = hashlib.sha256()
     for f in sorted(files):
         total.update(f.relative_to(top).as_posix().encode() + b"\0" + f.read_bytes() + b"\0")

@@ -11,17 +11,18 @@ constexpr int kVectorSlot = 6;  // scratch slots 6 (the vector, contiguous and w
 constexpr int64_t kChunk = 16384;  // of a long row, at least
 
 // sums[r] = row r . x for N rows of adjacent elements.
-template <class T, int N> static void dot_rows(int64_t k, const T* m, int64_t row, const acc_t<T>* x, acc_t<T>* sums) {
+template <class T, int N>
+__attribute__((noinline)) static void dot_rows(int64_t k, const T* m, int64_t row, const acc_t<T>* x, acc_t<T>* sums) {
   using A = acc_t<T>;
-  constexpr int L = kLanes<A>, C = N == 1 ? 8 : 2;  // sums of a row, that do not wait for each other
+  constexpr int L = kLanes<A>, C = N == 1 ? 4 : 2;  // sums of a row, that do not wait for each other
   vec<A> acc[N][C];
 #pragma GCC unroll 4
   for (int r = 0; r < N; ++r)
-#pragma GCC unroll 8
+#pragma GCC unroll 4
     for (int c = 0; c < C; ++c) acc[r][c] = vec<A>{};
   int64_t p = 0;
   for (; p + C * L <= k; p += C * L)
-#pragma GCC unroll 8
+#pragma GCC unroll 4
     for (int c = 0; c < C; ++c) {
       const vec<A> here = vload(x + p + c * L);
 #pragma GCC unroll 4

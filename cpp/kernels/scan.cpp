@@ -187,7 +187,7 @@ template <class A, class S, class Op> static void scan_of(const Scan& c) {
             continue;
           }
         }
-        if (c.inner == 1) {
+        if (c.inner == 1) {  // of numbers that are not summed as vectors
           auto s = state[0];  // kept in a register: each waits for the one before
           for (int64_t i = 0; i < n; ++i) put(s, i, j + i);
           state[0] = s;
