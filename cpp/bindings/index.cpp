@@ -2,6 +2,7 @@
 // x[index]: the parser of Python's index expressions, and the index family.
 #include <pybind11/numpy.h>
 #include "families.h"
+#include "ops/bincount.h"
 #include "ops/index.h"
 
 namespace lamella {
@@ -157,6 +158,7 @@ void bind_index(py::module_& m) {
   def(m, "index_get", &ops::index_get, nogil());
   def(m, "index_put_", [](Array x, const ops::Indices& i, const Array& y, bool add) { ops::index_put_(x, i, y, add); },
         nogil());
+  m.def("bincount", &ops::bincount, nogil());
   def(m, "embedding_fwd", &ops::embedding_fwd, nogil());
   def(m, "embedding_bwd", &ops::embedding_bwd, nogil());
   def(m, "bags_of", [](const Array& index, const Array& offsets, bool last, int64_t rows, int64_t padding_idx) {

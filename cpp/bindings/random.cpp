@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
 #include "families.h"
-#include "ops/count.h"
 #include "ops/elementwise.h"
 #include "ops/random.h"
 
@@ -28,7 +27,6 @@ void bind_random(py::module_& m) {
   def(m, "randperm", [](int64_t n, Generator& g, const Place&) { return ops::randperm(n, g); }, py::arg("n"), py::arg("generator"),
       py::arg("place") = Place{}, nogil());
   def(m, "multinomial", &ops::multinomial, nogil());
-  m.def("bincount", &ops::bincount, nogil());
   m.def("poisson", [](const Array& x, Generator& g) { return ops::poisson(on_host(ops::contiguous(x)), g); }, nogil());
 }
 

@@ -6,6 +6,7 @@
 #include "core/backend.h"
 #include "dispatch/dispatch.h"
 #include "elementwise.h"
+#include "parallel.h"
 
 namespace lamella::ops {
 
@@ -35,10 +36,11 @@ Array dropout(const Array& x, double p, int64_t block, uint64_t seed, uint64_t s
 }
 
 namespace {
-// Uniform doubles in [0, 1) of one stream, in order.
+// Uniform doubles in [0, 1) of one stream, in order, from a Philox block on.
 class Uniforms {
  public:
-  explicit Uniforms(Generator& g) : seed_(g.seed), stream_(g.stream++) {}
+  explicit Uniforms(Generator& g) : Uniforms(g.seed, g.stream++, 0) {}
+  Uniforms(uint64_t seed, uint64_t stream, uint64_t first) : seed_(seed), stream_(stream), block_(first) {}
   double next() {
     if (at_ == 0) words_ = philox(seed_, block_++, stream_);
     uint64_t bits = (uint64_t(words_.v[at_ + 1]) << 21) ^ (words_.v[at_] >> 11);
@@ -46,7 +48,7 @@ class Uniforms {
     return double(bits) * 0x1p-53;
   }
  private:
-  uint64_t seed_, stream_, block_ = 0;
+  uint64_t seed_, stream_, block_;
   Philox words_{};
   int at_ = 0;
 };
@@ -106,6 +108,50 @@ Array multinomial(const Array& weights, int64_t count, bool replacement, Generat
     }
   }
   return to_device(y, device);
+}
+
+// ---- Poisson -------------------------------------------------------------------------------------------------------------
+namespace {
+// Inversion: the first k whose distribution function exceeds u.
+double small_poisson(double rate, Uniforms& u) {
+  double p = std::exp(-rate), left = u.next(), k = 0;
+  while (left > p && p > 0) {
+    left -= p;
+    p *= rate / ++k;
+  }
+  return k;
+}
+// Transformed rejection (Hoermann 1993, "PTRS"), for rates of 10 and more.
+double large_poisson(double rate, Uniforms& u) {
+  const double root = std::sqrt(rate), log_rate = std::log(rate), b = 0.931 + 2.53 * root, a = -0.059 + 0.02483 * b;
+  const double inverse_alpha = 1.1239 + 1.1328 / (b - 3.4), squeeze = 0.9277 - 3.6224 / (b - 2);
+  for (;;) {
+    const double x = u.next() - 0.5, v = u.next(), edge = 0.5 - std::fabs(x);
+    const double k = std::floor((2 * a / edge + b) * x + rate + 0.43);
+    if (edge >= 0.07 && v <= squeeze) return k;
+    if (k < 0 || (edge < 0.013 && v > edge)) continue;
+    int sign;
+    if (std::log(v * inverse_alpha / (a / (edge * edge) + b)) <= k * log_rate - rate - lgamma_r(k + 1, &sign)) return k;
+  }
+}
+}  // namespace
+
+Array poisson(const Array& x, Generator& g) {
+  const Array rates = contiguous(cast(x, DType::f64));
+  const int64_t n = rates.numel(), each = 1024;
+  const double* const rate = rates.data<double>();
+  for (int64_t i = 0; i < n; ++i)
+    check<ValueError>(rate[i] >= 0 && rate[i] <= 0x1p53, "[poisson] input must lie in [0, 2^53], got ", rate[i], " at flat position ", i);
+  Array y = empty(x.shape, DType::f64);
+  double* const out = y.data<double>();
+  const uint64_t seed = g.seed, stream = g.stream++;
+  parallel((n + each - 1) / each, [&](int64_t t) {
+    for (int64_t i = t * each, end = std::min(i + each, n); i < end; ++i) {
+      Uniforms u(seed, stream, uint64_t(i) << 20);  // blocks of its own
+      out[i] = rate[i] < 10 ? small_poisson(rate[i], u) : large_poisson(rate[i], u);
+    }
+  });
+  return y;
 }
 
 }  // namespace lamella::ops

@@ -18,4 +18,7 @@ Array randperm(int64_t n, Generator& g);
 // count indices per row of weights (rows, n) or (n), drawn in proportion to the weights.
 Array multinomial(const Array& weights, int64_t count, bool replacement, Generator& g);
 
+// For each element of x, on the CPU, a Poisson number of that rate, float64.
+Array poisson(const Array& x, Generator& g);
+
 }  // namespace lamella::ops
