@@ -21,12 +21,10 @@ template <int D> struct ForwardShared {
   static_assert(bytes <= 232448);
 };
 
-struct ForwardHopper {
+struct ForwardHopper : HopperCall {
   HeadsMap q, k, v, y;
   float* lse;
-  int l, s, ev, heads, group, inner, tiles, section, jobs;
-  float scale2;
-  bool causal;
+  int jobs;
 };
 
 struct Task { int head, i, tiles; HeadAt at; };  // queries from i on, tiles of keys
@@ -229,26 +227,6 @@ __global__ void __launch_bounds__(kHopperThreads, 1) attention_hopper_fwd(const 
 #endif
 }
 
-template <class T, int D> void start(const ForwardHopper& p) {
-  const int blocks = int(least(p.jobs, info().processors));
-  constexpr size_t shared = size_t(ForwardShared<D>::bytes);
-  launch("attention_fwd", attention_hopper_fwd<T, D>, dim3(unsigned(blocks)), dim3(kHopperThreads), shared, p);
-}
-
-// Whether the body was compiled: in a build for other architectures it is empty, and then few registers serve it.
-bool is_built() {
-#ifdef LAMELLA_EMULATE
-  return true;
-#else
-  static const bool built = [] {
-    cudaFuncAttributes a;
-    ok(cudaFuncGetAttributes(&a, attention_hopper_fwd<bf16, 128>), "cudaFuncGetAttributes");
-    return a.numRegs > 64;
-  }();
-  return built;
-#endif
-}
-
 }  // namespace
 
 bool hopper_takes(const Attention& a) {
@@ -257,7 +235,7 @@ bool hopper_takes(const Attention& a) {
   if (a.l > most_count || a.s > most_count || heads > most_count / 2 || heads > most_count / tiles ||
       heads > most_count / tiles_of(a.s, kHopperRows))
     return false;
-  return tiles * heads >= hopper_from && takes_words(a) && info().major == 9 && is_built();
+  return tiles * heads >= hopper_from && takes_words(a) && info().major == 9 && is_built<attention_hopper_fwd<bf16, 128>>();
 }
 
 bool forward_hopper(const AttentionFwd& f) {
@@ -272,23 +250,15 @@ bool forward_hopper(const AttentionFwd& f) {
       !map_heads(p.y, f.y.x, a.l, a.ev, f.y.row, size, stride[3], kOwnRows))
     return false;
   p.lse = static_cast<float*>(f.lse);
-  p.l = int(a.l);
-  p.s = int(a.s);
-  p.ev = int(a.ev);
+  p.set(a, size);
   p.heads = int(head_count(a));
-  p.group = int(size[0]);
-  p.inner = int(size[1]);
   p.tiles = int(tiles_of(a.l, kHopperRows));
   p.section = section_of(p.heads, p.group, a.s * (a.e + a.ev) * 2);
   p.jobs = p.heads * p.tiles;
-  p.scale2 = float(a.scale) * kLog2e;
-  p.causal = a.causal;
-  const auto run = [&]<class T>(T) {
-    if (most(a.e, a.ev) <= 64) start<T, 64>(p);
-    else start<T, 128>(p);
-  };
-  if (a.dtype == DType::bf16) run(bf16{});
-  else run(f16{});
+  by_width(a, [&]<class T, int D>() {
+    launch("attention_fwd", attention_hopper_fwd<T, D>, dim3(unsigned(least(p.jobs, info().processors))), dim3(kHopperThreads),
+           size_t(ForwardShared<D>::bytes), p);
+  });
   return true;
 }
 

@@ -66,6 +66,31 @@ inline bool map_heads(HeadsMap& m, const void* x, int64_t rows, int64_t cols, in
   return tensor_map(m.map, x, 5, dims, steps, box);
 }
 
+// What every kernel's call begins with. heads: what jobs are counted in; tiles: of a head; section: as in section_job.
+struct HopperCall {
+  int l, s, e, ev, group, inner, heads, tiles, section;
+  float scale2, scale;                 // of scores, times log2(e); as given
+  bool causal;
+
+  void set(const Attention& a, const int64_t (&size)[3]) {  // all but heads, tiles and section
+    l = int(a.l), s = int(a.s), e = int(a.e), ev = int(a.ev);
+    group = int(size[0]), inner = int(size[1]);
+    scale = float(a.scale), scale2 = scale * kLog2e;
+    causal = a.causal;
+  }
+};
+// f.operator()<T, D>() with the narrowest tile that holds the heads' columns.
+template <class F> void by_width(const Attention& a, const F& f) {
+  const bool wide = most(a.e, a.ev) > 64;
+  if (a.dtype == DType::bf16) {
+    if (wide) f.template operator()<bf16, 128>();
+    else f.template operator()<bf16, 64>();
+  } else {
+    if (wide) f.template operator()<f16, 128>();
+    else f.template operator()<f16, 64>();
+  }
+}
+
 // ---- the order of work -----------------------------------------------------------------------------------------------
 // Heads go in sections whose keys and values (or queries) stay in L2; in a section all heads' first tiles (last, if
 // `down`), then all their next ones.

@@ -15,12 +15,9 @@ template <int D> struct QueriesShared {
   static_assert(bytes <= 232448);
 };
 
-struct QueriesHopper {
+struct QueriesHopper : HopperCall {
   HeadsMap q, k, v, dy, dq;
   const float *lse, *delta;
-  int l, s, e, heads, group, inner, tiles, section;
-  float scale2, scale;
-  bool causal;
 };
 
 struct Task { int head, i, tiles; HeadAt at; };  // queries from i on, tiles of keys
@@ -195,26 +192,14 @@ bool queries_bwd_hopper(const BackwardCall& f) {
     return false;
   p.lse = f.lse;
   p.delta = f.delta;
-  p.l = int(a.l);
-  p.s = int(a.s);
-  p.e = int(a.e);
+  p.set(a, size);
   p.heads = int(head_count(a));
-  p.group = int(size[0]);
-  p.inner = int(size[1]);
   p.tiles = int(tiles_of(a.l, kHopperRows));
   p.section = section_of(p.heads, p.group, a.s * (a.e + a.ev) * 2);
-  p.scale2 = f.scale2;
-  p.scale = float(a.scale);
-  p.causal = a.causal;
-  const auto run = [&]<class T, int D>() {
+  by_width(a, [&]<class T, int D>() {
     launch("attention_bwd", attention_hopper_queries<T, D>, dim3(unsigned(p.heads * p.tiles)), dim3(kHopperThreads),
            size_t(QueriesShared<D>::bytes), p);
-  };
-  const bool wide = most(a.e, a.ev) > 64, brain = a.dtype == DType::bf16;
-  if (brain && wide) run.operator()<bf16, 128>();
-  else if (brain) run.operator()<bf16, 64>();
-  else if (wide) run.operator()<f16, 128>();
-  else run.operator()<f16, 64>();
+  });
   return true;
 }
 

@@ -21,12 +21,9 @@ template <int D> struct KeysShared {
   static_assert(bytes <= 232448);
 };
 
-struct KeysHopper {
+struct KeysHopper : HopperCall {      // heads: of keys
   HeadsMap q, k, v, dy, dk, dv;
   const float *lse, *delta;
-  int l, s, e, ev, heads, group, inner, tiles, section;  // heads of keys
-  float scale2, scale;
-  bool causal;
 };
 
 struct Task { int head, j; QueryRange range; HeadAt at; };  // a head of keys, keys from j on
@@ -242,27 +239,14 @@ bool keys_bwd_hopper(const BackwardCall& f) {
     return false;
   p.lse = f.lse;
   p.delta = f.delta;
-  p.l = int(a.l);
-  p.s = int(a.s);
-  p.e = int(a.e);
-  p.ev = int(a.ev);
-  p.group = int(size[0]);
-  p.inner = int(size[1]);
+  p.set(a, size);
   p.heads = int(head_count(a)) / p.group;
   p.tiles = int(tiles_of(a.s, kHopperRows));
   p.section = section_of(p.heads, 1, p.group * a.l * (a.e + a.ev) * 2);
-  p.scale2 = f.scale2;
-  p.scale = float(a.scale);
-  p.causal = a.causal;
-  const auto run = [&]<class T, int D>() {
+  by_width(a, [&]<class T, int D>() {
     launch("attention_bwd", attention_hopper_keys<T, D>, dim3(unsigned(p.heads * p.tiles)), dim3(kHopperThreads),
            size_t(KeysShared<D>::bytes), p);
-  };
-  const bool wide = most(a.e, a.ev) > 64, brain = a.dtype == DType::bf16;
-  if (brain && wide) run.operator()<bf16, 128>();
-  else if (brain) run.operator()<bf16, 64>();
-  else if (wide) run.operator()<f16, 128>();
-  else run.operator()<f16, 64>();
+  });
   return true;
 }
 

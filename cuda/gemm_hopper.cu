@@ -272,20 +272,6 @@ template <class T, int kN> void start(const HopperGemm& p) {
   launch("gemm_hopper", gemm_hopper_tiles<T, kN>, dim3(unsigned(blocks)), dim3(kHopperThreads), shared, p);
 }
 
-// Whether the body was compiled: in a build for other architectures it is empty, and then few registers serve it.
-bool is_built() {
-#ifdef LAMELLA_EMULATE
-  return true;
-#else
-  static const bool built = [] {
-    cudaFuncAttributes a;
-    ok(cudaFuncGetAttributes(&a, gemm_hopper_tiles<bf16, 256>), "cudaFuncGetAttributes");
-    return a.numRegs > 64;
-  }();
-  return built;
-#endif
-}
-
 // The map of an operand of mn x k (strides along both) over `count` batches `batch` apart (0: shared), for boxes of
 // `width` rows if K-major. `turned` if MN-major.
 bool map_operand(CUtensorMap& map, bool& turned, const void* p, int64_t mn, int64_t k, int64_t step_mn, int64_t step_k,
@@ -301,7 +287,8 @@ bool map_operand(CUtensorMap& map, bool& turned, const void* p, int64_t mn, int6
 }  // namespace
 
 bool gemm_hopper(const Gemm& g) {
-  if ((g.dtype != DType::bf16 && g.dtype != DType::f16) || info().major != 9 || g.batch_ndim > 1 || !is_built()) return false;
+  if ((g.dtype != DType::bf16 && g.dtype != DType::f16) || info().major != 9 || g.batch_ndim > 1 || !is_built<gemm_hopper_tiles<bf16, 256>>())
+    return false;
   const int64_t count = g.batch_ndim ? g.batch[0] : 1;
   const HopperPlan plan = plan_hopper(g.m, g.n, g.k, count, info().processors);
   if (!plan.width) return false;

@@ -64,6 +64,20 @@ inline bool tensor_map(CUtensorMap& map, const void* base, int rank, const int64
 #endif
 }
 
+// Whether a kernel's body was compiled: in a build for other architectures it is empty, and then few registers serve it.
+template <auto kKernel> bool is_built() {
+#ifdef LAMELLA_EMULATE
+  return true;
+#else
+  static const bool built = [] {
+    cudaFuncAttributes a;
+    ok(cudaFuncGetAttributes(&a, kKernel), "cudaFuncGetAttributes");
+    return a.numRegs > 64;
+  }();
+  return built;
+#endif
+}
+
 // ---- addresses, barriers ---------------------------------------------------------------------------------------------
 GPU uint32_t shared_address(const void* p) {
 #ifdef LAMELLA_EMULATE

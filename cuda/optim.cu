@@ -103,7 +103,7 @@ template <class A, int states> struct Update {
 #define R(name, Formula, n_states, n_numbers)                                           \
   case OptimRule::name:                                                                 \
     if constexpr (n_states == states && !Formula<A>::trusts) {                          \
-      const auto f = c.template as<Formula<A>>();                                 \
+      const auto f = c.template as<Formula<A>>();                                       \
       each_element<states>(x, d, s, Plainly<Formula<A>>{f});                            \
     }                                                                                   \
     break;

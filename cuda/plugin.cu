@@ -45,10 +45,11 @@ void enter(int device) {
   set_device(device);
 }
 
-bool is_capturing() {
-  cudaStreamCaptureStatus s = cudaStreamCaptureStatusNone;
-  return cudaStreamIsCapturing(stream(), &s) == cudaSuccess && s == cudaStreamCaptureStatusActive;
+bool captures(cudaStream_t s) {
+  cudaStreamCaptureStatus status = cudaStreamCaptureStatusNone;
+  return cudaStreamIsCapturing(s, &status) == cudaSuccess && status == cudaStreamCaptureStatusActive;
 }
+bool is_capturing() { return captures(stream()); }
 
 // What is queued on one GPU's stream from here on waits for what is queued on the other's now.
 void let_wait(int device, int other) {
@@ -133,7 +134,9 @@ void* make_stream(int priority) {
 void free_stream(void* s) { cudaStreamDestroy(as_stream(s)); }
 void* stream_at(int device) { return stream_of(device); }
 void set_stream_at(int device, void* s) { set_stream(device, as_stream(s)); }
-void used_by_stream(void* p, int device, void* s) { used_by(p, device, as_stream(s)); }
+void used_by_stream(void* p, int device, void* s) {
+  if (!captures(as_stream(s))) used_by(p, device, as_stream(s));  // a graph's memory stays as long as the graph
+}
 void wait_stream(void* s) {
   ok(cudaStreamSynchronize(as_stream(s)), "synchronize");
   raise_faults();
