@@ -8,7 +8,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 out=$(realpath -m "$1") limit=${2:-150} build=$(mktemp -d)
 trap 'rm -rf "$build"' EXIT
-tests=(tests/test_cuda.py tests/test_cuda_runtime.py) few=(-k "test_training or test_graph or test_pinned") bench=()
+tests=(tests/test_cuda.py tests/test_cuda_runtime.py) failed=0 few=(-k "test_training or test_graph or test_pinned") bench=()
 if [ -n "${LAMELLA_EMULATE:-}" ]; then
   cuda=(-DLAMELLA_CUDA=EMULATE) bench=(--tiny) tests+=("${few[@]}")
 else
@@ -30,6 +30,7 @@ what() {
   shift 2
   timeout "$seconds" "$@" >"$build/$name" 2>&1 || code=$?
   tail -60 "$build/$name"
+  [ "$code" = 0 ] || failed=1
   note "$name" "exit=$code" "says=$(tail -1 "$build/$name")"
   echo "$name: exit $code after $SECONDS s"
 }
@@ -52,3 +53,4 @@ if command -v compute-sanitizer >/dev/null; then
 fi
 python3 -m bench.gpu "${bench[@]}" --also "$build/also.json" --json "$out"
 echo "done after $SECONDS s"
+exit $failed
