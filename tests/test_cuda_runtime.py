@@ -195,7 +195,11 @@ def run(graphed, optimizer_of, schedule=False, **options):
 
 
 OPTIMIZERS = {
-    "sgd": lambda p: lamella.optim.SGD(p, lr=0.1, momentum=0.9),
+    "sgd": lambda p: lamella.optim.SGD(p, lr=0.1),
+    "momentum": lambda p: lamella.optim.SGD(p, lr=0.1, momentum=0.9, nesterov=True),
+    "lars": lambda p: lamella.optim.LARS(p, lr=0.5, weight_decay=0.1, trust_clip=True),
+    "asgd": lambda p: lamella.optim.ASGD(p, lr=0.1, lambd=0.1, t0=1),
+    "muon": lambda p: lamella.optim.Muon([q for q in p if q.ndim == 2], lr=0.05),
     "adam": lambda p: lamella.optim.Adam(p, lr=0.05),
     "adamw": lambda p: lamella.optim.AdamW(p, lr=0.05, weight_decay=0.1, amsgrad=True),
     "nadam": lambda p: lamella.optim.NAdam(p, lr=0.05),
@@ -207,7 +211,31 @@ OPTIMIZERS = {
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_a_training_step_as_a_graph(name):
-    assert run(True, OPTIMIZERS[name]) == run(False, OPTIMIZERS[name])
+    assert run(True, OPTIMIZERS[name], schedule=True) == run(False, OPTIMIZERS[name], schedule=True)
+
+
+def test_master_weights_as_a_graph():
+    def of(parameters):
+        return lamella.amp.MasterWeights(lamella.optim.AdamW([p for p in parameters], lr=0.05))
+
+    def trained(graphed):
+        p = nn.Parameter(lamella.linspace(-1, 1, 8).cuda().bfloat16())
+        optimizer, x = of([p]), lamella.ones(8, device="cuda")
+
+        def step(x):
+            optimizer.zero_grad()
+            loss = ((p.float() - x) ** 2).sum()
+            loss.backward()
+            optimizer.step()
+            return loss.detach()
+
+        if graphed:
+            step = cuda.make_graphed_callable(step, x, warmup=2)
+        else:
+            step(x), step(x)
+        return [step(x).item() for _ in range(4)], p.tolist()
+
+    assert trained(True) == trained(False)
 
 
 def test_a_graph_draws_the_next_numbers_and_follows_the_schedule():
@@ -246,12 +274,20 @@ def test_random_ops_of_a_graph():
         assert got[0] != got[1]
 
 
-def test_state_is_not_made_inside_a_graph():
-    p = nn.Parameter(lamella.ones(3).cuda())
-    optimizer = lamella.optim.Adam([p], lr=0.1)
-    p.grad = lamella.ones(3).cuda()
-    with pytest.raises(RuntimeError, match=r"\[Adam\] step must have been called before"), cuda.graph(cuda.CUDAGraph()):
+@pytest.mark.parametrize("name", [name for name in OPTIMIZERS if name != "sgd"])
+def test_state_is_not_made_inside_a_graph(name):
+    p = nn.Parameter(lamella.ones(3, 3).cuda())
+    optimizer = OPTIMIZERS[name]([p])
+    p.grad = lamella.ones(3, 3).cuda()
+    with pytest.raises(RuntimeError, match="step must have been called before"), cuda.graph(cuda.CUDAGraph()):
         optimizer.step()
+
+
+def test_an_average_is_not_captured():
+    model = nn.Linear(2, 2).cuda()
+    averaged = lamella.optim.swa_utils.AveragedModel(model)
+    with pytest.raises(RuntimeError, match="must be called outside of a captured graph"), cuda.graph(cuda.CUDAGraph()):
+        averaged.update_parameters(model)
 
 
 def test_graph_that_waits_is_an_error():

@@ -221,6 +221,14 @@ def test_muon(options):
         np.testing.assert_allclose(p.detach().numpy(), x, rtol=1e-9)
 
 
+def test_orthogonalize_with_other_coefficients():
+    x = np.random.default_rng(0).standard_normal((4, 6))
+    want = x / np.linalg.norm(x)
+    for _ in range(3):  # the cubic iteration: no square of the Gram matrix
+        want = 1.5 * want - 0.5 * want @ want.T @ want
+    np.testing.assert_allclose(orthogonalize(lamella.tensor(x), (1.5, -0.5, 0.0), 3).numpy(), want, rtol=1e-9)
+
+
 def test_orthogonalize_brings_singular_values_near_one():
     lamella.manual_seed(0)
     for shape in ((3, 20, 8), (2, 160, 300)):  # of the larger the products may be bfloat16's

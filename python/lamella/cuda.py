@@ -424,7 +424,7 @@ class CUDAGraph:
         """Lets go of the graph and its memory; its tensors must not be used after."""
         if self._handle:
             _core.cuda_free_graph(self._handle)
-        self._handle, self._pool = 0, None
+        self._handle, self._pool, self._constants = 0, None, None
         self._before_replay.clear()
 
 
@@ -450,12 +450,13 @@ def graph(cuda_graph: CUDAGraph, pool: Any = None, stream: Stream | None = None,
         cuda_graph.capture_begin(pool, capture_error_mode)
         try:
             yield
+            cuda_graph.capture_end()
         except BaseException:
-            with contextlib.suppress(RuntimeError):  # of a capture that the error broke
-                cuda_graph.capture_end()
+            if captured_graph() is cuda_graph:
+                with contextlib.suppress(RuntimeError):  # of a capture that the error broke
+                    cuda_graph.capture_end()
             cuda_graph.reset()
             raise
-        cuda_graph.capture_end()
     current_stream().wait_stream(side)
 
 

@@ -256,7 +256,8 @@ class Module:
         if dtype is not None and not dtype.is_floating_point:
             raise TypeError(f"[Module.to] dtype must be floating, got {dtype}")
         rest = tuple(a.device if isinstance(a, Tensor) else a for a in args if a is not dtype)
-        named = {name: a for name, a in kwargs.items() if a is not dtype}
+        named = {"device" if isinstance(a, Tensor) else name: a for name, a in kwargs.items() if a is not dtype}
+        named = {name: a.device if isinstance(a, Tensor) else a for name, a in named.items()}
 
         def move(t: Tensor) -> Tensor:
             t = t.to(*rest, **named) if rest or named else t

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from .. import _core, ops
-from .optimizer import Optimizer, check_options
+from .optimizer import Optimizer, check_options, new_buffer, run_rule
 
 
 def orthogonalize(
@@ -19,7 +19,7 @@ def orthogonalize(
 
     X <- X / max(|X|, eps), then `steps` times X <- (a + b G + c G^2) X with G = X X^T. The default coefficients do not
     converge: they bring all singular values quickly to between 0.7 and 1.2. In float64 for float64; else the products are of
-    bfloat16, as PyTorch's, where those are faster (`amp.is_bfloat16_fast()`, or a GPU) and matter (128 rows and columns), and of
+    bfloat16, as PyTorch's, where those are faster (`amp.is_bfloat16_fast`) and matter (128 rows and columns), and of
     float32 elsewhere.
     """
     a, b, c = coefficients
@@ -31,15 +31,11 @@ def orthogonalize(
     from ..amp import is_bfloat16_fast
 
     dtype = x.dtype
-    if dtype is _core.float32 and x.shape[-2] >= 128 and (x.is_cuda or is_bfloat16_fast()):
+    if dtype is _core.float32 and x.shape[-2] >= 128 and is_bfloat16_fast(x.device.type):
         x = x.bfloat16()
-    half = b / (2 * c)
-    for _ in range(steps):  # c ((G + half I)^2 + (a / c - half^2) I) X
+    for _ in range(steps):
         gram = x @ x.mT
-        gram.diagonal(dim1=-2, dim2=-1).add_(half)
-        square = gram @ gram
-        square.diagonal(dim1=-2, dim2=-1).add_(a / c - half * half)
-        x = (square @ x).mul_(c)
+        x = x * a + (gram @ gram * c + gram * b) @ x
     return (x.mT if tall else x).to(dtype)
 
 
@@ -86,13 +82,14 @@ class Muon(Optimizer):
         states = [self.state[p] for p in params]
         for p, s in zip(params, states, strict=True):
             if "momentum_buffer" not in s:
-                s["momentum_buffer"] = _core.full(p.shape, 0.0, p.dtype, p)
+                s["momentum_buffer"] = new_buffer("Muon", p)
         moves = [_core.full(p.shape, 0.0, p.dtype, p) for p in params]
-        momentum, lr = group["momentum"], group["lr"]
-        # The momentum rule from 0: minus what p would move by.
-        of = (momentum - 1, -momentum) if group["nesterov"] else (0.0, -1.0)
-        numbers, grads = (momentum, 1 - momentum, *of), [p.grad for p in params]
-        _core.optim_step("Muon", "momentum", moves, grads, states, ("momentum_buffer",), numbers, 0.0, 1.0, False)
+
+        def momentum() -> Any:  # from 0: minus what p would move by
+            m = group["momentum"]
+            return "momentum", (m, 1 - m, *((m - 1, -m) if group["nesterov"] else (0.0, -1.0))), 0.0, 1.0
+
+        run_rule("Muon", moves, [p.grad for p in params], states, ("momentum_buffer",), momentum)
         alike = defaultdict(list)
         for i, p in enumerate(params):
             alike[tuple(p.shape), p.dtype].append(i)
@@ -100,9 +97,9 @@ class Muon(Optimizer):
             stacked = ops.stack([moves[i] for i in chosen])
             move = orthogonalize(stacked, group["ns_coefficients"], group["ns_steps"], group["eps"]).to(dtype)
             some = [params[i] for i in chosen]
-            if group["adjust_lr_fn"] == "match_rms_adamw":
-                rate = lr * 0.2 * math.sqrt(max(rows, columns))
-            else:
-                rate = lr * math.sqrt(max(1, rows / columns))
-            shrink = 1 - lr * group["weight_decay"]
-            _core.optim_step("Muon", "sgd", some, list(move.unbind(0)), [], (), (rate,), 0.0, shrink, False)
+            scale = 0.2 * math.sqrt(max(rows, columns)) if group["adjust_lr_fn"] == "match_rms_adamw" else math.sqrt(max(1, rows / columns))
+
+            def update(scale: float = scale) -> Any:
+                return "sgd", (group["lr"] * scale,), 0.0, 1 - group["lr"] * group["weight_decay"]
+
+            run_rule("Muon", some, list(move.unbind(0)), [], (), update)

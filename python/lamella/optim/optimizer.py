@@ -228,48 +228,63 @@ class KernelOptimizer(Optimizer):
             s.setdefault(name, group["lr"] if value is None else value)
         for name in names:
             if name not in s:
-                if p.is_cuda and captured_graph() is not None:
-                    raise RuntimeError(
-                        f"[{type(self).__name__}] step must have been called before it is captured in a graph: its state is made by the first"
-                    )
-                s[name] = _core.full(p.shape, self._initial(group, name), p.dtype, p)
+                s[name] = new_buffer(type(self).__name__, p, self._initial(group, name))
 
     def _run(self, group: dict[str, Any], params: list[Any], states: list[dict[str, Any]], names: tuple[str, ...]) -> None:
-        op = type(self).__name__
-        if params[0].is_cuda and (graph := captured_graph()) is not None:
-            self._capture(graph, group, params, states, names)
-            return
-        rule, numbers, decay, shrink = self._next(group, states)
-        _core.optim_step(op, rule, params, None, states, names, numbers, decay, shrink, group["maximize"])
-        self._end(group, states)
-
-    def _next(self, group: dict[str, Any], states: list[dict[str, Any]]) -> tuple[str, tuple[float, ...], float, float]:
-        step = states[0]["step"] + 1
-        for s in states:
-            s["step"] = step
-        return self._update(group, states[0])
-
-    def _end(self, group: dict[str, Any], states: list[dict[str, Any]]) -> None:
-        changed = self._advance(group, states[0])
-        if changed:
+        def update() -> tuple[str, tuple[float, ...], float, float]:
+            step = states[0]["step"] + 1
             for s in states:
-                s.update(changed)
+                s["step"] = step
+            constants = self._update(group, states[0])
+            changed = self._advance(group, states[0])
+            if changed:
+                for s in states:
+                    s.update(changed)
+            return constants
 
-    def _capture(self, graph: Any, group: dict[str, Any], params: list[Any], states: list[dict[str, Any]], names: tuple[str, ...]) -> None:
-        """The step as part of a captured graph: its constants lie on the GPU, and every replay writes those of its step there."""
-        op = type(self).__name__
-        first = self._update(group, {**states[0], "step": states[0]["step"] + 1})
-        live = graph._constants_of(2 + len(first[1]))
+        before = [{k: s[k] for k in self._scalars} for s in states] if _is_captured(params[0]) else []
+        run_rule(type(self).__name__, params, None, states, names, update, group["maximize"])
+        for s, scalars in zip(states, before, strict=False):  # a capture is no step: replays are
+            s.update(scalars)
+
+
+# ---- what optimisers of one launch share ---------------------------------------------------------------------------------
+def _is_captured(p: Any) -> bool:
+    return p.is_cuda and captured_graph() is not None
+
+
+def new_buffer(op: str, p: Any, value: float = 0.0) -> Any:
+    """A buffer of p's state. RuntimeError inside a captured graph, of which every replay would make it anew."""
+    if _is_captured(p):
+        raise RuntimeError(f"[{op}] step must have been called before it is captured in a graph: its state is made by the first")
+    return _core.full(p.shape, value, p.dtype, p)
+
+
+def run_rule(
+    op: str,
+    params: list[Any],
+    grads: list[Any] | None,
+    states: list[dict[str, Any]],
+    names: tuple[str, ...],
+    update: Callable[[], tuple[str, tuple[float, ...], float, float]],
+    maximize: bool = False,
+) -> None:
+    """One step of a rule of cpp/kernels/optim_rules.h over all params, in one launch; update() gives (rule, numbers, decay,
+    shrink). Inside a captured graph these lie on the GPU, and every replay asks update() for those of its step."""
+    rule, numbers, decay, shrink = update()
+    live = None
+    if _is_captured(params[0]):
+        graph = captured_graph()
+        live = graph._constants_of(2 + len(numbers))
 
         def before_replay() -> None:
-            rule, numbers, decay, shrink = self._next(group, states)
-            if rule != first[0]:
-                raise RuntimeError(f"[{op}] options must stay those of the capture's rule {first[0]!r}, got ones of {rule!r}")
+            now, numbers, decay, shrink = update()
+            if now != rule:
+                raise RuntimeError(f"[{op}] options must stay those of the capture's rule {rule!r}, got ones of {now!r}")
             _core.copy_(live, tensor([decay, shrink, *numbers], dtype=_core.float64, device="cpu"))
-            self._end(group, states)
 
-        _core.optim_step(op, *first[:1], params, None, states, names, *first[1:], group["maximize"], live)
         graph._before_replay.append(before_replay)
+    _core.optim_step(op, rule, params, grads, states, names, numbers, decay, shrink, maximize, live)
 
 
 def check_option(op: str, name: str, value: float, low: float, high: float = float("inf"), open_high: bool = False) -> None:

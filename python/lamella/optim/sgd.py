@@ -6,8 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from .. import _core
-from .optimizer import KernelOptimizer, Optimizer, check_options
+from .optimizer import KernelOptimizer, Optimizer, check_options, new_buffer, run_rule
 
 
 class SGD(Optimizer):
@@ -46,13 +45,16 @@ class SGD(Optimizer):
         )
 
     def _step_group(self, group: dict[str, Any], params: list[Any]) -> None:
-        decay, maximize = group["weight_decay"], group["maximize"]
         if group["momentum"] == 0:
-            _core.optim_step("SGD", "sgd", params, None, [], (), (group["lr"],), decay, 1.0, maximize)
+            run_rule("SGD", params, None, [], (), lambda: ("sgd", (group["lr"],), group["weight_decay"], 1.0), group["maximize"])
             return
-        for some, numbers in _with_buffers(self.state, params, group):
+        for some, keep in _with_buffers("SGD", self.state, params, group):
             states = [self.state[p] for p in some]
-            _core.optim_step("SGD", "momentum", some, None, states, ("momentum_buffer",), numbers, decay, 1.0, maximize)
+
+            def update(keep: float = keep) -> Any:
+                return "momentum", _momentum(group, keep), group["weight_decay"], 1.0
+
+            run_rule("SGD", some, None, states, ("momentum_buffer",), update, group["maximize"])
 
 
 def _check_nesterov(op: str, nesterov: bool, momentum: float, dampening: float) -> None:
@@ -60,19 +62,22 @@ def _check_nesterov(op: str, nesterov: bool, momentum: float, dampening: float) 
         raise ValueError(f"[{op}] nesterov must come with momentum > 0 and dampening 0, got {momentum} and {dampening}")
 
 
-def _with_buffers(state: Any, params: list[Any], group: dict[str, Any]) -> list[tuple[list[Any], tuple[float, ...]]]:
-    """Parts of params with the numbers of the momentum rule: those that had a buffer, and new ones, where v <- g."""
+def _momentum(group: dict[str, Any], keep: float) -> tuple[float, ...]:
+    """The numbers of the momentum rule."""
     lr, momentum = group["lr"], group["momentum"]
+    return (momentum, keep, *((lr, lr * momentum) if group["nesterov"] else (0.0, lr)))
+
+
+def _with_buffers(op: str, state: Any, params: list[Any], group: dict[str, Any]) -> list[tuple[list[Any], float]]:
+    """Parts of params with what a gradient counts in the buffer: those that had one, and new ones, where v <- g."""
     new = [p for p in params if "momentum_buffer" not in state[p]]
     for p in new:
-        state[p]["momentum_buffer"] = _core.full(p.shape, 0.0, p.dtype, p)
-    moves = (lr, lr * momentum) if group["nesterov"] else (0.0, lr)
+        state[p]["momentum_buffer"] = new_buffer(op, p)
     if not new:
-        return [(params, (momentum, 1 - group["dampening"], *moves))]
+        return [(params, 1 - group["dampening"])]
     fresh = set(new)
     old = [p for p in params if p not in fresh]
-    parts = [(old, (momentum, 1 - group["dampening"], *moves)), (new, (momentum, 1.0, *moves))]
-    return [part for part in parts if part[0]]
+    return [part for part in ((old, 1 - group["dampening"]), (new, 1.0)) if part[0]]
 
 
 class LARS(Optimizer):
@@ -106,19 +111,19 @@ class LARS(Optimizer):
         super().__init__(params, {**defaults, **trust, "maximize": maximize})
 
     def _step_group(self, group: dict[str, Any], params: list[Any]) -> None:
-        lr, decay = group["lr"], group["weight_decay"]
-        adapts = decay != 0 or group["always_adapt"]
-        coefficient, limit = group["trust_coeff"], float("inf")
-        if group["trust_clip"]:
-            coefficient, limit = coefficient / lr, 1.0
-        for some, numbers in _with_buffers(self.state, params, group):
+        for some, keep in _with_buffers("LARS", self.state, params, group):
             states = [self.state[p] for p in some]
-            rule, outside = ("lars", 0.0) if adapts else ("momentum", decay)
-            if adapts:
-                numbers = (coefficient, decay, group["eps"], limit, decay, *numbers)
-            _core.optim_step(
-                "LARS", rule, some, None, states, ("momentum_buffer",), numbers, outside, 1.0, group["maximize"]
-            )
+
+            def update(keep: float = keep) -> Any:
+                decay, numbers = group["weight_decay"], _momentum(group, keep)
+                if decay == 0 and not group["always_adapt"]:
+                    return "momentum", numbers, decay, 1.0
+                coefficient, limit = group["trust_coeff"], float("inf")
+                if group["trust_clip"]:
+                    coefficient, limit = coefficient / group["lr"], 1.0
+                return "lars", (coefficient, decay, group["eps"], limit, decay, *numbers), 0.0, 1.0
+
+            run_rule("LARS", some, None, states, ("momentum_buffer",), update, group["maximize"])
 
 
 class ASGD(KernelOptimizer):

@@ -11,6 +11,7 @@ from typing import Any
 
 from .. import _core, ops
 from ..autograd import no_grad
+from ..device import captured_graph
 from ..nn import BatchNorm1d, BatchNorm2d, BatchNorm3d, Module
 from .lr_scheduler.base import LRScheduler, per_group
 from .optimizer import Optimizer
@@ -119,7 +120,10 @@ class AveragedModel(Module):
         return self.module(*args, **kwargs)
 
     def update_parameters(self, model: Module) -> None:
-        """Takes the parameters of `model` into the average; the first time they are copied."""
+        """Takes the parameters of `model` into the average; the first time they are copied. Not inside a captured graph, which
+        would keep the weight of one step."""
+        if captured_graph() is not None:
+            raise RuntimeError("[AveragedModel] update_parameters must be called outside of a captured graph, after its replay")
 
         def tensors(of: Module) -> list[Any]:
             return [t.detach() for t in (itertools.chain(of.parameters(), of.buffers()) if self.use_buffers else of.parameters())]

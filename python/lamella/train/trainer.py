@@ -52,7 +52,7 @@ class Trainer:
     accumulate: batches whose gradients one optimiser step takes, as their mean.
     clip_norm, clip_value: bounds of the gradient's norm and of its elements.
     precision: "float32", or "bfloat16" or "float16" for autocast (with float16 the loss is scaled); "auto": bfloat16 where
-        `amp.is_bfloat16_fast()`, else float32.
+        `amp.is_bfloat16_fast` for the device that the model is on, else float32.
     ema: the decay of an exponential average of the weights, which evaluation and prediction then use (`evaluated`).
     seed: for manual_seed, at the start of a run that is not resumed.
     check_finite: a loss that is not finite ends the run with FloatingPointError instead of spoiling the weights; with
@@ -105,7 +105,8 @@ class Trainer:
         if precision == "auto":
             from ..amp import is_bfloat16_fast
 
-            precision = "bfloat16" if is_bfloat16_fast() else "float32"
+            parameter = next(iter(model.parameters()), None)
+            precision = "bfloat16" if is_bfloat16_fast("cpu" if parameter is None else parameter.device.type) else "float32"
         self.model, self.criterion, self.step = model, criterion, step
         self.optimizers: dict[str, Any] = dict(optimizer) if isinstance(optimizer, dict) else {"optimizer": optimizer}
         self.optimizer = optimizer if not isinstance(optimizer, dict) else next(iter(self.optimizers.values()))
