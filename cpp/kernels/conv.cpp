@@ -49,8 +49,7 @@ template <class T> static void forward(const ConvFwd& a) {
     const auto weight = [&](int64_t group, int64_t r, int64_t k) { return up(weights[(group * rows + r) * depth + k]); };
     return direct_product(w, x, shape, weight, out);
   }
-  const bool many = !last && rows >= 512;  // filters, among which packed columns are shared: measured
-  if (!many && pixels_apt(w, shape, last)) return pixels_forward<T>(a, w, shape, PixelsOut<T>(out, static_cast<const T*>(a.bias)));
+  if (pixels_apt(w, shape, last)) return pixels_forward<T>(a, w, shape, PixelsOut<T>(out, static_cast<const T*>(a.bias)));
   w.flatten();
   for (int64_t group = 0; group < g.groups; ++group) {
     StridedOperand<T, kTileRows<A>> left{weights + group * rows * depth, depth, 1};

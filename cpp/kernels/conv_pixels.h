@@ -4,7 +4,7 @@
 // result's channels. Channels-last images are read and written in place; of others a task transposes the part it reads,
 // and its results.
 #pragma once
-#include "conv_columns.h"
+#include "conv_order.h"
 #include "gemm_out.h"
 
 namespace lamella {
@@ -31,12 +31,13 @@ LAMELLA_INLINE bool pixels_apt(const ImageWindow& w, const ConvShape& d, bool ch
 
 // ---- the left operand: positions of a window's grid ------------------------------------------------------------------------
 // A row's k is cut into segments, one for each tap, of as many elements as there are channels.
-struct Segment { int64_t shift; int64_t reach[3]; };  // what a tap adds to the source: elements, and along each dim
+struct Segment { int64_t shift; int64_t reach[3], u[3]; };  // what a tap adds to the source: elements, and along each dim; the tap
 static void segments_of(const ImageWindow& w, Segment* to) {
   Tap tap = Tap::of(w, 0);
   do {
     to->shift = 0;
     for (int d = 0; d < 3; ++d) {
+      to->u[d] = tap.u[d];
       to->reach[d] = tap.u[d] * w.next[d];
       to->shift += to->reach[d] * w.stride[2 + d];
     }
@@ -49,36 +50,40 @@ template <class A> struct PixelRows {
   const A *x, *zeros;  // zeros: as many as a segment has elements
   const Segment* segments;
 
-  // `used` segments of rows [first, first + count), from segment s0 on: at to[(segment - s0) * apart + row].
-  void find(int64_t first, int count, int64_t s0, int64_t used, const A** to, int64_t apart) const {
+  // Of a tile's rows, the `used` segments from s0 on, without those outside the image for every row: the i-th is which[i] of
+  // the block, at to[i * kTileRows + row]. Returns how many.
+  int find(const PixelRun* runs, int n, const PixelBox& box, int64_t s0, int64_t used, const A** to, int32_t* which) const {
     constexpr int R = kTileRows<A>;
-    Run runs[R];
-    const int n = runs_of(w, first, count, runs);
-    const Segment* const some = segments + s0;
+    int some = 0;
+    const Segment* const first = segments + s0;
+    for (int64_t s = 0; s < used; ++s)
+      if (box.has(first[s].u)) which[some++] = int32_t(s);
     int64_t high[3];  // where the source under tap 0 lies if that under every tap is inside; next > 0
     for (int d = 0; d < 3; ++d) high[d] = w.size[d] - (w.taps[d] - 1) * w.next[d];
     int i = 0;
     for (int r = 0; r < n; ++r) {
       const int64_t at0 = runs[r].g0 * w.step[0] + w.first[0], at1 = runs[r].g1 * w.step[1] + w.first[1];
       int64_t at2 = runs[r].g2 * w.step[2] + w.first[2];
-      const A* from = x + runs[r].base + at0 * w.stride[2] + at1 * w.stride[3] + at2 * w.stride[4];
+      const A* from = x + runs[r].image * w.stride[0] + at0 * w.stride[2] + at1 * w.stride[3] + at2 * w.stride[4];
       const bool rows_inside = at0 >= 0 && at0 < high[0] && at1 >= 0 && at1 < high[1];
       for (int l = 0; l < runs[r].length; ++l, ++i, at2 += w.step[2], from += w.step[2] * w.stride[4]) {
         const A** out = to + i;
         if (rows_inside && at2 >= 0 && at2 < high[2]) {
-          for (int64_t s = 0; s < used; ++s, out += apart) *out = from + some[s].shift;
+          for (int s = 0; s < some; ++s, out += R) *out = from + first[which[s]].shift;
         } else {
-          for (int64_t s = 0; s < used; ++s, out += apart) {
-            const int64_t* reach = some[s].reach;
+          for (int s = 0; s < some; ++s, out += R) {
+            const Segment& segment = first[which[s]];
+            const int64_t* reach = segment.reach;
             const bool inside = uint64_t(at0 + reach[0]) < uint64_t(w.size[0]) && uint64_t(at1 + reach[1]) < uint64_t(w.size[1]) &&
                                 uint64_t(at2 + reach[2]) < uint64_t(w.size[2]);
-            *out = inside ? from + some[s].shift : zeros;
+            *out = inside ? from + segment.shift : zeros;
           }
         }
       }
     }
     for (; i < R; ++i)
-      for (int64_t s = 0; s < used; ++s) to[s * apart + i] = zeros;
+      for (int s = 0; s < some; ++s) to[s * R + i] = zeros;
+    return some;
   }
 };
 
@@ -113,7 +118,7 @@ template <class T> struct PixelSource {
   int64_t low[3], count[3], pitch;  // of the copy: the part of each dim; from pixel to pixel
   int64_t size;                     // of one image's copy
   PixelSource(const ImageWindow& w, int64_t channels)
-      : in_place(__is_same(T, A) && w.stride[1] == 1 && w.step[2] * w.stride[4] * int64_t(sizeof(A)) % 4096 != 0), pitch(channels) {
+      : in_place(__is_same(T, A) && w.stride[1] == 1 && w.step[2] * w.stride[4] * int64_t(sizeof(A)) % 2048 != 0), pitch(channels) {
     if (pitch * w.step[2] * int64_t(sizeof(A)) % 2048 == 0) pitch += kLanes<A>;
     for (int d = 0; d < 3; ++d) {
       const int64_t from = w.first[d], to = from + (w.grid[d] - 1) * w.step[d] + (w.taps[d] - 1) * w.next[d] + 1;
@@ -123,21 +128,26 @@ template <class T> struct PixelSource {
     }
     size = in_place ? 0 : count[0] * count[1] * count[2] * pitch;
   }
-  // x: the first image; w then addresses what is returned.
+  // Images from x on; w then addresses what is returned.
   const A* open(ImageWindow& w, const T* x, int64_t images, int64_t channels, A* room) const {
     if constexpr (__is_same(T, A))
       if (in_place) return x;
+    copy(w, x, images, channels, room);
+    return address(w, room);
+  }
+  void copy(const ImageWindow& w, const T* x, int64_t images, int64_t channels, A* room) const {
     const bool joined = w.stride[1] != 1 && count[2] == w.size[2] && w.stride[3] == w.size[2] && w.stride[4] == 1;
     const int64_t rows = joined ? 1 : count[1], columns = joined ? count[1] * count[2] : count[2];
-    A* to = room;
     for (int64_t i = 0; i < images; ++i)
       for (int64_t d = 0; d < count[0]; ++d)
-        for (int64_t h = 0; h < rows; ++h, to += columns * pitch) {
+        for (int64_t h = 0; h < rows; ++h, room += columns * pitch) {
           const T* from = x + i * w.stride[0] + (low[0] + d) * w.stride[2] + (low[1] + h) * w.stride[3] + low[2] * w.stride[4];
-          if (w.stride[4] == 1) transpose_pixels(from, w.stride[1], columns, channels, to, pitch);
+          if (w.stride[4] == 1) transpose_pixels(from, w.stride[1], columns, channels, room, pitch);
           else
-            for (int64_t p = 0; p < columns; ++p) copy_run(from + p * w.stride[4], w.stride[1], channels, to + p * pitch);
+            for (int64_t p = 0; p < columns; ++p) copy_run(from + p * w.stride[4], w.stride[1], channels, room + p * pitch);
         }
+  }
+  const A* address(ImageWindow& w, const A* room) const {
     w.stride[4] = pitch, w.stride[3] = count[2] * pitch, w.stride[2] = count[1] * w.stride[3], w.stride[1] = 1;
     w.stride[0] = size;
     return room - low[0] * w.stride[2] - low[1] * w.stride[3] - low[2] * pitch;
@@ -178,22 +188,15 @@ static void pack_placed(acc_t<T>* panel, const Row& row, int count, int64_t n, c
 template <class T> struct PixelsOut {
   using A = acc_t<T>;
   T* y;
-  int64_t grid[3], stride[5];  // image, channel, and per grid step along each dim
-  const T* bias;               // per channel, or null
+  int64_t stride[5];  // image, channel, and per grid step along each dim
+  const T* bias;      // per channel, or null
   Act act;
   PixelsOut(const ImageOut<T>& o, const T* per_channel)
-      : y(o.y), grid{o.grid[0], o.grid[1], o.grid[2]}, stride{o.stride[0], o.stride[1], o.stride[2], o.stride[3], o.stride[4]},
-        bias(per_channel), act(o.act) {}
+      : y(o.y), stride{o.stride[0], o.stride[1], o.stride[2], o.stride[3], o.stride[4]}, bias(per_channel), act(o.act) {}
 
-  // Positions [first, first + count).
-  void find(int64_t first, int count, T** to) const {
-    ImageWindow w;
-    for (int d = 0; d < 3; ++d) w.grid[d] = grid[d];
-    w.stride[0] = stride[0];
-    Run runs[kTileRows<A>];
-    const int n = runs_of(w, first, count, runs);
+  void find(const PixelRun* runs, int n, T** to) const {
     for (int r = 0; r < n; ++r) {
-      T* row = y + runs[r].base + runs[r].g0 * stride[2] + runs[r].g1 * stride[3] + runs[r].g2 * stride[4];
+      T* row = y + runs[r].image * stride[0] + runs[r].g0 * stride[2] + runs[r].g1 * stride[3] + runs[r].g2 * stride[4];
       for (int l = 0; l < runs[r].length; ++l) *to++ = row + l * stride[4];
     }
   }
@@ -202,7 +205,15 @@ template <class T> struct PixelsOut {
   void finish(T* const* to, int rows, int64_t channel, int cols, const A* const* tile) const {
     constexpr int L = kLanes<A>;
     const T* const b = bias ? bias + channel : nullptr;
-    const bool together = to[rows - 1] - to[0] == rows - 1 && stride[4] == 1 && rows <= L;
+    struct Run { T* to; uint32_t lanes; } runs[kTileRows<A>];  // of adjacent positions: lane l of a vector of rows goes to to + l
+    int from[kTileRows<A> / L + 2] = {}, some = 0;             // runs of each vector of rows
+    if (stride[1] != 1)
+      for (int r = 0; r < rows; ++r) {
+        if (r % L == 0) from[r / L] = some;
+        if (r % L == 0 || to[r] - to[r - 1] != 1) runs[some++] = {to[r] - r % L, 0};
+        runs[some - 1].lanes |= 1u << r % L;
+        from[r / L + 1] = some;
+      }
     for (int c = 0; c < cols; c += L) {
       const int n = cols - c < L ? cols - c : L;
       const vec<A> first = !b ? vec<A>{} : n == L ? vload(b + c) : vload(b + c, n);
@@ -232,9 +243,7 @@ template <class T> struct PixelsOut {
         transpose_lanes<A>(v);
         for (int l = 0; l < n; ++l) {
           const int64_t at = (channel + c + l) * stride[1];
-          if (together) vstore(to[0] + at, v[l], m);
-          else
-            for (int r = 0; r < m; ++r) to[done + r][at] = down<T>(v[l][r]);
+          for (int i = from[done / L]; i < from[done / L + 1]; ++i) vstore_masked(runs[i].to + at, v[l], runs[i].lanes);
         }
       }
     }

@@ -11,10 +11,10 @@ namespace LAMELLA_ISA {
 template <class A> struct PixelEnds { const A* bias; bool add, relu; };
 
 // Row i of c (R rows, of which `count` are stored, by cols <= V vectors) = or += sum over segments s of rows[s][i] (`run`
-// elements) . b.
+// elements) . the which[s]-th part of the panel.
 template <class A, int R, int V>
-static void pixel_tile(const A* const* rows, int64_t segments, int64_t run, const A* b, A* const* c, int count, int cols,
-                       PixelEnds<A> ends) {
+static void pixel_tile(const A* const* rows, const int32_t* which, int64_t segments, int64_t run, const A* panel, A* const* c,
+                       int count, int cols, PixelEnds<A> ends) {
   constexpr int L = kLanes<A>;
   const int last = cols - (V - 1) * L;
   vec<A> acc[R][V];
@@ -29,6 +29,7 @@ static void pixel_tile(const A* const* rows, int64_t segments, int64_t run, cons
     const A* a[R];
 #pragma GCC unroll 16
     for (int i = 0; i < R; ++i) a[i] = rows[i];
+    const A* b = panel + which[s] * run * kTileCols<A>;
     const auto step = [&](int64_t q) __attribute__((always_inline)) {
       vec<A> row[V];
 #pragma GCC unroll 4
@@ -90,7 +91,7 @@ struct PixelChunks {
     const int64_t source = w.size[0] * w.size[1] * w.size[2], halo = (w.taps[1] - 1) * w.next[1];
     images = 1, depth = 1, rows = w.grid[1], columns = w.grid[2];
     if (source <= room) {
-      images = least(room / source, d.images), depth = w.grid[0];
+      images = least(832 * 1024 / (d.channels * bytes) / source, d.images), depth = w.grid[0];
     } else {
       const int64_t row = w.taps[0] * w.size[2], fit = (room / row - halo) / w.step[1];
       if (fit >= 2) {
@@ -107,7 +108,7 @@ struct PixelChunks {
     while (tasks() < 32) {  // a cut of positions reads weights again, one of panels pixels
       const int64_t positions = images * depth * rows * columns;
       const bool fewer = (images > 1 || rows > 1) && worth(positions / 2, panels), narrower = panels > 1 && worth(positions, panels / 2);
-      if (narrower && (!fewer || panels * kTileCols<float> * w.tap_count() > positions)) panels = (panels + 1) / 2;
+      if (narrower && (!fewer || source <= room || panels * kTileCols<float> * w.tap_count() > positions)) panels = (panels + 1) / 2;
       else if (fewer) (images > 1 ? images : rows) = ((images > 1 ? images : rows) + 1) / 2;
       else break;
     }
@@ -118,6 +119,7 @@ struct PixelChunks {
     panel_tasks = ceil_div(all_panels, panels);
   }
   int64_t count() const { return n[0] * n[1] * n[2] * n[3]; }
+  bool whole_images() const { return n[1] * n[2] * n[3] == 1; }
 
   // Of chunk i: the window cut to it, where its grid begins, its first image; returns how many.
   int64_t cut(int64_t i, const ConvShape& d, ImageWindow& w, int64_t* start, int64_t& image) const {
@@ -153,7 +155,7 @@ static void pixels_product(const ImageWindow& w, const T* x, const ConvShape& d,
   using A = acc_t<T>;
   constexpr int TR = kTileRows<A>, TC = kTileCols<A>;
   const int64_t taps = w.tap_count(), run = d.channels, depth = taps * run, panels = ceil_div(d.rows, TC);
-  const int64_t at_once = least(taps, run >= 2 * kBlockDepth ? 1 : 2 * kBlockDepth / run);
+  const int64_t at_once = least(taps, run >= 4 * kBlockDepth ? 1 : 4 * kBlockDepth / run);
   const int64_t blocks = ceil_div(taps, at_once), block = ceil_div(taps, blocks);  // of k: segments
   const PixelChunks chunks(w, d, panels, sizeof(A), depth * TR * TC);
   const bool in_place = __is_same(T, A) && out.stride[1] == 1;
@@ -161,9 +163,17 @@ static void pixels_product(const ImageWindow& w, const T* x, const ConvShape& d,
   const bool worth = d.images * w.volume() * d.rows * depth * d.groups > 1000000;
   const bool shared = chunks.count() > 1;  // packed weights are
   const int64_t panel_size = depth * TC;
-  A* const packed = static_cast<A*>(scratch(size_t(shared ? d.groups * panels * panel_size : 0) * sizeof(A), kPixelSlot));
-  if (shared)
-    parallel_if(worth, d.groups * panels, [&](int64_t i) { pack(packed + i * panel_size, i / panels, i % panels); });
+  const PixelSource<T> all(w, run);
+  const bool copied = !all.in_place && chunks.whole_images() && chunks.panel_tasks > 1;  // images are, before the tasks
+  const int64_t packs = shared ? d.groups * panels : 0, copies = copied ? d.groups * d.images : 0;
+  A* const packed = static_cast<A*>(scratch(size_t(packs * panel_size + copies * all.size) * sizeof(A), kPixelSlot));
+  A* const copy = packed + packs * panel_size;
+  const auto image_of = [&](int64_t group, int64_t image) { return x + image * w.stride[0] + group * run * w.stride[1]; };
+  parallel_if(worth, packs + copies, [&](int64_t i) {
+    if (i < packs) return pack(packed + i * panel_size, i / panels, i % panels);
+    i -= packs;
+    all.copy(w, image_of(i / d.images, i % d.images), 1, run, copy + i * all.size);
+  });
   parallel_if(worth, chunks.count() * d.groups * chunks.panel_tasks, [&](int64_t task) {
     const Division at(task, d.groups * chunks.panel_tasks), which(at.rest, chunks.panel_tasks);
     const int64_t group = which.quotient, h0 = which.rest * chunks.panels, h1 = least(h0 + chunks.panels, panels);
@@ -172,30 +182,45 @@ static void pixels_product(const ImageWindow& w, const T* x, const ConvShape& d,
     const int64_t images = chunks.cut(at.quotient, d, rows.w, start, image);
     PixelsOut<T> to = out;
     to.y += image * out.stride[0];
-    for (int k = 0; k < 3; ++k) to.y += start[k] * out.stride[2 + k], to.grid[k] = rows.w.grid[k];
+    for (int k = 0; k < 3; ++k) to.y += start[k] * out.stride[2 + k];
     const int64_t positions = images * rows.w.volume(), tiles = ceil_div(positions, TR);
+    const PixelOrder order(rows.w);
 
-    // Scratch: per tile, its rows' segments of a block, and its results; sums that cannot be kept in the result; pixels; weights.
+    // Scratch: per tile, its rows' segments of a block, which they are, how many, and its results; the order; sums that cannot
+    // be kept in the result; pixels; weights.
     const PixelSource<T> source(rows.w, run);
-    const size_t pointers = (size_t(tiles * TR * (block + 1)) * sizeof(void*) + size_t(taps) * sizeof(Segment) + 63) / 64 * 64;
+    const size_t runs_size = order.bytes(images), tables = size_t(tiles * TR * (block + 1)) * sizeof(void*) + size_t(taps) * sizeof(Segment);
+    const size_t pointers = (runs_size + tables + size_t(tiles * (block + 1)) * sizeof(int32_t) + 63) / 64 * 64;
     const int64_t sums = in_place ? 0 : blocks == 1 ? TR * TC : tiles * (h1 - h0) * TR * TC;
-    const int64_t pixels = ceil_div(images * source.size, 16) * 16;
+    const int64_t pixels = copied ? 0 : ceil_div(images * source.size, 16) * 16;
     char* const memory = static_cast<char*>(scratch(pointers + size_t(sums + pixels + (shared ? 0 : panel_size)) * sizeof(A), kPixelSlot + 2));
-    const A** const sources = reinterpret_cast<const A**>(memory);
-    T** const results = reinterpret_cast<T**>(memory) + tiles * TR * block;
+    const PixelRun* const runs = order.write(images, memory);
+    const A** const sources = reinterpret_cast<const A**>(memory + runs_size);
+    T** const results = reinterpret_cast<T**>(memory + runs_size) + tiles * TR * block;
     Segment* const segments = reinterpret_cast<Segment*>(results + tiles * TR);
+    int32_t *const seen = reinterpret_cast<int32_t*>(segments + taps), *const many = seen + tiles * block;
     A *const kept = reinterpret_cast<A*>(memory + pointers), *const room = kept + sums, *const panel_room = room + pixels;
 
     if (!shared) pack(panel_room, group, h0);
-    rows.x = source.open(rows.w, x + image * w.stride[0] + group * run * w.stride[1], images, run, room);
+    rows.x = copied ? all.address(rows.w, copy + (group * d.images + image) * all.size)
+                    : source.open(rows.w, image_of(group, image), images, run, room);
     rows.segments = segments;
     segments_of(rows.w, segments);
     const auto rows_of = [&](int64_t t) { return int(least(TR, positions - t * TR)); };
-    for (int64_t t = 0; t < tiles; ++t) to.find(t * TR, rows_of(t), results + t * TR);
+    const auto each_tile = [&](const auto& f) {
+      PixelCursor cursor{runs};
+      PixelRun part[TR];
+      for (int64_t t = 0; t < tiles; ++t) f(t, part, cursor.next(rows_of(t), part));
+    };
+    each_tile([&](int64_t t, const PixelRun* part, int n) { to.find(part, n, results + t * TR); });
     for (int64_t s = 0; s < taps; s += block) {
       const int64_t used = least(block, taps - s);
       const bool first = s == 0, last = s + used == taps;
-      for (int64_t t = 0; t < tiles; ++t) rows.find(t * TR, rows_of(t), s, used, sources + t * TR * block, TR);
+      each_tile([&](int64_t t, const PixelRun* part, int n) {
+        PixelBox box = *part->box;
+        for (int r = 1; r < n; ++r) box.join(*part[r].box);
+        many[t] = rows.find(part, n, box, s, used, sources + t * TR * block, seen + t * block);
+      });
       for (int64_t h = h0; h < h1; ++h) {
         const A* const panel = (shared ? packed + (group * panels + h) * panel_size : panel_room) + s * run * TC;
         const int cols = int(least(TC, d.rows - h * TC));
@@ -211,7 +236,7 @@ static void pixels_product(const ImageWindow& w, const T* x, const ConvShape& d,
           }
           if (!in_place)
             for (int i = 0; i < count; ++i) c[i] = kept + ((blocks == 1 ? 0 : t * (h1 - h0) + h - h0) * TR + i) * TC;
-          pixel_tile_of<A>(count, cols, sources + t * TR * block, used, run, panel, c, count, cols, ends);
+          pixel_tile_of<A>(count, cols, sources + t * TR * block, seen + t * block, many[t], run, panel, c, count, cols, ends);
           if (last && !in_registers) to.finish(results + t * TR, count, column, cols, c);
         }
       }
@@ -229,7 +254,9 @@ template <class T> static void pixels_forward(const ConvFwd& a, const ImageWindo
     for (int64_t t = 0; t < taps; ++t) place[c * taps + t] = int32_t(t * d.channels + c);
   const auto pack = [&](A* panel, int64_t group, int64_t h) {
     const T* from = static_cast<const T*>(a.w) + (group * d.rows + h * TC) * depth;
-    pack_placed<T>(panel, [&](int i) { return from + i * depth; }, int(least(TC, d.rows - h * TC)), depth, place);
+    const int count = int(least(TC, d.rows - h * TC));
+    if (a.w_last) pack_transposed<T, TC>(panel, from, depth, count, depth);
+    else pack_placed<T>(panel, [&](int i) { return from + i * depth; }, count, depth, place);
   };
   pixels_product<T>(w, static_cast<const T*>(a.x), d, zeros, pack, out);
 }
@@ -246,13 +273,15 @@ static void pixels_backward_input(const ConvBwdInput& a, const ImageWindow& w, c
   for (int64_t t = 0; t < volume; ++t) place[t] = -1;
   for (int64_t t = 0; t < w.tap_count(); ++t) place[phase.tap(t)] = int32_t(t * d.channels);
   const auto pack = [&](A* panel, int64_t group, int64_t h) {
+    const int count = int(least(TC, d.rows - h * TC));
+    const int64_t apart = a.w_last ? 1 : phase.apart, per_tap = a.w_last ? phase.channels : 1;  // from row to row, from tap to tap
     for (int64_t k = 0; k < d.channels; ++k) {
-      const T* from = phase.w + (group * d.channels + k) * phase.channels * volume + h * TC * phase.apart;
-      if (phase.apart == 1)
+      const T* from = phase.w + (group * d.channels + k) * phase.channels * volume + h * TC * apart;
+      if (apart == 1)
         for (int64_t t = 0; t < w.tap_count(); ++t)
-          pack_adjacent<T, TC>(panel + (t * d.channels + k) * TC, from + phase.tap(t), 0, int(least(TC, d.rows - h * TC)), 1);
+          pack_adjacent<T, TC>(panel + (t * d.channels + k) * TC, from + phase.tap(t) * per_tap, 0, count, 1);
       else
-        pack_placed<T>(panel + k * TC, [&](int i) { return from + i * phase.apart; }, int(least(TC, d.rows - h * TC)), volume, place);
+        pack_placed<T>(panel + k * TC, [&](int i) { return from + i * apart; }, count, volume, place);
     }
   };
   pixels_product<T>(w, static_cast<const T*>(a.dy), d, zeros, pack, out);

@@ -138,8 +138,9 @@ struct ConvGeometry {
   int64_t in[3], out[3], kernel[3], stride[3], pad[3], dilation[3];
   int64_t x_stride[5], y_stride[5];
 };
-struct ConvFwd { ConvGeometry g; const void *x, *w, *bias; void* y; Act act; };  // bias (k) or null
-struct ConvBwdInput { ConvGeometry g; const void *w, *dy; void* dx; };           // dx overwritten; y's strides are dy's
+// w is contiguous; where w_last it has adjacent channels as x and y do (what ops/conv.cpp asks the CPU's kernels to take).
+struct ConvFwd { ConvGeometry g; const void *x, *w, *bias; void* y; Act act; bool w_last = false; };  // bias (k) or null
+struct ConvBwdInput { ConvGeometry g; const void *w, *dy; void* dx; bool w_last = false; };           // dx overwritten; y's strides are dy's
 struct ConvBwdWeight { ConvGeometry g; const void *x, *dy; void *dw, *db; };     // overwritten; db (k) or null
 
 // ---- pool ----------------------------------------------------------------------------------------------------------

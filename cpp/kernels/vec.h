@@ -162,6 +162,18 @@ template <class T> LAMELLA_INLINE void vstore(T* p, vec<acc_t<T>> v, int64_t n) 
   }
 }
 
+// Lanes whose bit is set in `mask`, to p + lane; the others are not touched.
+template <class T> LAMELLA_INLINE void vstore_masked(T* p, vec<acc_t<T>> v, uint32_t mask) {
+#if defined(__AVX512F__)
+  if constexpr (__is_same(T, float)) return _mm512_mask_storeu_ps(p, __mmask16(mask), (__m512)v);
+  if constexpr (__is_same(T, double)) return _mm512_mask_storeu_pd(p, __mmask8(mask), (__m512d)v);
+#endif
+  for (; mask; mask &= mask - 1) {
+    const int l = __builtin_ctz(mask);
+    p[l] = down<T>(v[l]);
+  }
+}
+
 // Lanes whose bit is set in `mask`, from p + lane * jump; the others are zero and not touched.
 template <class T> LAMELLA_INLINE vec<acc_t<T>> vload_masked(const T* p, uint32_t mask, int64_t jump) {
   using A = acc_t<T>;

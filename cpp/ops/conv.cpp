@@ -87,6 +87,14 @@ bool taken_channels_last(const Shape& w, int64_t groups) {
   return depthwise || (w[0] >= 8 * groups && w[1] >= 8);
 }
 
+// Weights for kernels that take images with adjacent channels: such weights as they are.
+struct Weights {
+  bool last;
+  Array array;
+  Weights(const Array& w, bool images_last)
+      : last(images_last && here().is_cpu() && w.shape[1] >= 8 && w.is_channels_last()), array(last ? w : contiguous(w)) {}
+};
+
 // The CPU's kernels know float32 and float64: 16-bit floats are made float32, and what comes of them is rounded once.
 bool narrow(const Array& a) { return size_of(a.dtype) == 2 && a.device().is_cpu(); }
 Array wide(const Array& a) { return cast(a, DType::f32); }
@@ -107,9 +115,10 @@ Array conv(const Array& x, const Array& w, const Array* bias, const ConvOptions&
   const bool last = x.is_channels_last();
   if (last && !taken_channels_last(w.shape, o.groups)) return channels_last(conv(contiguous(x), w, bias, o, act));
   const Shape shape = output_shape("conv", x.shape, w.shape, o);
-  Array y = last ? empty_channels_last(shape, x.dtype) : empty(shape, x.dtype), wc = contiguous(w), b;
+  Array y = last ? empty_channels_last(shape, x.dtype) : empty(shape, x.dtype), b;
+  const Weights wc(w, last);
   if (bias) b = contiguous(*bias);
-  kernels().conv_fwd({geometry(x, w.shape, y, o), x.data(), wc.data(), bias ? b.data() : nullptr, y.data(), act});
+  kernels().conv_fwd({geometry(x, w.shape, y, o), x.data(), wc.array.data(), bias ? b.data() : nullptr, y.data(), act, wc.last});
   return y;
 }
 
@@ -123,8 +132,9 @@ Array conv_input_grad(const Array& dy, const Array& w, const Shape& input, const
   if (narrow(dy)) return cast(conv_input_grad(wide(dy), wide(w), input, o), dy.dtype);
   const bool last = dy.is_channels_last();
   if (last && !taken_channels_last(w.shape, o.groups)) return channels_last(conv_input_grad(contiguous(dy), w, input, o));
-  Array dx = last ? empty_channels_last(input, dy.dtype) : empty(input, dy.dtype), wc = contiguous(w);
-  kernels().conv_bwd_input({geometry(dx, w.shape, dy, o), wc.data(), dy.data(), dx.data()});
+  Array dx = last ? empty_channels_last(input, dy.dtype) : empty(input, dy.dtype);
+  const Weights wc(w, last);
+  kernels().conv_bwd_input({geometry(dx, w.shape, dy, o), wc.array.data(), dy.data(), dx.data(), wc.last});
   return dx;
 }
 

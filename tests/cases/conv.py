@@ -72,6 +72,10 @@ def channels_last(x, *args, **options):
     return y
 
 
+def weights_channels_last(x, w, *args, **options):
+    return channels_last(x, w.contiguous(memory_format=lamella.channels_last), *args, **options)
+
+
 CHANNELS_LAST = [
     S(A((2, 9, 9, 8)), A((10, 9, 3, 3)), A((10,)), padding=1),
     S(A((2, 17, 6, 7)), A((13, 17, 1, 1)), A((13,))),  # a plain product
@@ -85,6 +89,8 @@ CHANNELS_LAST = [
     S(A((1, 5, 2, 2)), A((5, 1, 7, 7)), A((5,)), padding=3, groups=5),  # no position sees all taps
     S(A((2, 20, 7, 6)), A((36, 10, 3, 3)), A((36,)), padding=1, groups=2),  # groups of many
     S(A((2, 1024, 3, 2)), A((8, 1024, 1, 1)), None),  # rows a multiple of 4 KiB apart
+    S(A((7, 12, 6, 5)), A((9, 12, 3, 3)), A((9,)), padding=3),  # the edges see nothing but padding
+    S(A((3, 8, 9, 6)), A((8, 8, 7, 5)), None, padding=(3, 2)),  # as many kinds of edges as taps
 ]
 
 CASES = [
@@ -116,6 +122,15 @@ CASES = [
         layouts=False,
     ),
     Case(
+        "conv2d-weights-channels-last",
+        weights_channels_last,
+        reference,
+        CHANNELS_LAST,
+        kernels=KERNELS,
+        tol=TOL,
+        layouts=False,
+    ),
+    Case(
         "conv2d",
         F.conv2d,
         reference,
@@ -128,6 +143,7 @@ CASES = [
             S(A((17, 2, 4, 4)), A((33, 2, 3, 3)), None),
             S(A((2, 2, 3, 4)), A((1, 2, 1, 2)), A((1,)), padding=(0, 3)),  # padding beyond the kernel
             S(A((2, 26, 9, 8)), A((30, 26, 3, 3)), A((30,)), padding=1),  # many filters: products of packed columns
+            S(A((9, 26, 5, 4)), A((30, 26, 3, 3)), A((30,)), padding=2),  # over many small images, with edges of padding
             S(A((2, 26, 9, 11)), A((30, 26, 3, 3)), None, stride=2, padding=1),
             S(A((1, 120, 5, 4)), A((68, 120, 3, 3)), A((68,)), padding=1),  # k beyond a block
             S(A((1, 9, 36, 31)), A((26, 9, 3, 3)), A((26,)), padding=1),  # an image in parts
