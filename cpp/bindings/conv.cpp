@@ -11,8 +11,8 @@ void bind_conv(py::module_& m) {
     return ops::conv(x, w, bias ? &*bias : nullptr, {stride, padding, dilation, groups});
   }, nogil());
   def(m, "conv_input_grad", [](const Array& dy, const Array& w, const Shape& input, const Dims& stride, const Dims& padding,
-                              const Dims& dilation, int64_t groups) {
-    return ops::conv_input_grad(dy, w, input, {stride, padding, dilation, groups});
+                              const Dims& dilation, int64_t groups, const std::optional<Array>& bias) {
+    return ops::conv_input_grad(dy, w, input, {stride, padding, dilation, groups}, bias ? &*bias : nullptr);
   }, nogil());
   def(m, "conv_weight_grad", [](const Array& dy, const Array& x, const Shape& kernel, const Dims& stride, const Dims& padding,
                                const Dims& dilation, int64_t groups, bool with_bias) {

@@ -75,14 +75,14 @@ static PhaseTaps phase_taps(int64_t phase, int64_t kernel, int64_t stride, int64
   return {0, 0, 0, 0, 0};
 }
 
-// dx where no tap reaches.
-template <class T> static void zero_positions(const ImageOut<T>& o, int64_t images, int64_t channels) {
+// dx where no tap reaches: zero, or the bias.
+template <class T> static void fill_positions(const ImageOut<T>& o, int64_t images, int64_t channels) {
   parallel_blocks(images * channels, 64, [&](int64_t begin, int64_t end) {
     for (int64_t ic = begin; ic < end; ++ic)
       for (int64_t d = 0; d < o.grid[0]; ++d)
         for (int64_t h = 0; h < o.grid[1]; ++h) {
           T* to = o.y + ic / channels * o.stride[0] + ic % channels * o.stride[1] + d * o.stride[2] + h * o.stride[3];
-          for (int64_t i = 0; i < o.grid[2]; ++i) to[i * o.stride[4]] = down<T>(acc_t<T>(0));
+          for (int64_t i = 0; i < o.grid[2]; ++i) to[i * o.stride[4]] = o.bias ? o.bias[ic % channels] : down<T>(acc_t<T>(0));
         }
   });
 }
@@ -104,66 +104,92 @@ static int64_t phases_alike(const ConvGeometry& g, int64_t phase) {
 }
 
 // Input positions of one phase (i mod stride along each dim) form an image of their own that sees a fixed set of taps with
-// stride 1: no multiplication by zeros, no scatter. `alike` adjacent phases of one channel are taken as so many channels.
-template <class T> static void backward_input_phase(const ConvBwdInput& a, const int64_t* phase, int64_t alike) {
+// stride 1: no multiplication by zeros, no scatter.
+template <class T> struct InputPhase {
+  ImageWindow w;
+  PhaseWeights<T> left;
+  ImageOut<T> out;
+  InputPhase(const ConvBwdInput& a, const int64_t* phase) : w() {
+    const ConvGeometry& g = a.g;
+    left = {static_cast<const T*>(a.w), g.c / g.groups, volume(g.kernel), {}, {}, {}, {}};
+    out = {static_cast<T*>(a.dx), static_cast<const T*>(a.bias), Act::none, {}, {g.x_stride[0], g.x_stride[1], 0, 0, 0}};
+    for (int d = 0; d < 3; ++d) {
+      const PhaseTaps p = phase_taps(phase[d], g.kernel[d], g.stride[d], g.pad[d], g.dilation[d]);
+      w.grid[d] = out.grid[d] = (g.in[d] - phase[d] + g.stride[d] - 1) / g.stride[d];
+      w.size[d] = g.out[d];
+      w.taps[d] = left.taps[d] = p.count;
+      w.step[d] = 1;
+      w.first[d] = p.out_first;
+      w.next[d] = p.out_next;
+      left.first[d] = p.first;
+      left.next[d] = p.next;
+      left.kernel[d] = g.kernel[d];
+      out.stride[2 + d] = g.x_stride[2 + d] * g.stride[d];
+      out.y += phase[d] * g.x_stride[2 + d];
+    }
+    for (int d = 0; d < 5; ++d) w.stride[d] = g.y_stride[d];
+  }
+};
+
+// One phase in the other ways: depthwise, direct, or by packed columns.
+template <class T> static void backward_input_phase(const ConvBwdInput& a, InputPhase<T> p) {
   using A = acc_t<T>;
   const ConvGeometry& g = a.g;
-  const int64_t channels = g.c / g.groups, filters = g.k / g.groups;
-  ImageWindow w;
-  PhaseWeights<T> left{static_cast<const T*>(a.w), channels, volume(g.kernel), {}, {}, {}, {}};
-  ImageOut<T> out{static_cast<T*>(a.dx), nullptr, Act::none, {}, {g.x_stride[0], g.x_stride[1], 0, 0, 0}};
-  for (int d = 0; d < 3; ++d) {
-    const PhaseTaps p = phase_taps(phase[d], g.kernel[d], g.stride[d], g.pad[d], g.dilation[d]);
-    w.grid[d] = out.grid[d] = (g.in[d] - phase[d] + g.stride[d] - 1) / g.stride[d];
-    w.size[d] = g.out[d];
-    w.taps[d] = left.taps[d] = p.count;
-    w.step[d] = 1;
-    w.first[d] = p.out_first;
-    w.next[d] = p.out_next;
-    left.first[d] = p.first;
-    left.next[d] = p.next;
-    left.kernel[d] = g.kernel[d];
-    out.stride[2 + d] = g.x_stride[2 + d] * g.stride[d];
-    out.y += phase[d] * g.x_stride[2 + d];
-  }
-  for (int d = 0; d < 5; ++d) w.stride[d] = g.y_stride[d];
-  const int64_t depth = filters * w.tap_count(), columns = g.n * w.volume();
-  if (depth == 0) return zero_positions(out, g.n, g.c);
-  if (alike > 1) {
-    left.apart = 1, out.stride[1] = 1;
-    return pixels_backward_input<T>(a, w, {g.n, 1, filters, alike}, left, PixelsOut<T>(out, nullptr));
-  }
-  const bool last = pixels_dense(g);
-  if (depthwise_apt(g)) {
-    const auto weight = [&](int64_t c, int64_t t) { return up(static_cast<const T*>(a.w)[c * volume(g.kernel) + left.tap(t)]); };
-    return depthwise_product(w, static_cast<const T*>(a.dy), g.n, g.c, weight, PixelsOut<T>(out, nullptr));
-  }
+  const int64_t channels = g.c / g.groups, filters = g.k / g.groups, group_size = filters * channels * volume(g.kernel);
+  const int64_t depth = filters * p.w.tap_count(), columns = g.n * p.w.volume();
   const T *dy = static_cast<const T*>(a.dy), *weights = static_cast<const T*>(a.w);
-  const int64_t group_size = filters * channels * volume(g.kernel);
-  const ConvShape shape{g.n, g.groups, filters, channels};
-  if (!last && direct_apt(w, shape)) {
-    const auto weight = [&](int64_t group, int64_t r, int64_t k) { return up(*(left.source(r, k) + group * group_size)); };
-    return direct_product(w, dy, shape, weight, out);
+  if (depthwise_apt(g)) {
+    const auto weight = [&](int64_t c, int64_t t) { return up(weights[c * volume(g.kernel) + p.left.tap(t)]); };
+    return depthwise_product(p.w, dy, g.n, g.c, weight, PixelsOut<T>(p.out, p.out.bias));
   }
-  if (pixels_apt(w, shape, last)) return pixels_backward_input<T>(a, w, shape, left, PixelsOut<T>(out, nullptr));
-  w.flatten();
+  const ConvShape shape{g.n, g.groups, filters, channels};
+  if (!pixels_dense(g) && direct_apt(p.w, shape)) {
+    const auto weight = [&](int64_t group, int64_t r, int64_t k) { return up(*(p.left.source(r, k) + group * group_size)); };
+    return direct_product(p.w, dy, shape, weight, p.out);
+  }
+  p.w.flatten();
   for (int64_t group = 0; group < g.groups; ++group) {
-    left.w = weights + group * group_size;
-    ColumnsOperand<T> right{w, dy + group * filters * g.y_stride[1]};
-    ImageOut<T> o = out;
+    p.left.w = weights + group * group_size;
+    ColumnsOperand<T> right{p.w, dy + group * filters * g.y_stride[1]};
+    ImageOut<T> o = p.out;
     o.y += group * channels * g.x_stride[1];
-    gemm_blocked<A>(channels, columns, depth, left, right, o);
+    if (o.bias) o.bias += group * channels;
+    gemm_blocked<A>(channels, columns, depth, p.left, right, o);
   }
 }
 
 template <class T> static void backward_input(const ConvBwdInput& a) {
   const ConvGeometry& g = a.g;
+  const ConvShape shape{g.n, g.groups, g.k / g.groups, g.c / g.groups};
+  const bool last = pixels_dense(g), depthwise = depthwise_apt(g);
+  PixelPart<T> parts[kMostPixelParts];  // phases that go the way of conv_pixels_product.h: together, as they read the same images
+  PhaseWeights<T> phases[kMostPixelParts];
+  int count = 0;
+  const auto finish = [&] {
+    if (count > 0) pixels_backward_input<T>(a, parts, phases, count, shape);
+    count = 0;
+  };
   for (int64_t p0 = 0; p0 < least(g.stride[0], g.in[0]); ++p0)
     for (int64_t p1 = 0; p1 < least(g.stride[1], g.in[1]); ++p1)
       for (int64_t p2 = 0, alike; p2 < least(g.stride[2], g.in[2]); p2 += alike) {
-        const int64_t phase[3] = {p0, p1, p2};
-        backward_input_phase<T>(a, phase, alike = phases_alike(g, p2));
+        const int64_t at[3] = {p0, p1, p2};
+        InputPhase<T> p(a, at);
+        alike = phases_alike(g, p2);
+        if (p.w.tap_count() == 0) {
+          fill_positions(p.out, g.n, g.c);
+        } else if (alike > 1) {  // `alike` adjacent phases of one channel, as so many channels
+          p.left.apart = 1, p.out.stride[1] = 1;
+          const PixelPart<T> part{p.w, PixelsOut<T>(p.out, nullptr), 0};
+          pixels_backward_input<T>(a, &part, &p.left, 1, {g.n, 1, g.k, alike});
+        } else if (depthwise || (!last && direct_apt(p.w, shape)) || !pixels_apt(p.w, shape, last)) {
+          backward_input_phase<T>(a, p);
+        } else {
+          if (count == kMostPixelParts) finish();
+          const int64_t before = count ? parts[count - 1].first_tap + parts[count - 1].w.tap_count() : 0;
+          phases[count] = p.left, parts[count++] = {p.w, PixelsOut<T>(p.out, p.out.bias), before};
+        }
       }
+  finish();
 }
 
 // Sums of dy per channel, channels adjacent: rows of positions in parts, whose sums are added in order.

@@ -191,9 +191,15 @@ template <class T> struct PixelsOut {
   int64_t stride[5];  // image, channel, and per grid step along each dim
   const T* bias;      // per channel, or null
   Act act;
+  PixelsOut() = default;
   PixelsOut(const ImageOut<T>& o, const T* per_channel)
       : y(o.y), stride{o.stride[0], o.stride[1], o.stride[2], o.stride[3], o.stride[4]}, bias(per_channel), act(o.act) {}
 
+  PixelsOut from(int64_t offset) const {
+    PixelsOut o = *this;
+    o.y += offset;
+    return o;
+  }
   void find(const PixelRun* runs, int n, T** to) const {
     for (int r = 0; r < n; ++r) {
       T* row = y + runs[r].image * stride[0] + runs[r].g0 * stride[2] + runs[r].g1 * stride[3] + runs[r].g2 * stride[4];
@@ -205,12 +211,12 @@ template <class T> struct PixelsOut {
   void finish(T* const* to, int rows, int64_t channel, int cols, const A* const* tile) const {
     constexpr int L = kLanes<A>;
     const T* const b = bias ? bias + channel : nullptr;
-    struct Run { T* to; uint32_t lanes; } runs[kTileRows<A>];  // of adjacent positions: lane l of a vector of rows goes to to + l
+    struct Run { T* to; uint32_t lanes; } runs[kTileRows<A>];  // of positions side by side: lane l of a vector of rows goes to to + l stride[4]
     int from[kTileRows<A> / L + 2] = {}, some = 0;             // runs of each vector of rows
     if (stride[1] != 1)
       for (int r = 0; r < rows; ++r) {
         if (r % L == 0) from[r / L] = some;
-        if (r % L == 0 || to[r] - to[r - 1] != 1) runs[some++] = {to[r] - r % L, 0};
+        if (r % L == 0 || to[r] - to[r - 1] != stride[4]) runs[some++] = {to[r] - r % L * stride[4], 0};
         runs[some - 1].lanes |= 1u << r % L;
         from[r / L + 1] = some;
       }
@@ -243,7 +249,7 @@ template <class T> struct PixelsOut {
         transpose_lanes<A>(v);
         for (int l = 0; l < n; ++l) {
           const int64_t at = (channel + c + l) * stride[1];
-          for (int i = from[done / L]; i < from[done / L + 1]; ++i) vstore_masked(runs[i].to + at, v[l], runs[i].lanes);
+          for (int i = from[done / L]; i < from[done / L + 1]; ++i) vstore_masked(runs[i].to + at, v[l], runs[i].lanes, stride[4]);
         }
       }
     }

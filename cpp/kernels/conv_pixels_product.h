@@ -148,99 +148,171 @@ template <class A> static const A* zeros_and_table(int64_t channels, int64_t n, 
   return zeros;
 }
 
-// For each group: out = image under the window . weights; pack(panel, group, h) packs panel h of the group's weights.
-template <class T, class Pack>
-static void pixels_product(const ImageWindow& w, const T* x, const ConvShape& d, const acc_t<T>* zeros, const Pack& pack,
-                           const PixelsOut<T>& out) {
+// Windows on the same images, each with results of its own: the phases of an input gradient, or one. Its taps count from
+// `first_tap` on in the packed weights.
+template <class T> struct PixelPart {
+  ImageWindow w;
+  PixelsOut<T> out;
+  int64_t first_tap;
+};
+constexpr int kMostPixelParts = 16;
+
+// A window whose grid and whose sources hold those of all parts.
+template <class T> static ImageWindow hull_of(const PixelPart<T>* parts, int count) {
+  ImageWindow hull = parts[0].w;
+  for (int d = 0; count > 1 && d < 3; ++d) {
+    int64_t low = hull.first[d], high = low;
+    for (int i = 0; i < count; ++i) {
+      const ImageWindow& w = parts[i].w;
+      const int64_t last = w.first[d] + (w.taps[d] - 1) * w.next[d];
+      hull.grid[d] = w.grid[d] > hull.grid[d] ? w.grid[d] : hull.grid[d];
+      low = least(low, w.first[d]), high = last > high ? last : high;
+    }
+    hull.first[d] = low, hull.next[d] = 1, hull.taps[d] = high - low + 1;
+  }
+  return hull;
+}
+
+// One part of a task: some images' positions in tiles, in order, with k in blocks of segments. Its tables lie in `memory`.
+template <class T> class PixelTiles {
   using A = acc_t<T>;
-  constexpr int TR = kTileRows<A>, TC = kTileCols<A>;
-  const int64_t taps = w.tap_count(), run = d.channels, depth = taps * run, panels = ceil_div(d.rows, TC);
-  const int64_t at_once = least(taps, run >= 4 * kBlockDepth ? 1 : 4 * kBlockDepth / run);
-  const int64_t blocks = ceil_div(taps, at_once), block = ceil_div(taps, blocks);  // of k: segments
-  const PixelChunks chunks(w, d, panels, sizeof(A), depth * TR * TC);
-  const bool in_place = __is_same(T, A) && out.stride[1] == 1;
-  const bool in_registers = in_place && (out.act == Act::none || out.act == Act::relu);
-  const bool worth = d.images * w.volume() * d.rows * depth * d.groups > 1000000;
+  static constexpr int TR = kTileRows<A>, TC = kTileCols<A>;
+
+ public:
+  PixelTiles(const PixelPart<T>& part, const ImageWindow& cut, int64_t images, int64_t channels)
+      : part_(part), w_(cut), order_(w_), images_(images), run_(channels), taps_(cut.tap_count()),
+        in_place_(__is_same(T, A) && part.out.stride[1] == 1),
+        in_registers_(in_place_ && (part.out.act == Act::none || part.out.act == Act::relu)),
+        positions_(images * cut.volume()), tiles_(ceil_div(positions_, TR)),
+        blocks_(ceil_div(taps_, least(taps_, run_ >= 4 * kBlockDepth ? 1 : 4 * kBlockDepth / run_))), block_(ceil_div(taps_, blocks_)) {}
+
+  // Per tile: its rows' segments of a block, which they are, how many, and its results; sums of `panels` that cannot be kept in
+  // the result.
+  size_t bytes(int64_t panels) const { return tables() + size_t(sums(panels)) * sizeof(A); }
+
+  // Panels [h0, h1) of a group: panel h is at panels + (h - h0) * apart. x: where w's first image lies; to: what is added to
+  // the place of results.
+  void multiply(const A* x, const ImageWindow& source, const A* zeros, const A* panels, int64_t apart, int64_t h0, int64_t h1,
+                const ConvShape& d, int64_t group, int64_t to, char* memory) const {
+    const PixelRun* const runs = order_.write(images_, memory);
+    char* const pointers = memory + order_.bytes(images_);
+    const A** const sources = reinterpret_cast<const A**>(pointers);
+    T** const results = reinterpret_cast<T**>(pointers) + tiles_ * TR * block_;
+    Segment* const segments = reinterpret_cast<Segment*>(results + tiles_ * TR);
+    int32_t *const seen = reinterpret_cast<int32_t*>(segments + taps_), *const many = seen + tiles_ * block_;
+    A* const kept = reinterpret_cast<A*>(memory + tables());
+    segments_of(source, segments);
+    const PixelRows<A> rows{source, x, zeros, segments};
+    const PixelsOut<T> out = part_.out.from(to);
+    const auto rows_of = [&](int64_t t) { return int(least(TR, positions_ - t * TR)); };
+    const auto each_tile = [&](const auto& f) {
+      PixelCursor cursor{runs};
+      PixelRun some[TR];
+      for (int64_t t = 0; t < tiles_; ++t) f(t, some, cursor.next(rows_of(t), some));
+    };
+    each_tile([&](int64_t t, const PixelRun* some, int n) { out.find(some, n, results + t * TR); });
+    for (int64_t s = 0; s < taps_; s += block_) {
+      const int64_t used = least(block_, taps_ - s);
+      const bool first = s == 0, last = s + used == taps_;
+      each_tile([&](int64_t t, const PixelRun* some, int n) {
+        PixelBox box = *some->box;
+        for (int r = 1; r < n; ++r) box.join(*some[r].box);
+        many[t] = rows.find(some, n, box, s, used, sources + t * TR * block_, seen + t * block_);
+      });
+      for (int64_t h = h0; h < h1; ++h) {
+        const A* const panel = panels + (h - h0) * apart + (part_.first_tap + s) * run_ * TC;
+        const int cols = int(least(TC, d.rows - h * TC));
+        const int64_t column = group * d.rows + h * TC;
+        for (int64_t t = 0; t < tiles_; ++t) {
+          const int count = rows_of(t);
+          A* c[TR];
+          PixelEnds<A> ends{nullptr, !first, in_registers_ && last && out.act == Act::relu};
+          if constexpr (__is_same(T, A)) {
+            if (in_place_)
+              for (int i = 0; i < count; ++i) c[i] = results[t * TR + i] + column;
+            if (in_registers_ && first && out.bias) ends.bias = out.bias + column;
+          }
+          if (!in_place_)
+            for (int i = 0; i < count; ++i) c[i] = kept + ((blocks_ == 1 ? 0 : t * (h1 - h0) + h - h0) * TR + i) * TC;
+          pixel_tile_of<A>(count, cols, sources + t * TR * block_, seen + t * block_, many[t], run_, panel, c, count, cols, ends);
+          if (last && !in_registers_) out.finish(results + t * TR, count, column, cols, c);
+        }
+      }
+    }
+  }
+
+ private:
+  const PixelPart<T>& part_;
+  const ImageWindow w_;
+  const PixelOrder order_;
+  const int64_t images_, run_, taps_;
+  const bool in_place_, in_registers_;
+  const int64_t positions_, tiles_, blocks_, block_;  // of k: segments
+  size_t tables() const {
+    const size_t pointers = size_t(tiles_ * TR * (block_ + 1)) * sizeof(void*), numbers = size_t(tiles_ * (block_ + 1)) * sizeof(int32_t);
+    return (order_.bytes(images_) + pointers + size_t(taps_) * sizeof(Segment) + numbers + 63) / 64 * 64;
+  }
+  int64_t sums(int64_t panels) const { return in_place_ ? 0 : blocks_ == 1 ? TR * TC : tiles_ * panels * TR * TC; }
+};
+
+// For each group and part: out = image under the window . weights; pack(panel, group, h) packs panel h of the group's weights,
+// for all parts.
+template <class T, class Pack>
+static void pixels_product(const PixelPart<T>* parts, int count, const T* x, const ConvShape& d, const acc_t<T>* zeros,
+                           const Pack& pack) {
+  using A = acc_t<T>;
+  constexpr int TC = kTileCols<A>;
+  const ImageWindow hull = hull_of(parts, count);
+  const int64_t taps = parts[count - 1].first_tap + parts[count - 1].w.tap_count(), run = d.channels, panels = ceil_div(d.rows, TC);
+  const int64_t depth = taps * run, panel_size = depth * TC;
+  const PixelChunks chunks(hull, d, panels, sizeof(A), depth * kTileRows<A> * TC);
+  const bool worth = d.images * hull.volume() * d.rows * depth * d.groups > 1000000;
   const bool shared = chunks.count() > 1;  // packed weights are
-  const int64_t panel_size = depth * TC;
-  const PixelSource<T> all(w, run);
+  const PixelSource<T> all(hull, run);
   const bool copied = !all.in_place && chunks.whole_images() && chunks.panel_tasks > 1;  // images are, before the tasks
   const int64_t packs = shared ? d.groups * panels : 0, copies = copied ? d.groups * d.images : 0;
   A* const packed = static_cast<A*>(scratch(size_t(packs * panel_size + copies * all.size) * sizeof(A), kPixelSlot));
   A* const copy = packed + packs * panel_size;
-  const auto image_of = [&](int64_t group, int64_t image) { return x + image * w.stride[0] + group * run * w.stride[1]; };
+  const auto image_of = [&](int64_t group, int64_t image) { return x + image * hull.stride[0] + group * run * hull.stride[1]; };
   parallel_if(worth, packs + copies, [&](int64_t i) {
     if (i < packs) return pack(packed + i * panel_size, i / panels, i % panels);
     i -= packs;
-    all.copy(w, image_of(i / d.images, i % d.images), 1, run, copy + i * all.size);
+    all.copy(hull, image_of(i / d.images, i % d.images), 1, run, copy + i * all.size);
   });
   parallel_if(worth, chunks.count() * d.groups * chunks.panel_tasks, [&](int64_t task) {
     const Division at(task, d.groups * chunks.panel_tasks), which(at.rest, chunks.panel_tasks);
     const int64_t group = which.quotient, h0 = which.rest * chunks.panels, h1 = least(h0 + chunks.panels, panels);
-    PixelRows<A> rows{w, nullptr, zeros, nullptr};
     int64_t image, start[3];
-    const int64_t images = chunks.cut(at.quotient, d, rows.w, start, image);
-    PixelsOut<T> to = out;
-    to.y += image * out.stride[0];
-    for (int k = 0; k < 3; ++k) to.y += start[k] * out.stride[2 + k];
-    const int64_t positions = images * rows.w.volume(), tiles = ceil_div(positions, TR);
-    const PixelOrder order(rows.w);
-
-    // Scratch: per tile, its rows' segments of a block, which they are, how many, and its results; the order; sums that cannot
-    // be kept in the result; pixels; weights.
-    const PixelSource<T> source(rows.w, run);
-    const size_t runs_size = order.bytes(images), tables = size_t(tiles * TR * (block + 1)) * sizeof(void*) + size_t(taps) * sizeof(Segment);
-    const size_t pointers = (runs_size + tables + size_t(tiles * (block + 1)) * sizeof(int32_t) + 63) / 64 * 64;
-    const int64_t sums = in_place ? 0 : blocks == 1 ? TR * TC : tiles * (h1 - h0) * TR * TC;
-    const int64_t pixels = copied ? 0 : ceil_div(images * source.size, 16) * 16;
-    char* const memory = static_cast<char*>(scratch(pointers + size_t(sums + pixels + (shared ? 0 : panel_size)) * sizeof(A), kPixelSlot + 2));
-    const PixelRun* const runs = order.write(images, memory);
-    const A** const sources = reinterpret_cast<const A**>(memory + runs_size);
-    T** const results = reinterpret_cast<T**>(memory + runs_size) + tiles * TR * block;
-    Segment* const segments = reinterpret_cast<Segment*>(results + tiles * TR);
-    int32_t *const seen = reinterpret_cast<int32_t*>(segments + taps), *const many = seen + tiles * block;
-    A *const kept = reinterpret_cast<A*>(memory + pointers), *const room = kept + sums, *const panel_room = room + pixels;
-
-    if (!shared) pack(panel_room, group, h0);
-    rows.x = copied ? all.address(rows.w, copy + (group * d.images + image) * all.size)
-                    : source.open(rows.w, image_of(group, image), images, run, room);
-    rows.segments = segments;
-    segments_of(rows.w, segments);
-    const auto rows_of = [&](int64_t t) { return int(least(TR, positions - t * TR)); };
-    const auto each_tile = [&](const auto& f) {
-      PixelCursor cursor{runs};
-      PixelRun part[TR];
-      for (int64_t t = 0; t < tiles; ++t) f(t, part, cursor.next(rows_of(t), part));
-    };
-    each_tile([&](int64_t t, const PixelRun* part, int n) { to.find(part, n, results + t * TR); });
-    for (int64_t s = 0; s < taps; s += block) {
-      const int64_t used = least(block, taps - s);
-      const bool first = s == 0, last = s + used == taps;
-      each_tile([&](int64_t t, const PixelRun* part, int n) {
-        PixelBox box = *part->box;
-        for (int r = 1; r < n; ++r) box.join(*part[r].box);
-        many[t] = rows.find(part, n, box, s, used, sources + t * TR * block, seen + t * block);
-      });
-      for (int64_t h = h0; h < h1; ++h) {
-        const A* const panel = (shared ? packed + (group * panels + h) * panel_size : panel_room) + s * run * TC;
-        const int cols = int(least(TC, d.rows - h * TC));
-        const int64_t column = group * d.rows + h * TC;
-        for (int64_t t = 0; t < tiles; ++t) {
-          const int count = rows_of(t);
-          A* c[TR];
-          PixelEnds<A> ends{nullptr, !first, in_registers && last && out.act == Act::relu};
-          if constexpr (__is_same(T, A)) {
-            if (in_place)
-              for (int i = 0; i < count; ++i) c[i] = results[t * TR + i] + column;
-            if (in_registers && first && out.bias) ends.bias = out.bias + column;
-          }
-          if (!in_place)
-            for (int i = 0; i < count; ++i) c[i] = kept + ((blocks == 1 ? 0 : t * (h1 - h0) + h - h0) * TR + i) * TC;
-          pixel_tile_of<A>(count, cols, sources + t * TR * block, seen + t * block, many[t], run, panel, c, count, cols, ends);
-          if (last && !in_registers) to.finish(results + t * TR, count, column, cols, c);
-        }
+    ImageWindow w = hull;
+    const int64_t images = chunks.cut(at.quotient, d, w, start, image);
+    const PixelSource<T> source(w, run);
+    const auto each_part = [&](const auto& f) {
+      for (int i = 0; i < count; ++i) {
+        ImageWindow own = parts[i].w;
+        chunks.cut(at.quotient, d, own, start, image);
+        if (own.grid[0] > 0 && own.grid[1] > 0 && own.grid[2] > 0) f(parts[i], own, PixelTiles<T>(parts[i], own, images, run));
       }
-    }
+    };
+    size_t tables = 0;
+    each_part([&](const PixelPart<T>&, const ImageWindow&, const PixelTiles<T>& tiles) {
+      const size_t bytes = tiles.bytes(h1 - h0);
+      tables = bytes > tables ? bytes : tables;
+    });
+
+    // Scratch: tables and sums of a part, pixels, weights.
+    const int64_t pixels = copied ? 0 : ceil_div(images * source.size, 16) * 16;
+    char* const memory = static_cast<char*>(scratch(tables + size_t(pixels + (shared ? 0 : panel_size)) * sizeof(A), kPixelSlot + 2));
+    A *const room = reinterpret_cast<A*>(memory + tables), *const panel_room = room + pixels;
+    if (!shared) pack(panel_room, group, h0);
+    const A* const from = copied ? all.address(w, copy + (group * d.images + image) * all.size)
+                                 : source.open(w, image_of(group, image), images, run, room);
+    each_part([&](const PixelPart<T>& part, ImageWindow& own, const PixelTiles<T>& tiles) {
+      int64_t to = image * part.out.stride[0];
+      for (int k = 0; k < 3; ++k) to += start[k] * part.out.stride[2 + k];
+      for (int k = 0; k < 5; ++k) own.stride[k] = w.stride[k];
+      tiles.multiply(from, own, zeros, shared ? packed + (group * panels + h0) * panel_size : panel_room, panel_size, h0, h1, d, group, to,
+                     memory);
+    });
   });
 }
 
@@ -258,33 +330,37 @@ template <class T> static void pixels_forward(const ConvFwd& a, const ImageWindo
     if (a.w_last) pack_transposed<T, TC>(panel, from, depth, count, depth);
     else pack_placed<T>(panel, [&](int i) { return from + i * depth; }, count, depth, place);
   };
-  pixels_product<T>(w, static_cast<const T*>(a.x), d, zeros, pack, out);
+  const PixelPart<T> part{w, out, 0};
+  pixels_product<T>(&part, 1, static_cast<const T*>(a.x), d, zeros, pack);
 }
 
-// One phase of the input gradient, as conv_columns.h has it.
+// Phases of the input gradient, as conv_columns.h has them: where each is from, and how a part of them takes its taps.
 template <class T>
-static void pixels_backward_input(const ConvBwdInput& a, const ImageWindow& w, const ConvShape& d, const PhaseWeights<T>& phase,
-                                  const PixelsOut<T>& out) {
+static void pixels_backward_input(const ConvBwdInput& a, const PixelPart<T>* parts, const PhaseWeights<T>* phases, int count,
+                                  const ConvShape& d) {
   using A = acc_t<T>;
   constexpr int TC = kTileCols<A>;
-  const int64_t volume = phase.kernel[0] * phase.kernel[1] * phase.kernel[2];
+  const PhaseWeights<T>& all = phases[0];
+  const int64_t volume = all.kernel[0] * all.kernel[1] * all.kernel[2];
   int32_t* place;
   const A* const zeros = zeros_and_table<A>(d.channels, volume, place);
   for (int64_t t = 0; t < volume; ++t) place[t] = -1;
-  for (int64_t t = 0; t < w.tap_count(); ++t) place[phase.tap(t)] = int32_t(t * d.channels);
+  for (int i = 0; i < count; ++i)
+    for (int64_t t = 0; t < parts[i].w.tap_count(); ++t) place[phases[i].tap(t)] = int32_t((parts[i].first_tap + t) * d.channels);
   const auto pack = [&](A* panel, int64_t group, int64_t h) {
-    const int count = int(least(TC, d.rows - h * TC));
-    const int64_t apart = a.w_last ? 1 : phase.apart, per_tap = a.w_last ? phase.channels : 1;  // from row to row, from tap to tap
+    const int rows = int(least(TC, d.rows - h * TC));
+    const int64_t apart = a.w_last ? 1 : all.apart, per_tap = a.w_last ? all.channels : 1;  // from row to row, from tap to tap
     for (int64_t k = 0; k < d.channels; ++k) {
-      const T* from = phase.w + (group * d.channels + k) * phase.channels * volume + h * TC * apart;
-      if (apart == 1)
-        for (int64_t t = 0; t < w.tap_count(); ++t)
-          pack_adjacent<T, TC>(panel + (t * d.channels + k) * TC, from + phase.tap(t) * per_tap, 0, count, 1);
-      else
-        pack_placed<T>(panel + k * TC, [&](int i) { return from + i * apart; }, count, volume, place);
+      const T* from = all.w + (group * d.channels + k) * all.channels * volume + h * TC * apart;
+      if (apart == 1) {
+        for (int64_t t = 0; t < volume; ++t)
+          if (place[t] >= 0) pack_adjacent<T, TC>(panel + (place[t] + k) * TC, from + t * per_tap, 0, rows, 1);
+      } else {
+        pack_placed<T>(panel + k * TC, [&](int i) { return from + i * apart; }, rows, volume, place);
+      }
     }
   };
-  pixels_product<T>(w, static_cast<const T*>(a.dy), d, zeros, pack, out);
+  pixels_product<T>(parts, count, static_cast<const T*>(a.dy), d, zeros, pack);
 }
 
 }  // namespace LAMELLA_ISA

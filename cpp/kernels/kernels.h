@@ -140,7 +140,8 @@ struct ConvGeometry {
 };
 // w is contiguous; where w_last it has adjacent channels as x and y do (what ops/conv.cpp asks the CPU's kernels to take).
 struct ConvFwd { ConvGeometry g; const void *x, *w, *bias; void* y; Act act; bool w_last = false; };  // bias (k) or null
-struct ConvBwdInput { ConvGeometry g; const void *w, *dy; void* dx; bool w_last = false; };           // dx overwritten; y's strides are dy's
+// dx overwritten; y's strides are dy's. bias (c), or null, is added to dx: by the CPU's kernels, where c > 1.
+struct ConvBwdInput { ConvGeometry g; const void *w, *dy; void* dx; bool w_last = false; const void* bias = nullptr; };
 struct ConvBwdWeight { ConvGeometry g; const void *x, *dy; void *dw, *db; };     // overwritten; db (k) or null
 
 // ---- pool ----------------------------------------------------------------------------------------------------------

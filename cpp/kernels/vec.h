@@ -162,15 +162,27 @@ template <class T> LAMELLA_INLINE void vstore(T* p, vec<acc_t<T>> v, int64_t n) 
   }
 }
 
-// Lanes whose bit is set in `mask`, to p + lane; the others are not touched.
-template <class T> LAMELLA_INLINE void vstore_masked(T* p, vec<acc_t<T>> v, uint32_t mask) {
+// Lanes whose bit is set in `mask`, to p + lane * jump; the others are not touched.
+template <class T> LAMELLA_INLINE void vstore_masked(T* p, vec<acc_t<T>> v, uint32_t mask, int64_t jump) {
 #if defined(__AVX512F__)
-  if constexpr (__is_same(T, float)) return _mm512_mask_storeu_ps(p, __mmask16(mask), (__m512)v);
-  if constexpr (__is_same(T, double)) return _mm512_mask_storeu_pd(p, __mmask8(mask), (__m512d)v);
+  if constexpr (__is_same(T, float)) {
+    if (jump == 1) return _mm512_mask_storeu_ps(p, __mmask16(mask), (__m512)v);
+    if (jump == 2) {
+      const uint32_t even = _pdep_u32(mask, 0x55555555);
+      const __m512i low = _mm512_set_epi32(7, 7, 6, 6, 5, 5, 4, 4, 3, 3, 2, 2, 1, 1, 0, 0);
+      const __m512i high = _mm512_set_epi32(15, 15, 14, 14, 13, 13, 12, 12, 11, 11, 10, 10, 9, 9, 8, 8);
+      _mm512_mask_storeu_ps(p, __mmask16(even), _mm512_maskz_permutexvar_ps(0xffff, low, (__m512)v));
+      if (even >> 16)
+        _mm512_mask_storeu_ps(p + 16, __mmask16(even >> 16), _mm512_maskz_permutexvar_ps(0xffff, high, (__m512)v));
+      return;
+    }
+  }
+  if constexpr (__is_same(T, double))
+    if (jump == 1) return _mm512_mask_storeu_pd(p, __mmask8(mask), (__m512d)v);
 #endif
   for (; mask; mask &= mask - 1) {
     const int l = __builtin_ctz(mask);
-    p[l] = down<T>(v[l]);
+    p[l * jump] = down<T>(v[l]);
   }
 }
 

@@ -80,6 +80,11 @@ void check_channels(const char* op, int64_t channels, const Shape& w, int64_t gr
                     " and ", groups);
 }
 
+void check_bias(const char* op, const Array& bias, DType dtype, int64_t channels) {
+  check<ValueError>(bias.ndim() == 1 && bias.shape[0] == channels && bias.dtype == dtype, "[", op, "] bias must be ",
+                    name_of(dtype), " (", channels, ",), got ", describe(bias));
+}
+
 // Whether the CPU's kernels take this convolution with adjacent channels (kernels/conv_pixels.h); else images are copied.
 bool taken_channels_last(const Shape& w, int64_t groups) {
   if (!here().is_cpu()) return true;
@@ -105,9 +110,7 @@ Array conv(const Array& x, const Array& w, const Array* bias, const ConvOptions&
   check_operands("conv", "input", x, w);
   check_options("conv", o, x.ndim() - 2);
   check_channels("conv", x.shape[1], w.shape, o.groups);
-  if (bias)
-    check<ValueError>(bias->ndim() == 1 && bias->shape[0] == w.shape[0] && bias->dtype == x.dtype, "[conv] bias must be ",
-                      name_of(x.dtype), " (", w.shape[0], ",), got ", describe(*bias));
+  if (bias) check_bias("conv", *bias, x.dtype, w.shape[0]);
   if (narrow(x)) {
     const Array b = bias ? wide(*bias) : Array();
     return cast(conv(wide(x), wide(w), bias ? &b : nullptr, o, act), x.dtype);
@@ -122,19 +125,30 @@ Array conv(const Array& x, const Array& w, const Array* bias, const ConvOptions&
   return y;
 }
 
-Array conv_input_grad(const Array& dy, const Array& w, const Shape& input, const ConvOptions& o) {
+Array conv_input_grad(const Array& dy, const Array& w, const Shape& input, const ConvOptions& o, const Array* bias) {
   check_operands("conv_input_grad", "dy", dy, w);
   check_options("conv_input_grad", o, dy.ndim() - 2);
   check<ValueError>(input.n == dy.ndim(), "[conv_input_grad] input shape must have ", dy.ndim(), " sizes, got ", input);
   check_channels("conv_input_grad", input[1], w.shape, o.groups);
   Shape y = output_shape("conv_input_grad", input, w.shape, o);
   check<ValueError>(dy.shape == y, "[conv_input_grad] dy must have shape ", y, ", got ", dy.shape);
-  if (narrow(dy)) return cast(conv_input_grad(wide(dy), wide(w), input, o), dy.dtype);
+  if (bias) check_bias("conv_input_grad", *bias, dy.dtype, input[1]);
+  if (narrow(dy)) {
+    const Array b = bias ? wide(*bias) : Array();
+    return cast(conv_input_grad(wide(dy), wide(w), input, o, bias ? &b : nullptr), dy.dtype);
+  }
   const bool last = dy.is_channels_last();
-  if (last && !taken_channels_last(w.shape, o.groups)) return channels_last(conv_input_grad(contiguous(dy), w, input, o));
+  if (last && !taken_channels_last(w.shape, o.groups)) return channels_last(conv_input_grad(contiguous(dy), w, input, o, bias));
   Array dx = last ? empty_channels_last(input, dy.dtype) : empty(input, dy.dtype);
   const Weights wc(w, last);
-  kernels().conv_bwd_input({geometry(dx, w.shape, dy, o), wc.array.data(), dy.data(), dx.data(), wc.last});
+  const bool fused = bias && here().is_cpu() && input[1] > 1;
+  const Array b = fused ? contiguous(*bias) : Array();
+  kernels().conv_bwd_input({geometry(dx, w.shape, dy, o), wc.array.data(), dy.data(), dx.data(), wc.last, fused ? b.data() : nullptr});
+  if (bias && !fused) {
+    Shape spread = input;
+    for (int d = 0; d < spread.n; ++d) spread[d] = d == 1 ? input[1] : 1;
+    binary_out(BinaryOp::add, dx, dx, contiguous(*bias).reshape(spread));
+  }
   return dx;
 }
 

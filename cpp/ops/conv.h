@@ -11,8 +11,8 @@ namespace lamella::ops {
 struct ConvOptions { Dims stride, padding, dilation; int64_t groups; };  // one value per spatial dim
 
 Array conv(const Array& x, const Array& w, const Array* bias, const ConvOptions&, Act act = Act::none);
-// d(sum dy . conv(x, w)) / dx for x of shape `input`.
-Array conv_input_grad(const Array& dy, const Array& w, const Shape& input, const ConvOptions&);
+// d(sum dy . conv(x, w)) / dx for x of shape `input`; plus a bias per channel, or null.
+Array conv_input_grad(const Array& dy, const Array& w, const Shape& input, const ConvOptions&, const Array* bias = nullptr);
 // The same / dw for w of shape `kernel`, and / dbias (undefined unless `with_bias`).
 std::pair<Array, Array> conv_weight_grad(const Array& dy, const Array& x, const Shape& kernel, const ConvOptions&,
                                          bool with_bias);

@@ -185,12 +185,32 @@ CASES = [
         tol=TOL,
     ),
     Case(
+        "conv_transpose2d-channels-last",
+        lambda x, *args, **options: F.conv_transpose2d(x.contiguous(memory_format=lamella.channels_last), *args, **options),
+        transposed,
+        [
+            S(A((3, 12, 6, 5)), A((12, 33, 4, 4)), A((33,)), stride=2, padding=1),
+            S(A((2, 20, 7, 6)), A((20, 10, 3, 3)), A((20,)), stride=2, groups=2),
+            S(A((2, 6, 4, 5)), A((6, 1, 3, 3)), A((6,)), stride=2, padding=1, groups=6),
+            S(A((1, 8, 3, 3)), A((8, 9, 2, 2)), A((9,)), stride=3),  # positions that no tap reaches
+        ],
+        kernels=KERNELS,
+        dtypes=ALL_FLOATS,
+        tol=TOL_ALL,
+        layouts=False,
+    ),
+    Case(
         "conv_transpose1d",
         F.conv_transpose1d,
         transposed,
-        [S(A((2, 4, 7)), A((4, 3, 3)), A((3,)), stride=2, padding=1, output_padding=1)],
+        [
+            S(A((2, 4, 7)), A((4, 3, 3)), A((3,)), stride=2, padding=1, output_padding=1),
+            S(A((2, 9, 11)), A((9, 1, 8)), A((1,)), stride=4, padding=2),  # phases alike of one channel
+            S(A((1, 9, 5)), A((9, 3, 2)), A((3,)), stride=4),  # positions that no tap reaches
+        ],
         kernels=KERNELS,
-        tol=TOL,
+        dtypes=ALL_FLOATS,
+        tol=TOL_ALL,
     ),
     Case(
         "conv_transpose2d",
@@ -200,10 +220,16 @@ CASES = [
             S(A((2, 4, 5, 6)), A((4, 3, 3, 3)), A((3,))),
             S(A((1, 4, 4, 3)), A((4, 2, 4, 3)), A((4,)), stride=2, padding=1, groups=2),
             S(A((1, 2, 3, 3)), A((2, 3, 2, 2)), None, stride=3, output_padding=(2, 1), dilation=2),
+            S(A((3, 12, 6, 5)), A((12, 33, 4, 4)), A((33,)), stride=2, padding=1),  # phases together
+            S(A((2, 9, 4, 5)), A((9, 26, 3, 3)), A((26,)), stride=2, padding=1),  # of unequal size
+            S(A((1, 8, 3, 3)), A((8, 26, 6, 6)), A((26,)), stride=5, padding=1),  # more than are taken at once
+            S(A((2, 16, 4, 4)), A((16, 13, 3, 2)), A((26,)), stride=(2, 3), groups=2, dilation=(2, 1)),
         ],
         kernels=KERNELS,
-        tol=TOL,
+        dtypes=ALL_FLOATS,
+        tol=TOL_ALL,
         bad=[
+            Bad(lambda: F.conv_transpose2d(lamella.zeros(1, 6, 5, 5), w4, lamella.zeros(6)), ValueError, "[conv_transpose2d] bias must have shape (4,)"),
             Bad(
                 lambda: F.conv_transpose2d(x4, lamella.zeros(4, 2, 3, 3), output_padding=1),
                 ValueError,

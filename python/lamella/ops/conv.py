@@ -2,7 +2,7 @@
 """Convolution in 1, 2 and 3 dimensions, and its transpose.
 
 Three functions are each other's gradients, so any order works: y = conv(x, w), dx = _input_grad(dy, w) and
-dw = _weight_grad(dy, x); each is bilinear in its two arguments.
+dw = _weight_grad(dy, x); each is bilinear in its two arguments, but for a bias.
 """
 
 from __future__ import annotations
@@ -29,16 +29,17 @@ def conv_vjp(node, dy):
     return dx, dw, db
 
 
-def _input_grad(dy, w, shape, options):
-    dx = _core.conv_input_grad(dy, w, shape, *options)
-    return record(dx, input_grad_vjp, (dy, w), (dy, w, options))
+def _input_grad(dy, w, shape, options, bias=None):
+    dx = _core.conv_input_grad(dy, w, shape, *options, bias)
+    return record(dx, input_grad_vjp, (dy, w, bias), (dy, w, options))
 
 
 def input_grad_vjp(node, ddx):
     dy, w, options = node.ctx
-    ddy = _conv(ddx, w, None, options) if node.needs[0] else None
-    dw = _weight_grad(dy, ddx, w.shape, options, False)[0] if node.needs[1] else None
-    return ddy, dw
+    need_y, need_w, need_b = node.needs
+    ddy = _conv(ddx, w, None, options) if need_y else None
+    dw = _weight_grad(dy, ddx, w.shape, options, False)[0] if need_w else None
+    return ddy, dw, ddx.sum((0, *range(2, ddx.ndim))) if need_b else None
 
 
 def _weight_grad(dy, x, shape, options, with_bias):
@@ -152,9 +153,9 @@ def _transposed(op, dims, input, weight, bias, stride, padding, output_padding, 
     if any(s < 1 for s in size):
         raise ValueError(f"[{op}] output must have positive sizes, got {tuple(size)}")
     shape = (x.shape[0], weight.shape[1] * groups, *size)
-    y = _input_grad(x, weight, shape, (stride, padding, dilation, groups))
-    if bias is not None:
-        y = y + bias.reshape((-1,) + (1,) * dims)
+    if bias is not None and (bias.ndim != 1 or bias.shape[0] != shape[1]):
+        raise ValueError(f"[{op}] bias must have shape ({shape[1]},), got {tuple(bias.shape)}")
+    y = _input_grad(x, weight, shape, (stride, padding, dilation, groups), bias)
     return y if batched else y.squeeze(0)
 
 
