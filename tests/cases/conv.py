@@ -229,7 +229,11 @@ CASES = [
         dtypes=ALL_FLOATS,
         tol=TOL_ALL,
         bad=[
-            Bad(lambda: F.conv_transpose2d(lamella.zeros(1, 6, 5, 5), w4, lamella.zeros(6)), ValueError, "[conv_transpose2d] bias must have shape (4,)"),
+            Bad(
+                lambda: F.conv_transpose2d(lamella.zeros(1, 6, 5, 5), w4, lamella.zeros(6)),
+                ValueError,
+                "[conv_transpose2d] bias must have shape (4,)",
+            ),
             Bad(
                 lambda: F.conv_transpose2d(x4, lamella.zeros(4, 2, 3, 3), output_padding=1),
                 ValueError,
