@@ -95,3 +95,15 @@ def test_layouts(case, index, layout):
             assert (g is None) == (w is None)
             if w is not None:
                 check_close(to_numpy(g), w, DTYPE, 4 * tol, "gradient")
+
+
+@pytest.mark.parametrize("first", [0, 1, 5])
+def test_large_results_go_past_the_caches(first):
+    n = np.random.default_rng(0).standard_normal(8_400_013, dtype=np.float32)
+    x, n = lamella.tensor(n)[first:], n[first:]
+    np.testing.assert_array_equal(x.relu().numpy(), np.maximum(n, 0))
+    np.testing.assert_array_equal((x + 1.5).numpy(), n + np.float32(1.5))
+    np.testing.assert_array_equal((x * x.flip(0)).numpy(), n * n[::-1])
+    np.testing.assert_allclose(lamella.addcmul(x, x, x, value=0.5).numpy(), n + np.float32(0.5) * n * n, rtol=1e-6, atol=1e-6)
+    x += x
+    np.testing.assert_array_equal(x.numpy(), 2 * n)

@@ -34,6 +34,14 @@ static constexpr Run kRuns[int(BinaryOp::count)][wide_count] = {
 #undef ROW
 };
 
+static bool is_cheap(BinaryOp op) {
+  switch (op) {
+    case BinaryOp::add: case BinaryOp::sub: case BinaryOp::mul: case BinaryOp::div: case BinaryOp::maximum: case BinaryOp::minimum:
+    case BinaryOp::relu_bwd: case BinaryOp::tanh_bwd: case BinaryOp::sigmoid_bwd: case BinaryOp::leaky_relu_bwd: return true;
+    default: return false;
+  }
+}
+
 void binary(const Binary& s) {
   const Run run = kRuns[int(s.op)][wide_of(s.dtype)];
   const double p[2] = {s.p0, s.p1};
@@ -57,7 +65,7 @@ void binary(const Binary& s) {
     if (simple) { run(s.y, x, s.loop.shape[0], p); return; }
   }
   const Port b = logic ? port_bool(s.dtype, s.b) : port(s.dtype, s.b);
-  drive(s.loop, {to_bool ? port_raw(1, s.y) : port(s.dtype, s.y), a, b}, run, p);
+  drive(s.loop, {to_bool ? port_raw(1, s.y) : port(s.dtype, s.y), a, b}, run, p, is_cheap(s.op));
 }
 
 }  // namespace LAMELLA_ISA

@@ -115,6 +115,7 @@ Port port_bool(DType t, const void* data) {
 // ---- the walk -------------------------------------------------------------------------------------------------------
 namespace {
 constexpr int kOperands = 4;
+constexpr int64_t kStreamBytes = 32 << 20;  // a result of that size is not in the caches by the time it is read
 
 struct Plan {
   int operands, ndim;
@@ -124,6 +125,7 @@ struct Plan {
   bool constant[kOperands];  // one element for the whole loop
   Run run;
   const double* p;
+  bool stream;               // results go past the caches
 };
 
 struct Position {  // a row of the loop, and each operand's element offset at its start
@@ -156,6 +158,16 @@ struct Position {  // a row of the loop, and each operand's element offset at it
 struct Buffers { alignas(64) char of[kOperands][kChunk * 8]; };
 }  // namespace
 
+// Bytes from a buffer to `to`, whole lines past the caches.
+static void stream_out(const char* from, char* to, int64_t bytes) {
+  constexpr int64_t step = kLanes<float> * 4;
+  const int64_t before = -reinterpret_cast<intptr_t>(to) & (step - 1), head = before < bytes ? before : bytes;
+  if (head) std::memcpy(to, from, size_t(head));
+  int64_t i = head;
+  for (; i + step <= bytes; i += step) vstream(reinterpret_cast<float*>(to + i), vload(reinterpret_cast<const float*>(from + i)));
+  if (i < bytes) std::memcpy(to + i, from + i, size_t(bytes - i));
+}
+
 static LAMELLA_INLINE char* element(const Plan& plan, int k, int64_t offset) {
   return plan.port[k].data + offset * plan.port[k].size;
 }
@@ -181,7 +193,7 @@ static void run_row(const Plan& plan, Buffers& buffers, const Position& pos, int
       q.gather(element(plan, k, pos.offset[k]), 0, buffers.of[k], n < kChunk ? n : kChunk);
     }
   }
-  const int64_t chunk = whole ? n : kChunk;
+  const int64_t chunk = whole && !plan.stream ? n : kChunk;
   for (int64_t end = at + n; at < end; at += chunk) {
     const int64_t m = end - at < chunk ? end - at : chunk;
     const void* x[kOperands];
@@ -195,8 +207,10 @@ static void run_row(const Plan& plan, Buffers& buffers, const Position& pos, int
         else plan.port[k].gather(p, s, buffers.of[k], m);
       }
     }
-    if (plan.run) plan.run(direct[0] ? y : buffers.of[0], x, m, plan.p);
-    if (!plan.run) {
+    if (plan.run) plan.run(direct[0] && !plan.stream ? y : buffers.of[0], x, m, plan.p);
+    if (plan.stream) {
+      stream_out(buffers.of[0], y, m * plan.port[0].size);
+    } else if (!plan.run) {
       if (!direct[0]) plan.port[0].scatter(x[0], y, plan.stride[0][last], m);
       else if (x[0] != y) std::memcpy(y, x[0], m * plan.port[0].size);
     } else if (!direct[0]) {
@@ -299,7 +313,7 @@ static void run_across(const Plan& plan, Buffers& buffers, int64_t begin, int64_
 }
 
 void drive(int operands, int ndim, const int64_t* shape, const int64_t (*stride)[kLoopDims], const Port* port, Run run,
-           const double* p) {
+           const double* p, bool cheap) {
   Plan plan;
   plan.operands = operands;
   plan.ndim = ndim ? ndim : 1;
@@ -319,6 +333,8 @@ void drive(int operands, int ndim, const int64_t* shape, const int64_t (*stride)
       expected *= plan.shape[d];
     }
   }
+  plan.stream = cheap && run && plan.flat[0] && port[0].native && total * port[0].size >= kStreamBytes;
+  for (int k = 1; k < operands; ++k) plan.stream &= port[k].data != port[0].data;  // in place, its lines are there already
   const int last = plan.ndim - 1;
   const int64_t inner = plan.shape[last];
   if (!run && inner > 1 && plan.stride[0][last] == 1 && plan.stride[1][last] == 1 && port[0].native && port[1].native &&
@@ -336,6 +352,7 @@ void drive(int operands, int ndim, const int64_t* shape, const int64_t (*stride)
       run_row(plan, buffers, pos, at, n);
       begin += n;
     }
+    if (plan.stream) stream_end();
   });
 }
 

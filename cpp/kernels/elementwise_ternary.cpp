@@ -25,7 +25,7 @@ void ternary(const Ternary& t) {
     run(t.y, x, n, &t.p);
     return;
   }
-  drive(t.loop, {port(t.dtype, t.y), a, port(t.dtype, t.b), port(t.dtype, t.c)}, run, &t.p);
+  drive(t.loop, {port(t.dtype, t.y), a, port(t.dtype, t.b), port(t.dtype, t.c)}, run, &t.p, true);
 }
 
 }  // namespace LAMELLA_ISA

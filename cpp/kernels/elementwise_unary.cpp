@@ -42,6 +42,14 @@ static constexpr Run kRuns[int(UnaryOp::count)][wide_count] = {
 #undef ROW
 };
 
+static bool is_cheap(UnaryOp op) {
+  switch (op) {
+    case UnaryOp::neg: case UnaryOp::abs: case UnaryOp::square: case UnaryOp::exp: case UnaryOp::relu: case UnaryOp::elu:
+    case UnaryOp::leaky_relu: case UnaryOp::hardtanh: case UnaryOp::clamp: return true;
+    default: return false;
+  }
+}
+
 void unary(const Unary& a) {
   const Run run = kRuns[int(a.op)][wide_of(a.dtype)];
   const double p[2] = {a.p0, a.p1};
@@ -49,7 +57,7 @@ void unary(const Unary& a) {
   Port in = a.op == UnaryOp::logical_not ? port_bool(a.dtype, a.x) : port(a.dtype, a.x);
   int64_t n;
   if (in.native && is_small_run(a.loop, n)) { run(a.y, &a.x, n, p); return; }
-  drive(a.loop, {to_bool ? port_raw(1, a.y) : port(a.dtype, a.y), in}, run, p);
+  drive(a.loop, {to_bool ? port_raw(1, a.y) : port(a.dtype, a.y), in}, run, p, is_cheap(a.op));
 }
 
 }  // namespace LAMELLA_ISA
