@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Convolution as products whose rows are positions, read where they lie (conv_pixels.h); where channels are few, or one tap
-// is all, as products whose image operand packs itself (conv_columns.h), images folded into one long column axis. Few
-// filters go the direct way (conv_direct.h), channels-last depthwise ones their own (conv_depthwise.h).
+// Convolution as products whose rows are positions, read where they lie (conv_pixels.h); where one tap is all, as products
+// whose image operand packs itself (conv_columns.h), images folded into one long column axis. Few channels or filters go the
+// direct way (conv_direct.h), channels-last depthwise ones their own (conv_depthwise.h).
 #include "conv_columns.h"
 #include "conv_depthwise.h"
 #include "conv_direct.h"
@@ -44,12 +44,13 @@ template <class T> static void forward(const ConvFwd& a) {
   const int64_t columns = g.n * volume(g.out);
   const T *x = static_cast<const T*>(a.x), *weights = static_cast<const T*>(a.w);
   const ConvShape shape{g.n, g.groups, channels, rows};
-  if (!last && direct_apt(w, shape)) {
+  const bool merge = !last && pixels_merge(w, shape);
+  if (!last && !merge && direct_apt(w, shape)) {
     out.bias = static_cast<const T*>(a.bias);
     const auto weight = [&](int64_t group, int64_t r, int64_t k) { return up(weights[(group * rows + r) * depth + k]); };
     return direct_product(w, x, shape, weight, out);
   }
-  if (pixels_apt(w, shape, last)) return pixels_forward<T>(a, w, shape, PixelsOut<T>(out, static_cast<const T*>(a.bias)));
+  if (merge || pixels_apt(w, shape, last)) return pixels_forward<T>(a, w, shape, PixelsOut<T>(out, static_cast<const T*>(a.bias)));
   w.flatten();
   for (int64_t group = 0; group < g.groups; ++group) {
     StridedOperand<T, kTileRows<A>> left{weights + group * rows * depth, depth, 1};

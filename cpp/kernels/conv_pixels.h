@@ -29,6 +29,14 @@ LAMELLA_INLINE bool pixels_apt(const ImageWindow& w, const ConvShape& d, bool ch
   return channels_last || (w.tap_count() > 1 && d.channels * w.tap_count() > d.rows);
 }
 
+// Whether the taps of a row make one segment: side by side, of few channels. Better than conv_direct.h, measured, where vectors
+// of filters are full and those of positions would not be: rows with much between them, or strides as of frames of sound.
+LAMELLA_INLINE bool pixels_merge(const ImageWindow& w, const ConvShape& d) {
+  const int64_t between = w.taps[2] - 1 + (w.first[2] < 0 ? w.first[2] : 0);  // positions of padded planes, from row to row
+  return d.channels < kLeastPixelChannels && w.next[2] == 1 && d.channels * w.taps[2] >= kLeastPixelChannels && d.rows >= 12 &&
+         ceil_div(d.rows, 16) * 12 <= d.rows && (w.step[2] == 1 ? between * 4 >= w.grid[2] : w.step[2] >= 8);
+}
+
 // ---- the left operand: positions of a window's grid ------------------------------------------------------------------------
 // A row's k is cut into segments, one for each tap, of as many elements as there are channels.
 struct Segment { int64_t shift; int64_t reach[3], u[3]; };  // what a tap adds to the source: elements, and along each dim; the tap
@@ -117,13 +125,16 @@ template <class T> struct PixelSource {
   bool in_place;                    // else: planes, narrow elements, pixels that far apart that they share the sets of L1
   int64_t low[3], count[3], pitch;  // of the copy: the part of each dim; from pixel to pixel
   int64_t size;                     // of one image's copy
-  PixelSource(const ImageWindow& w, int64_t channels)
-      : in_place(__is_same(T, A) && w.stride[1] == 1 && w.step[2] * w.stride[4] * int64_t(sizeof(A)) % 2048 != 0), pitch(channels) {
-    if (pitch * w.step[2] * int64_t(sizeof(A)) % 2048 == 0) pitch += kLanes<A>;
+  bool merges;                      // a row's taps are one segment: the copy has rows' padding, and nothing between pixels
+  PixelSource(const ImageWindow& w, int64_t channels, bool merged)
+      : in_place(!merged && __is_same(T, A) && w.stride[1] == 1 && w.step[2] * w.stride[4] * int64_t(sizeof(A)) % 2048 != 0),
+        pitch(channels), merges(merged) {
+    if (!merges && pitch * w.step[2] * int64_t(sizeof(A)) % 2048 == 0) pitch += kLanes<A>;
     for (int d = 0; d < 3; ++d) {
       const int64_t from = w.first[d], to = from + (w.grid[d] - 1) * w.step[d] + (w.taps[d] - 1) * w.next[d] + 1;
-      low[d] = from < 0 ? 0 : from;
-      count[d] = least(to, w.size[d]) - low[d];
+      const bool padded = merges && d == 2;
+      low[d] = from < 0 && !padded ? 0 : from;
+      count[d] = (padded ? to : least(to, w.size[d])) - low[d];
       if (count[d] < 0) count[d] = 0;
     }
     size = in_place ? 0 : count[0] * count[1] * count[2] * pitch;
@@ -136,21 +147,32 @@ template <class T> struct PixelSource {
     return address(w, room);
   }
   void copy(const ImageWindow& w, const T* x, int64_t images, int64_t channels, A* room) const {
-    const bool joined = w.stride[1] != 1 && count[2] == w.size[2] && w.stride[3] == w.size[2] && w.stride[4] == 1;
+    const bool joined = !merges && w.stride[1] != 1 && count[2] == w.size[2] && w.stride[3] == w.size[2] && w.stride[4] == 1;
     const int64_t rows = joined ? 1 : count[1], columns = joined ? count[1] * count[2] : count[2];
+    const int64_t begin = merges && low[2] < 0 ? least(-low[2], columns) : 0;  // of a row: what lies inside the image
+    const int64_t inside = merges ? least(columns, w.size[2] - low[2]) : columns, end = inside < begin ? begin : inside;
     for (int64_t i = 0; i < images; ++i)
       for (int64_t d = 0; d < count[0]; ++d)
         for (int64_t h = 0; h < rows; ++h, room += columns * pitch) {
           const T* from = x + i * w.stride[0] + (low[0] + d) * w.stride[2] + (low[1] + h) * w.stride[3] + low[2] * w.stride[4];
-          if (w.stride[4] == 1) transpose_pixels(from, w.stride[1], columns, channels, room, pitch);
+          if (merges) {
+            __builtin_memset(room, 0, size_t(begin * pitch) * sizeof(A));
+            __builtin_memset(room + end * pitch, 0, size_t((columns - end) * pitch) * sizeof(A));
+          }
+          if (channels == 1) copy_run(from + begin * w.stride[4], w.stride[4], end - begin, room + begin);
+          else if (w.stride[4] == 1) transpose_pixels(from + begin, w.stride[1], end - begin, channels, room + begin * pitch, pitch);
           else
-            for (int64_t p = 0; p < columns; ++p) copy_run(from + p * w.stride[4], w.stride[1], channels, room + p * pitch);
+            for (int64_t p = begin; p < end; ++p) copy_run(from + p * w.stride[4], w.stride[1], channels, room + p * pitch);
         }
+  }
+  // The window on the copy: where taps merge, a row's are one, always inside.
+  void shape(ImageWindow& w) const {
+    if (merges) w.size[2] = count[2], w.first[2] = 0, w.taps[2] = w.next[2] = 1;
   }
   const A* address(ImageWindow& w, const A* room) const {
     w.stride[4] = pitch, w.stride[3] = count[2] * pitch, w.stride[2] = count[1] * w.stride[3], w.stride[1] = 1;
     w.stride[0] = size;
-    return room - low[0] * w.stride[2] - low[1] * w.stride[3] - low[2] * pitch;
+    return room - low[0] * w.stride[2] - low[1] * w.stride[3] - (merges ? 0 : low[2] * pitch);
   }
 
  private:

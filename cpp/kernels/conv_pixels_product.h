@@ -256,28 +256,29 @@ template <class T> class PixelTiles {
 };
 
 // For each group and part: out = image under the window . weights; pack(panel, group, h) packs panel h of the group's weights,
-// for all parts.
+// for all parts. One part may merge the taps of a row (pixels_merge).
 template <class T, class Pack>
 static void pixels_product(const PixelPart<T>* parts, int count, const T* x, const ConvShape& d, const acc_t<T>* zeros,
-                           const Pack& pack) {
+                           const Pack& pack, bool merge = false) {
   using A = acc_t<T>;
   constexpr int TC = kTileCols<A>;
   const ImageWindow hull = hull_of(parts, count);
-  const int64_t taps = parts[count - 1].first_tap + parts[count - 1].w.tap_count(), run = d.channels, panels = ceil_div(d.rows, TC);
-  const int64_t depth = taps * run, panel_size = depth * TC;
+  const int64_t taps = parts[count - 1].first_tap + parts[count - 1].w.tap_count(), panels = ceil_div(d.rows, TC);
+  const int64_t depth = taps * d.channels, run = merge ? d.channels * hull.taps[2] : d.channels,  // of a segment
+      panel_size = depth * TC;
   const PixelChunks chunks(hull, d, panels, sizeof(A), depth * kTileRows<A> * TC);
   const bool worth = d.images * hull.volume() * d.rows * depth * d.groups > 1000000;
   const bool shared = chunks.count() > 1;  // packed weights are
-  const PixelSource<T> all(hull, run);
+  const PixelSource<T> all(hull, d.channels, merge);
   const bool copied = !all.in_place && chunks.whole_images() && chunks.panel_tasks > 1;  // images are, before the tasks
   const int64_t packs = shared ? d.groups * panels : 0, copies = copied ? d.groups * d.images : 0;
   A* const packed = static_cast<A*>(scratch(size_t(packs * panel_size + copies * all.size) * sizeof(A), kPixelSlot));
   A* const copy = packed + packs * panel_size;
-  const auto image_of = [&](int64_t group, int64_t image) { return x + image * hull.stride[0] + group * run * hull.stride[1]; };
+  const auto image_of = [&](int64_t group, int64_t image) { return x + image * hull.stride[0] + group * d.channels * hull.stride[1]; };
   parallel_if(worth, packs + copies, [&](int64_t i) {
     if (i < packs) return pack(packed + i * panel_size, i / panels, i % panels);
     i -= packs;
-    all.copy(hull, image_of(i / d.images, i % d.images), 1, run, copy + i * all.size);
+    all.copy(hull, image_of(i / d.images, i % d.images), 1, d.channels, copy + i * all.size);
   });
   parallel_if(worth, chunks.count() * d.groups * chunks.panel_tasks, [&](int64_t task) {
     const Division at(task, d.groups * chunks.panel_tasks), which(at.rest, chunks.panel_tasks);
@@ -285,11 +286,12 @@ static void pixels_product(const PixelPart<T>* parts, int count, const T* x, con
     int64_t image, start[3];
     ImageWindow w = hull;
     const int64_t images = chunks.cut(at.quotient, d, w, start, image);
-    const PixelSource<T> source(w, run);
+    const PixelSource<T> source(w, d.channels, merge);
     const auto each_part = [&](const auto& f) {
       for (int i = 0; i < count; ++i) {
         ImageWindow own = parts[i].w;
         chunks.cut(at.quotient, d, own, start, image);
+        source.shape(own);
         if (own.grid[0] > 0 && own.grid[1] > 0 && own.grid[2] > 0) f(parts[i], own, PixelTiles<T>(parts[i], own, images, run));
       }
     };
@@ -305,7 +307,7 @@ static void pixels_product(const PixelPart<T>* parts, int count, const T* x, con
     A *const room = reinterpret_cast<A*>(memory + tables), *const panel_room = room + pixels;
     if (!shared) pack(panel_room, group, h0);
     const A* const from = copied ? all.address(w, copy + (group * d.images + image) * all.size)
-                                 : source.open(w, image_of(group, image), images, run, room);
+                                 : source.open(w, image_of(group, image), images, d.channels, room);
     each_part([&](const PixelPart<T>& part, ImageWindow& own, const PixelTiles<T>& tiles) {
       int64_t to = image * part.out.stride[0];
       for (int k = 0; k < 3; ++k) to += start[k] * part.out.stride[2 + k];
@@ -321,7 +323,8 @@ template <class T> static void pixels_forward(const ConvFwd& a, const ImageWindo
   constexpr int TC = kTileCols<A>;
   const int64_t taps = w.tap_count(), depth = taps * d.channels;
   int32_t* place;
-  const A* const zeros = zeros_and_table<A>(d.channels, depth, place);
+  const bool merge = pixels_merge(w, d);
+  const A* const zeros = zeros_and_table<A>(merge ? d.channels * w.taps[2] : d.channels, depth, place);
   for (int64_t c = 0; c < d.channels; ++c)
     for (int64_t t = 0; t < taps; ++t) place[c * taps + t] = int32_t(t * d.channels + c);
   const auto pack = [&](A* panel, int64_t group, int64_t h) {
@@ -331,7 +334,7 @@ template <class T> static void pixels_forward(const ConvFwd& a, const ImageWindo
     else pack_placed<T>(panel, [&](int i) { return from + i * depth; }, count, depth, place);
   };
   const PixelPart<T> part{w, out, 0};
-  pixels_product<T>(&part, 1, static_cast<const T*>(a.x), d, zeros, pack);
+  pixels_product<T>(&part, 1, static_cast<const T*>(a.x), d, zeros, pack, merge);
 }
 
 // Phases of the input gradient, as conv_columns.h has them: where each is from, and how a part of them takes its taps.
