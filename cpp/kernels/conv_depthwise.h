@@ -66,9 +66,16 @@ static void depthwise_tile(const ImageWindow& w, const T* x, const GridRow& row,
           for (int i = 0; i < U; ++i) acc[i] = fma(f, load(from + i * jump), acc[i]);
         }
       }
+    if (out.act == Act::none) {
 #pragma GCC unroll 8
-    for (int i = 0; i < U; ++i)
-      store(to + i * out.stride[4] + c, out.act == Act::none ? acc[i] : apply_act(out.act, acc[i]));
+      for (int i = 0; i < U; ++i) store(to + i * out.stride[4] + c, acc[i]);
+    } else {  // through memory, so that the function's code stands here once
+      A ended[U * L];
+#pragma GCC unroll 8
+      for (int i = 0; i < U; ++i) vstore(ended + i * L, acc[i]);
+#pragma GCC unroll 1
+      for (int i = 0; i < U; ++i) store(to + i * out.stride[4] + c, apply_act(out.act, vload(ended + i * L)));
+    }
   };
   int64_t c = 0;
   for (; c + L <= channels; c += L)

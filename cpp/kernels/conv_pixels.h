@@ -188,9 +188,9 @@ template <class T> struct PixelSource {
 };
 
 // ---- the right operand: packed weights ----------------------------------------------------------------------------------
-// Panel element (place[q], i) = element q of row(i), for q < n with place[q] >= 0; zero for count <= i.
-template <class T, class Row>
-static void pack_placed(acc_t<T>* panel, const Row& row, int count, int64_t n, const int32_t* place) {
+// Panel element (place[q], i) = element q of row i, x + i * row, for q < n with place[q] >= 0; zero for count <= i.
+template <class T>
+static void pack_placed(acc_t<T>* panel, const T* x, int64_t row, int count, int64_t n, const int32_t* place) {
   using A = acc_t<T>;
   constexpr int R = kTileCols<A>, L = kLanes<A>;
   for (int i = 0; i < R; i += L)
@@ -198,7 +198,7 @@ static void pack_placed(acc_t<T>* panel, const Row& row, int count, int64_t n, c
       const int m = int(least(L, n - q)), rows = count - i;
       vec<A> r[L];
 #pragma GCC unroll 16
-      for (int l = 0; l < L; ++l) r[l] = l >= rows ? vec<A>{} : m == L ? vload(row(i + l) + q) : vload(row(i + l) + q, m);
+      for (int l = 0; l < L; ++l) r[l] = l >= rows ? vec<A>{} : m == L ? vload(x + (i + l) * row + q) : vload(x + (i + l) * row + q, m);
       transpose_lanes<A>(r);
 #pragma GCC unroll 16
       for (int l = 0; l < L; ++l)

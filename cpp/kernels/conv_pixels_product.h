@@ -255,17 +255,25 @@ template <class T> class PixelTiles {
   int64_t sums(int64_t panels) const { return in_place_ ? 0 : blocks_ == 1 ? TR * TC : tiles_ * panels * TR * TC; }
 };
 
-// For each group and part: out = image under the window . weights; pack(panel, group, h) packs panel h of the group's weights,
-// for all parts. One part may merge the taps of a row (pixels_merge).
-template <class T, class Pack>
+// A function (panel, group, h) that packs panel h of a group's weights, for all parts. Refers to what it is made of.
+template <class A> struct PanelPacker {
+  const void* function;
+  void (*call)(const void*, A*, int64_t, int64_t);
+  template <class F> PanelPacker(const F& f)
+      : function(&f), call([](const void* g, A* panel, int64_t group, int64_t h) { (*static_cast<const F*>(g))(panel, group, h); }) {}
+  void operator()(A* panel, int64_t group, int64_t h) const { call(function, panel, group, h); }
+};
+
+// For each group and part: out = image under the window . weights. One part may merge the taps of a row (pixels_merge).
+template <class T>
 static void pixels_product(const PixelPart<T>* parts, int count, const T* x, const ConvShape& d, const acc_t<T>* zeros,
-                           const Pack& pack, bool merge = false) {
+                           const PanelPacker<acc_t<T>>& pack, bool merge = false) {
   using A = acc_t<T>;
   constexpr int TC = kTileCols<A>;
   const ImageWindow hull = hull_of(parts, count);
   const int64_t taps = parts[count - 1].first_tap + parts[count - 1].w.tap_count(), panels = ceil_div(d.rows, TC);
-  const int64_t depth = taps * d.channels, run = merge ? d.channels * hull.taps[2] : d.channels,  // of a segment
-      panel_size = depth * TC;
+  const int64_t depth = taps * d.channels, panel_size = depth * TC;
+  const int64_t run = merge ? d.channels * hull.taps[2] : d.channels;  // of a segment
   const PixelChunks chunks(hull, d, panels, sizeof(A), depth * kTileRows<A> * TC);
   const bool worth = d.images * hull.volume() * d.rows * depth * d.groups > 1000000;
   const bool shared = chunks.count() > 1;  // packed weights are
@@ -331,7 +339,7 @@ template <class T> static void pixels_forward(const ConvFwd& a, const ImageWindo
     const T* from = static_cast<const T*>(a.w) + (group * d.rows + h * TC) * depth;
     const int count = int(least(TC, d.rows - h * TC));
     if (a.w_last) pack_transposed<T, TC>(panel, from, depth, count, depth);
-    else pack_placed<T>(panel, [&](int i) { return from + i * depth; }, count, depth, place);
+    else pack_placed(panel, from, depth, count, depth, place);
   };
   const PixelPart<T> part{w, out, 0};
   pixels_product<T>(&part, 1, static_cast<const T*>(a.x), d, zeros, pack, merge);
@@ -359,7 +367,7 @@ static void pixels_backward_input(const ConvBwdInput& a, const PixelPart<T>* par
         for (int64_t t = 0; t < volume; ++t)
           if (place[t] >= 0) pack_adjacent<T, TC>(panel + (place[t] + k) * TC, from + t * per_tap, 0, rows, 1);
       } else {
-        pack_placed<T>(panel + k * TC, [&](int i) { return from + i * apart; }, rows, volume, place);
+        pack_placed(panel + k * TC, from, apart, rows, volume, place);
       }
     }
   };
