@@ -25,7 +25,7 @@ struct PixelRun {
   const PixelBox* box;
 };
 
-// Cuts a dim of the grid where the taps that see inside change: in parts of `from[i + 1] - from[i]` positions.
+// Cuts a dim of the grid where the taps that see inside change: part(i, first position, taps from, end) for each of them.
 struct PixelCuts {
   int64_t count = 0, seen = 0;  // of parts; of taps that see inside, over all positions
   template <class Part> PixelCuts(const ImageWindow& w, int d, const Part& part) {
@@ -51,9 +51,9 @@ class PixelOrder {
       const PixelCuts cuts(w, d, [](int64_t, int64_t, int64_t, int64_t) {});
       parts_[d] = cuts.count, all *= w.grid[d] * w.taps[d], seen *= cuts.seen;
     }
-    if ((all - seen) * 64 < all || parts_[0] * parts_[1] * parts_[2] > kMostBoxes)
+    cut_ = (all - seen) * 64 >= all && boxes() <= kMostBoxes;  // worth it
+    if (!cut_)
       for (int64_t& n : parts_) n = 1;
-    cut_ = parts_[0] * parts_[1] * parts_[2] > 1;
   }
   size_t bytes(int64_t images) const {
     return size_t(boxes()) * sizeof(PixelBox) + size_t(images * w_.grid[0] * w_.grid[1] * parts_[2]) * sizeof(PixelRun);

@@ -29,12 +29,11 @@ LAMELLA_INLINE bool pixels_apt(const ImageWindow& w, const ConvShape& d, bool ch
   return channels_last || (w.tap_count() > 1 && d.channels * w.tap_count() > d.rows);
 }
 
-// Whether the taps of a row make one segment: side by side, of few channels. Better than conv_direct.h, measured, where vectors
-// of filters are full and those of positions would not be: rows with much between them, or strides as of frames of sound.
+// Whether the taps of a row make one segment: side by side, of few channels. Better than conv_direct.h, as measured, where filters
+// fill vectors and strides are long, as of frames of sound.
 LAMELLA_INLINE bool pixels_merge(const ImageWindow& w, const ConvShape& d) {
-  const int64_t between = w.taps[2] - 1 + (w.first[2] < 0 ? w.first[2] : 0);  // positions of padded planes, from row to row
   return d.channels < kLeastPixelChannels && w.next[2] == 1 && d.channels * w.taps[2] >= kLeastPixelChannels && d.rows >= 12 &&
-         ceil_div(d.rows, 16) * 12 <= d.rows && (w.step[2] == 1 ? between * 4 >= w.grid[2] : w.step[2] >= 8);
+         ceil_div(d.rows, 16) * 12 <= d.rows && w.step[2] >= 8;
 }
 
 // ---- the left operand: positions of a window's grid ------------------------------------------------------------------------
