@@ -35,7 +35,7 @@ template <class T> static void forward(const ConvFwd& a) {
   ImageWindow w = forward_window(g);
   ImageOut<T> out{static_cast<T*>(a.y), nullptr, a.act, {g.out[0], g.out[1], g.out[2]}, {}};
   for (int d = 0; d < 5; ++d) out.stride[d] = g.y_stride[d];
-  const bool last = pixels_dense(g);
+  const bool last = a.w_last || pixels_dense(g);
   if (depthwise_apt(g)) {
     const T* filters = static_cast<const T*>(a.w);
     const auto weight = [&](int64_t c, int64_t t) { return up(filters[c * depth + t]); };
@@ -162,7 +162,7 @@ template <class T> static void backward_input_phase(const ConvBwdInput& a, Input
 template <class T> static void backward_input(const ConvBwdInput& a) {
   const ConvGeometry& g = a.g;
   const ConvShape shape{g.n, g.groups, g.k / g.groups, g.c / g.groups};
-  const bool last = pixels_dense(g), depthwise = depthwise_apt(g);
+  const bool last = a.w_last || pixels_dense(g), depthwise = depthwise_apt(g);
   PixelPart<T> parts[kMostPixelParts];  // phases that go the way of conv_pixels_product.h: together, as they read the same images
   PhaseWeights<T> phases[kMostPixelParts];
   int count = 0;

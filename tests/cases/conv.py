@@ -76,6 +76,13 @@ def weights_channels_last(x, w, *args, **options):
     return channels_last(x, w.contiguous(memory_format=lamella.channels_last), *args, **options)
 
 
+def one_channels_last(x, w, *args, **options):
+    """A picture (H, W, C) as a batch of one: the stride over images is what it happens to be."""
+    assert x.shape[0] == 1
+    x = x[0].permute(1, 2, 0).contiguous().permute(2, 0, 1).unsqueeze(0)
+    return F.conv2d(x, w.contiguous(memory_format=lamella.channels_last), *args, **options)
+
+
 CHANNELS_LAST = [
     S(A((2, 9, 9, 8)), A((10, 9, 3, 3)), A((10,)), padding=1),
     S(A((2, 17, 6, 7)), A((13, 17, 1, 1)), A((13,))),  # a plain product
@@ -126,6 +133,19 @@ CASES = [
         weights_channels_last,
         reference,
         CHANNELS_LAST,
+        kernels=KERNELS,
+        tol=TOL,
+        layouts=False,
+    ),
+    Case(
+        "conv2d-one-channels-last",
+        one_channels_last,
+        reference,
+        [
+            S(A((1, 16, 5, 6)), A((12, 16, 3, 3)), A((12,)), padding=1),
+            S(A((1, 9, 5, 6)), A((90, 9, 3, 3)), None, stride=2),
+            S(A((1, 16, 4, 4)), A((40, 8, 2, 2)), None, groups=2),
+        ],
         kernels=KERNELS,
         tol=TOL,
         layouts=False,
