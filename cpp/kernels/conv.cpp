@@ -132,8 +132,8 @@ template <class T> struct InputPhase {
   }
 };
 
-// One phase in the other ways: depthwise, direct, or by packed columns.
-template <class T> static void backward_input_phase(const ConvBwdInput& a, InputPhase<T> p) {
+// A phase that does not go the way of pixels: depthwise, direct, or by packed columns.
+template <class T> static void backward_input_phase(const ConvBwdInput& a, InputPhase<T> p, const ConvShape& shape, bool direct) {
   using A = acc_t<T>;
   const ConvGeometry& g = a.g;
   const int64_t channels = g.c / g.groups, filters = g.k / g.groups, group_size = filters * channels * volume(g.kernel);
@@ -143,8 +143,7 @@ template <class T> static void backward_input_phase(const ConvBwdInput& a, Input
     const auto weight = [&](int64_t c, int64_t t) { return up(weights[c * volume(g.kernel) + p.left.tap(t)]); };
     return depthwise_product(p.w, dy, g.n, g.c, weight, PixelsOut<T>(p.out, p.out.bias));
   }
-  const ConvShape shape{g.n, g.groups, filters, channels};
-  if (!pixels_dense(g) && direct_apt(p.w, shape)) {
+  if (direct) {
     const auto weight = [&](int64_t group, int64_t r, int64_t k) { return up(*(p.left.source(r, k) + group * group_size)); };
     return direct_product(p.w, dy, shape, weight, p.out);
   }
@@ -175,6 +174,7 @@ template <class T> static void backward_input(const ConvBwdInput& a) {
       for (int64_t p2 = 0, alike; p2 < least(g.stride[2], g.in[2]); p2 += alike) {
         const int64_t at[3] = {p0, p1, p2};
         InputPhase<T> p(a, at);
+        const bool direct = !last && direct_apt(p.w, shape);
         alike = phases_alike(g, p2);
         if (p.w.tap_count() == 0) {
           fill_positions(p.out, g.n, g.c);
@@ -182,8 +182,8 @@ template <class T> static void backward_input(const ConvBwdInput& a) {
           p.left.apart = 1, p.out.stride[1] = 1;
           const PixelPart<T> part{p.w, PixelsOut<T>(p.out, nullptr), 0};
           pixels_backward_input<T>(a, &part, &p.left, 1, {g.n, 1, g.k, alike});
-        } else if (depthwise || (!last && direct_apt(p.w, shape)) || !pixels_apt(p.w, shape, last)) {
-          backward_input_phase<T>(a, p);
+        } else if (depthwise || direct || !pixels_apt(p.w, shape, last)) {
+          backward_input_phase<T>(a, p, shape, direct);
         } else {
           if (count == kMostPixelParts) finish();
           const int64_t before = count ? parts[count - 1].first_tap + parts[count - 1].w.tap_count() : 0;

@@ -25,69 +25,64 @@ struct PixelRun {
   const PixelBox* box;
 };
 
-// Cuts a dim of the grid where the taps that see inside change: part(i, first position, taps from, end) for each of them.
-struct PixelCuts {
-  int64_t count = 0, seen = 0;  // of parts; of taps that see inside, over all positions
-  template <class Part> PixelCuts(const ImageWindow& w, int d, const Part& part) {
-    int64_t from = -1, end = -1;
-    for (int64_t g = 0; g < w.grid[d]; ++g) {
-      const int64_t at = g * w.step[d] + w.first[d], next = w.next[d];  // tap u's source is at + u next, next > 0
-      int64_t low = at >= 0 ? 0 : ceil_div(-at, next), high = at >= w.size[d] ? 0 : least(ceil_div(w.size[d] - at, next), w.taps[d]);
-      if (low > high) low = high = 0;
-      seen += high - low;
-      if (low == from && high == end) continue;
-      from = low, end = high;
-      part(count++, g, from, end);
-    }
-  }
-};
-
-// The runs of some images' grid in order.
+// The runs of some images' grid, in order.
 class PixelOrder {
  public:
-  explicit PixelOrder(const ImageWindow& w) : w_(w) {
-    int64_t all = 1, seen = 1;
+  explicit PixelOrder(const ImageWindow& w) {
+    int64_t all = 1, seen = 1, boxes = 1;  // taps of all positions, those that see inside, kinds of positions
     for (int d = 0; d < 3; ++d) {
-      const PixelCuts cuts(w, d, [](int64_t, int64_t, int64_t, int64_t) {});
-      parts_[d] = cuts.count, all *= w.grid[d] * w.taps[d], seen *= cuts.seen;
+      all *= w.grid[d] * w.taps[d], seen *= cut(w, d);
+      boxes *= count_[d];
     }
-    cut_ = (all - seen) * 64 >= all && boxes() <= kMostBoxes;  // worth it
-    if (!cut_)
-      for (int64_t& n : parts_) n = 1;
+    if ((all - seen) * 64 < all || boxes > kMostBoxes)  // too little to leave out, or too many kinds
+      for (int d = 0; d < 3; ++d) count_[d] = 1, cuts_[d][0] = {0, w.grid[d], 0, w.taps[d]};
   }
   size_t bytes(int64_t images) const {
-    return size_t(boxes()) * sizeof(PixelBox) + size_t(images * w_.grid[0] * w_.grid[1] * parts_[2]) * sizeof(PixelRun);
+    int64_t rows = images, boxes = 1;
+    for (int d = 0; d < 3; ++d) boxes *= count_[d], rows *= d < 2 ? cuts_[d][count_[d] - 1].end : count_[d];
+    return size_t(boxes) * sizeof(PixelBox) + size_t(rows) * sizeof(PixelRun);
   }
   // Into memory of that many bytes.
   const PixelRun* write(int64_t images, char* memory) const {
     PixelBox* box = reinterpret_cast<PixelBox*>(memory);
-    PixelRun *const runs = reinterpret_cast<PixelRun*>(box + boxes()), *to = runs;
-    int64_t start[3][kMostBoxes + 1];
-    Range taps[3][kMostBoxes];
-    for (int d = 0; d < 3; ++d) {
-      start[d][0] = 0, taps[d][0] = {0, w_.taps[d]};
-      if (cut_) PixelCuts(w_, d, [&](int64_t i, int64_t g, int64_t from, int64_t end) { start[d][i] = g, taps[d][i] = {from, end}; });
-      start[d][parts_[d]] = w_.grid[d];
-    }
-    for (int64_t a = 0; a < parts_[0]; ++a)
-      for (int64_t b = 0; b < parts_[1]; ++b)
-        for (int64_t c = 0; c < parts_[2]; ++c, ++box) {
-          *box = {{taps[0][a].from, taps[1][b].from, taps[2][c].from}, {taps[0][a].end, taps[1][b].end, taps[2][c].end}};
+    PixelRun *const runs = reinterpret_cast<PixelRun*>(box + count_[0] * count_[1] * count_[2]), *to = runs;
+    for (int64_t i = 0; i < count_[0]; ++i)
+      for (int64_t j = 0; j < count_[1]; ++j)
+        for (int64_t k = 0; k < count_[2]; ++k, ++box) {
+          const Cut &a = cuts_[0][i], &b = cuts_[1][j], &c = cuts_[2][k];
+          *box = {{a.tap_from, b.tap_from, c.tap_from}, {a.tap_end, b.tap_end, c.tap_end}};
           for (int64_t image = 0; image < images; ++image)
-            for (int64_t g0 = start[0][a]; g0 < start[0][a + 1]; ++g0)
-              for (int64_t g1 = start[1][b]; g1 < start[1][b + 1]; ++g1)
-                *to++ = {image, g0, g1, start[2][c], int(start[2][c + 1] - start[2][c]), box};
+            for (int64_t g0 = a.from; g0 < a.end; ++g0)
+              for (int64_t g1 = b.from; g1 < b.end; ++g1) *to++ = {image, g0, g1, c.from, int(c.end - c.from), box};
         }
     return runs;
   }
 
  private:
   static constexpr int64_t kMostBoxes = 64;
-  struct Range { int64_t from, end; };
-  const ImageWindow& w_;
-  int64_t parts_[3];
-  bool cut_;
-  int64_t boxes() const { return parts_[0] * parts_[1] * parts_[2]; }
+  struct Cut { int64_t from, end, tap_from, tap_end; };  // positions of a dim from which the same taps see inside
+  Cut cuts_[3][kMostBoxes];
+  int64_t count_[3] = {0, 0, 0};  // may be more than are kept
+
+  // Cuts a dim; returns how many taps see inside, over all its positions.
+  int64_t cut(const ImageWindow& w, int d) {
+    const int64_t next = w.next[d];  // > 0
+    const auto steps = [next](int64_t way) { return next == 1 ? way : ceil_div(way, next); };
+    int64_t seen = 0, from = -1, end = -1;
+    for (int64_t g = 0; g < w.grid[d]; ++g) {
+      const int64_t at = g * w.step[d] + w.first[d], room = w.size[d] - at;  // tap u's source is at + u next
+      int64_t low = at >= 0 ? 0 : steps(-at), high = room <= 0 ? 0 : least(steps(room), w.taps[d]);
+      if (low > high) low = high = 0;
+      seen += high - low;
+      if (low != from || high != end) {
+        from = low, end = high;
+        if (count_[d] < kMostBoxes) cuts_[d][count_[d]] = {g, g, low, high};
+        ++count_[d];
+      }
+      if (count_[d] <= kMostBoxes) cuts_[d][count_[d] - 1].end = g + 1;
+    }
+    return seen;
+  }
 };
 
 // Walks runs, some positions at a time.

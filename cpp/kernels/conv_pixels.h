@@ -30,9 +30,9 @@ LAMELLA_INLINE bool pixels_apt(const ImageWindow& w, const ConvShape& d, bool ch
 }
 
 // Whether the taps of a row make one segment: side by side, of few channels. Better than conv_direct.h, as measured, where filters
-// fill vectors and strides are long, as of frames of sound.
+// fill vectors and strides are long, as of frames of sound; more filters share packed columns (conv_columns.h).
 LAMELLA_INLINE bool pixels_merge(const ImageWindow& w, const ConvShape& d) {
-  return d.channels < kLeastPixelChannels && w.next[2] == 1 && d.channels * w.taps[2] >= kLeastPixelChannels && d.rows >= 12 &&
+  return d.channels < kLeastPixelChannels && w.next[2] == 1 && d.channels * w.taps[2] >= kLeastPixelChannels && d.rows <= 128 &&
          ceil_div(d.rows, 16) * 12 <= d.rows && w.step[2] >= 8;
 }
 
@@ -216,11 +216,13 @@ template <class T> struct PixelsOut {
   PixelsOut(const ImageOut<T>& o, const T* per_channel)
       : y(o.y), stride{o.stride[0], o.stride[1], o.stride[2], o.stride[3], o.stride[4]}, bias(per_channel), act(o.act) {}
 
+  // The same, `offset` elements on.
   PixelsOut from(int64_t offset) const {
     PixelsOut o = *this;
     o.y += offset;
     return o;
   }
+  // Where the positions of n runs go.
   void find(const PixelRun* runs, int n, T** to) const {
     for (int r = 0; r < n; ++r) {
       T* row = y + runs[r].image * stride[0] + runs[r].g0 * stride[2] + runs[r].g1 * stride[3] + runs[r].g2 * stride[4];
@@ -232,13 +234,14 @@ template <class T> struct PixelsOut {
   void finish(T* const* to, int rows, int64_t channel, int cols, const A* const* tile) const {
     constexpr int L = kLanes<A>;
     const T* const b = bias ? bias + channel : nullptr;
-    struct Run { T* to; uint32_t lanes; } runs[kTileRows<A>];  // of positions side by side: lane l of a vector of rows goes to to + l stride[4]
-    int from[kTileRows<A> / L + 2] = {}, some = 0;             // runs of each vector of rows
+    // Rows whose results lie side by side, of each vector of rows: its lane l goes to to + l stride[4].
+    struct Side { T* to; uint32_t lanes; } sides[kTileRows<A>];
+    int from[kTileRows<A> / L + 2] = {}, some = 0;
     if (stride[1] != 1)
       for (int r = 0; r < rows; ++r) {
         if (r % L == 0) from[r / L] = some;
-        if (r % L == 0 || to[r] - to[r - 1] != stride[4]) runs[some++] = {to[r] - r % L * stride[4], 0};
-        runs[some - 1].lanes |= 1u << r % L;
+        if (r % L == 0 || to[r] - to[r - 1] != stride[4]) sides[some++] = {to[r] - r % L * stride[4], 0};
+        sides[some - 1].lanes |= 1u << r % L;
         from[r / L + 1] = some;
       }
     for (int c = 0; c < cols; c += L) {
@@ -270,7 +273,7 @@ template <class T> struct PixelsOut {
         transpose_lanes<A>(v);
         for (int l = 0; l < n; ++l) {
           const int64_t at = (channel + c + l) * stride[1];
-          for (int i = from[done / L]; i < from[done / L + 1]; ++i) vstore_masked(runs[i].to + at, v[l], runs[i].lanes, stride[4]);
+          for (int i = from[done / L]; i < from[done / L + 1]; ++i) vstore_masked(sides[i].to + at, v[l], sides[i].lanes, stride[4]);
         }
       }
     }

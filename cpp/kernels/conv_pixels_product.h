@@ -87,11 +87,12 @@ struct PixelChunks {
   int64_t panels, panel_tasks;           // per task
   // bytes: of an element; tile_work: multiply-adds of a tile.
   PixelChunks(const ImageWindow& w, const ConvShape& d, int64_t all_panels, int64_t bytes, int64_t tile_work) {
-    const int64_t room = least(320 * 1024 / (d.channels * bytes), 1024);  // pixels of the source
+    const int64_t room = least(320 * 1024 / (d.channels * bytes), 1024), many = 832 * 1024 / (d.channels * bytes);  // pixels of the source
     const int64_t source = w.size[0] * w.size[1] * w.size[2], halo = (w.taps[1] - 1) * w.next[1];
     images = 1, depth = 1, rows = w.grid[1], columns = w.grid[2];
-    if (source <= room) {
-      images = least(832 * 1024 / (d.channels * bytes) / source, d.images), depth = w.grid[0];
+    const bool small = source <= room;  // images: as many as L2 holds beside weights, for few edges; they are copied before the tasks
+    if (small) {
+      images = least(many / source, d.images), depth = w.grid[0];
     } else {
       const int64_t row = w.taps[0] * w.size[2], fit = (room / row - halo) / w.step[1];
       if (fit >= 2) {
@@ -108,7 +109,7 @@ struct PixelChunks {
     while (tasks() < 32) {  // a cut of positions reads weights again, one of panels pixels
       const int64_t positions = images * depth * rows * columns;
       const bool fewer = (images > 1 || rows > 1) && worth(positions / 2, panels), narrower = panels > 1 && worth(positions, panels / 2);
-      if (narrower && (!fewer || source <= room || panels * kTileCols<float> * w.tap_count() > positions)) panels = (panels + 1) / 2;
+      if (narrower && (!fewer || small || panels * kTileCols<float> * w.tap_count() > positions)) panels = (panels + 1) / 2;
       else if (fewer) (images > 1 ? images : rows) = ((images > 1 ? images : rows) + 1) / 2;
       else break;
     }
@@ -179,8 +180,9 @@ template <class T> class PixelTiles {
   static constexpr int TR = kTileRows<A>, TC = kTileCols<A>;
 
  public:
-  PixelTiles(const PixelPart<T>& part, const ImageWindow& cut, int64_t images, int64_t channels)
-      : part_(part), w_(cut), order_(w_), images_(images), run_(channels), taps_(cut.tap_count()),
+  // run: elements of a segment.
+  PixelTiles(const PixelPart<T>& part, const ImageWindow& cut, int64_t images, int64_t run)
+      : part_(part), order_(cut), images_(images), run_(run), taps_(cut.tap_count()),
         in_place_(__is_same(T, A) && part.out.stride[1] == 1),
         in_registers_(in_place_ && (part.out.act == Act::none || part.out.act == Act::relu)),
         positions_(images * cut.volume()), tiles_(ceil_div(positions_, TR)),
@@ -190,8 +192,8 @@ template <class T> class PixelTiles {
   // the result.
   size_t bytes(int64_t panels) const { return tables() + size_t(sums(panels)) * sizeof(A); }
 
-  // Panels [h0, h1) of a group: panel h is at panels + (h - h0) * apart. x: where w's first image lies; to: what is added to
-  // the place of results.
+  // Panels [h0, h1) of a group: panel h is at panels + (h - h0) * apart. source, x: the window on the images, and the first of
+  // them; to: from where results would begin to where they do.
   void multiply(const A* x, const ImageWindow& source, const A* zeros, const A* panels, int64_t apart, int64_t h0, int64_t h1,
                 const ConvShape& d, int64_t group, int64_t to, char* memory) const {
     const PixelRun* const runs = order_.write(images_, memory);
@@ -243,7 +245,6 @@ template <class T> class PixelTiles {
 
  private:
   const PixelPart<T>& part_;
-  const ImageWindow w_;
   const PixelOrder order_;
   const int64_t images_, run_, taps_;
   const bool in_place_, in_registers_;
@@ -345,7 +346,7 @@ template <class T> static void pixels_forward(const ConvFwd& a, const ImageWindo
   pixels_product<T>(&part, 1, static_cast<const T*>(a.x), d, zeros, pack, merge);
 }
 
-// Phases of the input gradient, as conv_columns.h has them: where each is from, and how a part of them takes its taps.
+// Phases of the input gradient together: parts[i] has the window and the results of phases[i], which says what its taps are.
 template <class T>
 static void pixels_backward_input(const ConvBwdInput& a, const PixelPart<T>* parts, const PhaseWeights<T>* phases, int count,
                                   const ConvShape& d) {
