@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: MIT
 // Convolution as products whose rows are positions, read where they lie (conv_pixels.h); where one tap is all, as products
 // whose image operand packs itself (conv_columns.h), images folded into one long column axis. Few channels or filters go the
-// direct way (conv_direct.h), channels-last depthwise ones their own (conv_depthwise.h).
+// direct way (conv_direct.h), channels-last depthwise ones their own (conv_depthwise.h). Weight gradients: conv_weight.h.
 #include "conv_columns.h"
 #include "conv_depthwise.h"
-#include "conv_direct.h"
+#include "conv_direct_weight.h"
 #include "conv_pixels_product.h"
-#include "conv_pixels_weight.h"
-#include "conv_weight.h"
+#include "conv_weight_product.h"
 
 namespace lamella {
 namespace LAMELLA_ISA {
@@ -44,7 +43,7 @@ template <class T> static void forward(const ConvFwd& a) {
   const int64_t columns = g.n * volume(g.out);
   const T *x = static_cast<const T*>(a.x), *weights = static_cast<const T*>(a.w);
   const ConvShape shape{g.n, g.groups, channels, rows};
-  const bool merge = !last && pixels_merge(w, shape);
+  const bool merge = pixels_merge(w, shape, last);
   if (!last && !merge && direct_apt(w, shape)) {
     out.bias = static_cast<const T*>(a.bias);
     const auto weight = [&](int64_t group, int64_t r, int64_t k) { return up(weights[(group * rows + r) * depth + k]); };
@@ -251,19 +250,12 @@ template <class T> static void bias_gradient(const ConvBwdWeight& a) {
 template <class T> static void backward_weight(const ConvBwdWeight& a) {
   const ImageWindow w = forward_window(a.g);
   const ConvShape shape{a.g.n, a.g.groups, a.g.c / a.g.groups, a.g.k / a.g.groups};
-  if (depthwise_apt(a.g)) return depthwise_weight<T>(a, w);
-  if (pixels_dense(a.g) && pixels_apt(w, shape, true)) return pixels_weight<T>(a, w, shape);
-  if (direct_apt_weight(w, shape))
-    return direct_weight_product(w, static_cast<const T*>(a.x), static_cast<const T*>(a.dy), a.g.y_stride, shape,
-                                 static_cast<T*>(a.dw));
-  const int64_t size = shape.rows * shape.channels * w.tap_count();
-  for (int64_t group = 0; group < a.g.groups; ++group) {
-    const T* x = static_cast<const T*>(a.x) + group * shape.channels * a.g.x_stride[1];
-    const T* dy = static_cast<const T*>(a.dy) + group * shape.rows * a.g.y_stride[1];
-    T* dw = static_cast<T*>(a.dw) + group * size;
-    if (w.tap_count() > 1 && w.grid[2] >= 13) planes_weight_product(w, x, dy, a.g.y_stride, shape, dw);
-    else image_weight_product(w, x, dy, a.g.y_stride, shape, dw);
-  }
+  const T *x = static_cast<const T*>(a.x), *dy = static_cast<const T*>(a.dy);
+  T* const dw = static_cast<T*>(a.dw);
+  if (depthwise_apt(a.g)) depthwise_weight<T>(a, w);
+  else if (!pixels_dense(a.g) && direct_apt_weight(w, shape) && weight_fill<T>(w, shape) < 0.8)  // as measured
+    direct_weight_product(w, x, dy, a.g.y_stride, shape, dw);
+  else WeightProduct<T>(w, x, dy, a.g.y_stride, shape).run(dw);
 }
 
 template <class F> static void by_dtype(DType t, const F& f) {

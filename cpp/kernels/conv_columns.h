@@ -164,58 +164,6 @@ template <class T> struct ColumnsOperand {
   }
 };
 
-// The same image transposed: one column per (channel, tap), k runs over positions from `begin` on.
-template <class T> struct TapsOperand {
-  using A = acc_t<T>;
-  ImageWindow w;
-  const T* x;
-  int64_t begin;
-  void pack(A* panel, int64_t first, int count, int64_t p, int64_t depth) const {
-    constexpr int R = kTileCols<A>, L = kLanes<A>, stride = int(kBlockDepth) + L;  // rows in different sets of L1
-    alignas(64) A rows[R * stride];
-    Run runs[kBlockDepth];
-    const int n = runs_of(w, begin + p, int(depth), runs);
-    const int64_t taps = w.tap_count(), jump = w.step[2] * w.stride[4];
-    const T* channel = x + first / taps * w.stride[1];
-    Tap tap = Tap::of(w, first % taps);
-    for (int i = 0; i < count; ++i) {
-      const Sight sight(w, tap);
-      A* out = rows + i * stride;
-      for (int r = 0; r < n; ++r) {
-        int64_t from, to;
-        const T* source = channel + sight.look(w, runs[r], from, to);
-        for (int s = 0; s < runs[r].length; s += L) {  // in order: past a run's end is overwritten by the next
-          const uint32_t mask = lanes_between(from - s, to - s < L ? to - s : L);
-          vstore(out + s, vload_masked(source + s * jump, mask, jump));
-        }
-        out += runs[r].length;
-      }
-      if (!tap.next(w)) channel += w.stride[1];
-    }
-    pack_transposed<A, R>(panel, rows, stride, count, depth);
-  }
-};
-
-// An operand whose k runs over positions from `begin` on; R its tile's size. Rows are channels; stride: image, channel;
-// positions of an image lie `step` apart.
-template <class T, int R> struct PositionsOperand {
-  using A = acc_t<T>;
-  const T* x;
-  int64_t image, channel, step, volume, begin;
-  void pack(A* panel, int64_t first, int count, int64_t p, int64_t depth) const {
-    for (int64_t q = 0; q < depth;) {
-      const Division at(begin + p + q, volume);
-      const int64_t n = least(volume - at.rest, depth - q);
-      const T* from = x + at.quotient * image + first * channel + at.rest * step;
-      if (step == 1) pack_transposed<T, R>(panel + q * R, from, channel, count, n);
-      else
-        for (int64_t i = 0; i < n; ++i)
-          for (int r = 0; r < R; ++r) panel[(q + i) * R + r] = r < count ? up(from[r * channel + i * step]) : A(0);
-      q += n;
-    }
-  }
-};
-
 // Left operand of the input gradient: rows are input channels, k is (output channel, tap of the phase).
 template <class T> struct PhaseWeights {
   using A = acc_t<T>;

@@ -29,11 +29,11 @@ LAMELLA_INLINE bool pixels_apt(const ImageWindow& w, const ConvShape& d, bool ch
   return channels_last || (w.tap_count() > 1 && d.channels * w.tap_count() > d.rows);
 }
 
-// Whether the taps of a row make one segment: side by side, of few channels. Better than conv_direct.h, as measured, where filters
-// fill vectors and strides are long, as of frames of sound; more filters share packed columns (conv_columns.h).
-LAMELLA_INLINE bool pixels_merge(const ImageWindow& w, const ConvShape& d) {
-  return d.channels < kLeastPixelChannels && w.next[2] == 1 && d.channels * w.taps[2] >= kLeastPixelChannels && d.rows <= 128 &&
-         ceil_div(d.rows, 16) * 12 <= d.rows && w.step[2] >= 8;
+// Whether the taps of a row make one segment: side by side, of few channels. Of planes better than conv_direct.h, as measured,
+// where filters fill vectors and strides are long, as of frames of sound; more filters share packed columns (conv_columns.h).
+LAMELLA_INLINE bool pixels_merge(const ImageWindow& w, const ConvShape& d, bool channels_last) {
+  if (d.channels >= kLeastPixelChannels || w.next[2] != 1 || d.channels * w.taps[2] < kLeastPixelChannels) return false;
+  return channels_last ? d.rows >= kLeastPixelChannels : d.rows <= 128 && ceil_div(d.rows, 16) * 12 <= d.rows && w.step[2] >= 8;
 }
 
 // ---- the left operand: positions of a window's grid ------------------------------------------------------------------------
@@ -159,6 +159,7 @@ template <class T> struct PixelSource {
             __builtin_memset(room + end * pitch, 0, size_t((columns - end) * pitch) * sizeof(A));
           }
           if (channels == 1) copy_run(from + begin * w.stride[4], w.stride[4], end - begin, room + begin);
+          else if (w.stride[1] == 1 && w.stride[4] == pitch) copy_run(from + begin * pitch, 1, (end - begin) * pitch, room + begin * pitch);
           else if (w.stride[4] == 1) transpose_pixels(from + begin, w.stride[1], end - begin, channels, room + begin * pitch, pitch);
           else
             for (int64_t p = begin; p < end; ++p) copy_run(from + p * w.stride[4], w.stride[1], channels, room + p * pitch);

@@ -31,6 +31,14 @@ struct PlaneAxis {
   int64_t shift(int64_t u) const { return step == 1 ? first + u * next : floor_div(first + u * next, step); }
   // The source of row 0 (with `low` already added) of a phase's plane; row j's is j * step further.
   int64_t origin(int64_t phase) const { return low * step + first + phase * next - shift(phase) * step; }
+  // Of `wide` rows of a phase from row `start` on: [begin, end) are inside the image, the first at source index `from`.
+  struct Inside { int64_t begin, end, from; };
+  Inside inside(int64_t phase, int64_t start, int64_t wide) const {
+    const int64_t s = origin(phase) + start * step, room = size - s;
+    const int64_t begin = least(s >= 0 ? 0 : step == 1 ? -s : ceil_div(-s, step), wide);
+    const int64_t end = room <= 0 ? 0 : step == 1 ? room : ceil_div(room, step);
+    return {begin, end < begin ? begin : least(end, wide), s + begin * step};
+  }
 };
 
 // A rectangle of the grid of one slice (image, depth).
@@ -125,7 +133,7 @@ template <class A> struct Planes {
         const bool inside = uint64_t(s0) < uint64_t(w.size[0]);
         for (int64_t i1 = 0; i1 < down.phases; ++i1)
           for (int64_t i2 = 0; i2 < across.phases; ++i2, to += plane) {
-            const Cut cut(across, i2, b.column, wide);
+            const PlaneAxis::Inside cut = across.inside(i2, b.column, wide);
             int64_t s1 = b.row * down.step + down.origin(i1);
             for (int64_t j = 0; j < used; ++j, s1 += down.step) {
               A* row = to + j * pitch;
@@ -139,19 +147,6 @@ template <class A> struct Planes {
       }
   }
 
- private:
-  // Of a phase's rows from `column` on: cells [begin, end) are inside the image, the first at source index `from`.
-  struct Cut {
-    int64_t begin, end, from;
-    Cut(const PlaneAxis& x, int64_t phase, int64_t column, int64_t wide) {
-      const int64_t s = x.origin(phase) + column * x.step, room = x.size - s;
-      begin = s >= 0 ? 0 : x.step == 1 ? -s : ceil_div(-s, x.step);
-      end = room <= 0 ? 0 : x.step == 1 ? room : ceil_div(room, x.step);
-      begin = least(begin, wide);
-      end = end < begin ? begin : least(end, wide);
-      from = s + begin * x.step;
-    }
-  };
 };
 
 // Where the positions of a band's tiles go in the result: the runs of consecutive valid columns of each tile in turn.

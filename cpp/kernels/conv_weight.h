@@ -1,240 +1,302 @@
 // SPDX-License-Identifier: MIT
-// The weight gradient of convolution: of small layers as dot products over padded planes, else as a product whose right
-// operand is transposed while it is packed, from planes or, where the image is narrow, from itself.
+// The weight gradient of convolution as a product over positions, a chunk of them at a time. Both operands are copied as rows
+// of channels, one for each pixel, in blocks as wide as a side of the register tile: of the result's gradient the positions
+// of the grid, of the image the pixels that taps see, dealt out by their remainder mod the window's step. Pixels of a chunk's
+// images lie side by side. So the sources of consecutive positions are consecutive under every tap, all taps share one copy,
+// and positions from which a tap reads padding are left out.
 #pragma once
-#include "conv_direct.h"
-#include "gemm_out.h"
+#include "conv_pixels.h"
+#include "conv_planes.h"
 
 namespace lamella {
 namespace LAMELLA_ISA {
 
-// dy's zeros meet cells of the planes between rows, which hold the image's next row or zeros of its own channel: a NaN or
-// infinity of the image reaches the gradients of its channel, and no others.
+// ---- the tile: rows (channels of one operand) x vectors (of the other), over positions --------------------------------------
+// `length` consecutive pixels of both operands.
+struct Stretch { int32_t left, right, length; };
 
-// ---- dot products: rows (filters) x Q (channel, tap) over positions -------------------------------------------------------
-#if defined(__AVX512F__) || defined(__aarch64__)
-constexpr int kDotRows = 4, kDotTaps = 6;
-#else
-constexpr int kDotRows = 3, kDotTaps = 4;
-#endif
-constexpr int kDotSums = kDotRows * kDotTaps;
+// sums (kTileRows x kTileCols, of which R x V vectors are computed) = or += sum over pixels of left's row by right's.
+template <class A, int R, int V>
+static void weight_tile(const Stretch* s, int64_t count, const A* left, int64_t left_width, const A* right, int64_t right_width,
+                        A* sums, bool add) {
+  constexpr int L = kLanes<A>, TC = kTileCols<A>;
+  vec<A> acc[R][V];
+#pragma GCC unroll 16
+  for (int i = 0; i < R; ++i)
+#pragma GCC unroll 4
+    for (int j = 0; j < V; ++j) acc[i][j] = vec<A>{};
+  for (; count > 0; --count, ++s) {
+    const A *a = left + s->left * left_width, *b = right + s->right * right_width;
+#pragma GCC unroll 1
+    for (int64_t n = s->length; n > 0; --n) {
+      vec<A> row[V];
+#pragma GCC unroll 4
+      for (int j = 0; j < V; ++j) row[j] = vload(b + j * L);
+#pragma GCC unroll 4
+      for (int j = 0; j < V; ++j) __builtin_prefetch(b + (12 * kTileVecs + j) * L);  // from L2
+#pragma GCC unroll 16
+      for (int i = 0; i < R; ++i) {
+        vec<A> x = splat(a[i]);
+        pin(x);
+#pragma GCC unroll 4
+        for (int j = 0; j < V; ++j) acc[i][j] = fma(x, row[j], acc[i][j]);
+      }
+      a += left_width;
+      b += right_width;
+    }
+  }
+#pragma GCC unroll 16
+  for (int i = 0; i < R; ++i)
+#pragma GCC unroll 4
+    for (int j = 0; j < V; ++j) {
+      A* to = sums + i * TC + j * L;
+      vstore(to, add ? vload(to) + acc[i][j] : acc[i][j]);
+    }
+}
+template <class A> constexpr int kThird = (kTileRows<A> + 2) / 3;
+template <class A> constexpr int kTwoThirds = (2 * kTileRows<A> + 2) / 3;
+template <class A, class... Args> static void weight_tile_of(int64_t rows, int64_t cols, const Args&... args) {
+  constexpr int R = kTileRows<A>, R1 = kThird<A>, R2 = kTwoThirds<A>;
+  if (cols > kLanes<A>) {
+    if (rows > R2) weight_tile<A, R, 2>(args...);
+    else if (rows > R1) weight_tile<A, R2, 2>(args...);
+    else weight_tile<A, R1, 2>(args...);
+  } else {
+    if (rows > R2) weight_tile<A, R, 1>(args...);
+    else if (rows > R1) weight_tile<A, R2, 1>(args...);
+    else weight_tile<A, R1, 1>(args...);
+  }
+}
 
-// What a dot tile runs over: `bands` copies of planes and of dy's rows, n positions (whole vectors) of each.
-template <class A> struct DotOperands {
-  const A *dy, *planes;
-  int64_t dy_row, dy_band, planes_band, bands, n;
+// What a product of so many rows and columns of tiles costs, in vectors; a lone vector of columns hides the loads of its rows
+// less well.
+template <class A> static double tiles_cost(int64_t rows, int64_t cols) {
+  const int64_t vectors = ceil_div(cols, kLanes<A>);
+  return double(ceil_div(rows, kThird<A>) * kThird<A>) * (double(vectors) + (vectors % 2 ? 0.5 : 0));
+}
+
+// The channels of one operand in blocks, a side of the tile each; stored `width` apart.
+struct ChannelBlocks {
+  int64_t channels, count, width;
+  // In blocks of `most`; but where no more than `few` would be left for the last, that and the one before share what both
+  // have: `two` and the rest.
+  ChannelBlocks(int64_t n, int64_t most, int64_t unit, int64_t few, int64_t two)
+      : channels(n), count(ceil_div(n, most)), width(ceil_div(least(n, most), unit) * unit), most_(most), even_(n / most * most), two_(most) {
+    if (n > most && n > even_ && n - even_ <= few) even_ -= most, two_ = two;
+  }
+  int64_t first(int64_t i) const { return i * most_ <= even_ ? i * most_ : even_ + two_; }
+  int64_t size(int64_t i) const { return (i + 1 < count ? first(i + 1) : channels) - first(i); }
+
+ private:
+  int64_t most_, even_, two_;  // even: channels in blocks of `most`
 };
 
-// sums[r][q] += dy[r] . (planes + offset[q]).
-template <class A, int R> static void dot_tile(DotOperands<A> o, const int32_t* offset, A* sums) {
-  constexpr int L = kLanes<A>, Q = kDotTaps;
-  vec<A> acc[R][Q];
-#pragma GCC unroll 8
-  for (int r = 0; r < R; ++r)
-#pragma GCC unroll 8
-    for (int q = 0; q < Q; ++q) acc[r][q] = vec<A>{};
-  for (; o.bands > 0; --o.bands, o.dy += o.dy_band, o.planes += o.planes_band) {
-    const A* x[Q];
-#pragma GCC unroll 8
-    for (int q = 0; q < Q; ++q) x[q] = o.planes + offset[q];
-    for (int64_t i = 0; i < o.n; i += L) {
-      vec<A> g[R];
-#pragma GCC unroll 8
-      for (int r = 0; r < R; ++r) g[r] = vload(o.dy + r * o.dy_row + i);
-#pragma GCC unroll 8
-      for (int q = 0; q < Q; ++q) {
-        vec<A> v = vload(x[q] + i);
-        pin(v);
-#pragma GCC unroll 8
-        for (int r = 0; r < R; ++r) acc[r][q] = fma(g[r], v, acc[r][q]);
-      }
+// ---- chunks -----------------------------------------------------------------------------------------------------------------
+// A part of the grid: some whole images, some slices or rows of one, or a piece of a row.
+struct WeightChunks {
+  int64_t images, part[3], n[4];
+  WeightChunks(const ImageWindow& w, int64_t all_images, int64_t positions) : images(1) {
+    int64_t room = positions;
+    for (int d = 2; d >= 0; --d) {
+      part[d] = room < 1 ? 1 : least(room, w.grid[d]);
+      n[1 + d] = ceil_div(w.grid[d], part[d]);
+      part[d] = ceil_div(w.grid[d], n[1 + d]);
+      room = n[1 + d] > 1 ? 1 : room / w.grid[d];
     }
+    if (n[1] * n[2] * n[3] == 1 && room > 1) images = least(room, all_images);
+    n[0] = ceil_div(all_images, images);
+    images = ceil_div(all_images, n[0]);
+    n[0] = ceil_div(all_images, images);
   }
-#pragma GCC unroll 8
-  for (int r = 0; r < R; ++r)
-#pragma GCC unroll 8
-    for (int q = 0; q < Q; ++q) sums[r * Q + q] += hsum(acc[r][q]);
-}
-template <class A, int R = kDotRows>
-static void dot_tile_of(int64_t rows, const DotOperands<A>& o, const int32_t* offset, A* sums) {
-  if constexpr (R > 1)
-    if (rows < R) return dot_tile_of<A, R - 1>(rows, o, offset, sums);
-  dot_tile<A, R>(o, offset, sums);
-}
-
-// dy (rows of one group) of a band at the planes' pitch, zeros between rows, `stride` cells from row to row of which the
-// band fills n. y_stride: image, channel, depth, height, width.
-template <class T>
-static void load_gradient(const Planes<acc_t<T>>& p, const T* dy, const int64_t* y_stride, const Band& b, int64_t rows,
-                          int64_t n, int64_t stride, acc_t<T>* to) {
-  using A = acc_t<T>;
-  for (int64_t r = 0; r < rows; ++r, to += stride) {
-    const T* from = dy + b.image * y_stride[0] + r * y_stride[1] + b.slice * y_stride[2] + b.row * y_stride[3] +
-                    b.column * y_stride[4];
-    for (int64_t j = 0; j < b.rows; ++j, from += y_stride[3]) {
-      A* row = to + j * p.pitch;
-      copy_row(from, y_stride[4], b.columns, row);
-      zero_row(row + b.columns, p.pitch - b.columns);
+  int64_t count() const { return n[0] * n[1] * n[2] * n[3]; }
+  // Of chunk i: the first image, and the window cut to its positions; returns how many images.
+  int64_t cut(int64_t i, int64_t all_images, ImageWindow& w, int64_t& image) const {
+    const int64_t start[3] = {i / (n[2] * n[3]) % n[1] * part[0], i / n[3] % n[2] * part[1], i % n[3] * part[2]};
+    for (int d = 0; d < 3; ++d) {
+      w.grid[d] = least(part[d], w.grid[d] - start[d]);
+      w.first[d] += start[d] * w.step[d];
     }
-    zero_row(to + b.rows * p.pitch, n - b.rows * p.pitch);
-  }
-}
-
-// Where the sums of a chunk fit in L2 and a channel's planes are few; else transposing into packed panels is the better way.
-LAMELLA_INLINE bool direct_apt_weight(const ImageWindow& w, const ConvShape& d) {
-  return (w.tap_count() > 1 || d.groups > 1) && d.rows * d.channels * w.tap_count() <= 16384 &&
-         (w.step[2] == 1 || d.channels <= 4);
-}
-
-// dw (groups * rows, depth). Bands of a group are dealt to a few chunks by shape; their sums are added in order.
-template <class T>
-static void direct_weight_product(const ImageWindow& w, const T* x, const T* dy, const int64_t* y_stride,
-                                  const ConvShape& d, T* dw) {
-  using A = acc_t<T>;
-  constexpr int L = kLanes<A>, Q = kDotTaps;
-  const Planes<A> planes(w, d.channels, d.images, L, d.rows, 448 << 10);
-  const int64_t depth = d.channels * w.tap_count(), tiles = ceil_div(depth, Q), row_blocks = ceil_div(d.rows, kDotRows);
-  const int64_t tasks = planes.tasks(), per = ceil_div(tasks, ceil_div(16, d.groups)), chunks = ceil_div(tasks, per);
-  const int64_t n = ceil_div(planes.rows * planes.pitch, L) * L, dy_size = n + L;
-  const int64_t together = least(per, ceil_div(1024, n));  // bands under one tile, so that its sums stay in registers for long
-  const int64_t sums_size = row_blocks * tiles * kDotSums;
-  const size_t all_sums = size_t(d.groups * chunks * sums_size);
-  A* const sums = static_cast<A*>(scratch(all_sums * sizeof(A) + size_t(tiles * Q) * sizeof(int32_t), kPlanesSlot));
-  int32_t* const offset = reinterpret_cast<int32_t*>(sums + all_sums);
-  planes.offsets(offset);
-  for (int64_t q = depth; q < tiles * Q; ++q) offset[q] = 0;
-
-  parallel(d.groups * chunks, [&](int64_t task) {
-    const int64_t g = task / chunks, c = task % chunks;
-    A* const own = sums + task * sums_size;
-    __builtin_memset(own, 0, size_t(sums_size) * sizeof(A));
-    const size_t cells = size_t(together * (planes.size + d.rows * dy_size) + L);
-    A* const buffer = static_cast<A*>(scratch(cells * sizeof(A), kPlanesSlot + 1));
-    A* const gradient = buffer + together * planes.size;
-    const int64_t end = least((c + 1) * per, tasks);
-    for (int64_t t = c * per; t < end; t += together) {
-      const int64_t bands = least(together, end - t);
-      for (int64_t i = 0; i < bands; ++i) {
-        const Band band = planes.band(t + i);
-        planes.load(x + g * d.channels * w.stride[1], band, buffer + i * planes.size);
-        load_gradient(planes, dy + g * d.rows * y_stride[1], y_stride, band, d.rows, n, dy_size, gradient + i * d.rows * dy_size);
-      }
-      DotOperands<A> o{gradient, buffer, dy_size, d.rows * dy_size, planes.size, bands, n};
-      for (int64_t b = 0; b < row_blocks; ++b, o.dy += kDotRows * dy_size)
-        for (int64_t q = 0; q < tiles; ++q)
-          dot_tile_of(d.rows - b * kDotRows, o, offset + q * Q, own + (b * tiles + q) * kDotSums);
-    }
-  });
-  parallel_blocks(d.groups * d.rows, 1 + 2000 / (depth * chunks), [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) {
-      const int64_t g = i / d.rows, r = i % d.rows;
-      for (int64_t k = 0; k < depth; ++k) {
-        const A* from = sums + g * chunks * sums_size + (r / kDotRows * tiles + k / Q) * kDotSums + r % kDotRows * Q + k % Q;
-        A total = from[0];
-        for (int64_t c = 1; c < chunks; ++c) total += from[c * sums_size];
-        dw[i * depth + k] = down<T>(total);
-      }
-    }
-  });
-}
-
-// ---- products ---------------------------------------------------------------------------------------------------------------
-// One column per (channel, tap); k runs over the n positions of one band after another.
-template <class A> struct PlanesOperand {
-  const A* planes;
-  const int32_t* offset;
-  int64_t planes_band, n;
-  void pack(A* panel, int64_t first, int count, int64_t p, int64_t depth) const {
-    constexpr int R = kTileCols<A>;
-    for (int64_t q = 0; q < depth;) {
-      const Division at(p + q, n);
-      const int64_t length = least(n - at.rest, depth - q);
-      const A* from = planes + at.quotient * planes_band + at.rest;
-      pack_rows<A, R>(panel + q * R, [&](int i) { return from + offset[first + i]; }, count, length);
-      q += length;
-    }
+    image = i / (n[1] * n[2] * n[3]) * images;
+    return least(images, all_images - image);
   }
 };
 
-// How the k of dw (rows, depth) is cut: a product with few tiles into chunks (as many as their sums are cheap to add, in
-// order); one with many is parallel by itself.
-LAMELLA_INLINE int64_t weight_chunk(int64_t size, int64_t columns) {
-  if (size >= 300000) return columns;
-  const int64_t enough = ceil_div(2000000, size + 1), cheap = 1000000 / (size + 1), chunks = cheap < 8 ? 8 : least(cheap, 32);
-  const int64_t most = ceil_div(columns, chunks);
-  return enough > most ? enough : most;
-}
-template <class T> static void add_chunks(const acc_t<T>* partial, int64_t chunks, int64_t size, T* dw) {
-  using A = acc_t<T>;
-  constexpr int L = kLanes<A>;
-  parallel_blocks(size, 4096, [&](int64_t begin, int64_t end) {
-    for (; begin < end; begin += L) {
-      const int64_t n = least(L, end - begin);
-      vec<A> sum = vload(partial + begin, n);
-      for (int64_t c = 1; c < chunks; ++c) sum += n == L ? vload(partial + c * size + begin) : vload(partial + c * size + begin, n);
-      vstore(dw + begin, sum, n);
+// ---- copies of pixels -------------------------------------------------------------------------------------------------------
+// One dim of what taps see of an image.
+struct CellAxis {
+  PlaneAxis to;
+  int64_t pitch = 0;  // cells of a phase: the most that are inside
+  CellAxis(const ImageWindow& w, int d) : to(w, d) {
+    for (int64_t i = 0; i < to.phases; ++i) {
+      const PlaneAxis::Inside in = inside(i);
+      if (in.end - in.begin > pitch) pitch = in.end - in.begin;
     }
-  });
+  }
+  int64_t cells() const { return to.phases * pitch; }
+  PlaneAxis::Inside inside(int64_t phase) const { return to.inside(phase, 0, to.grid + to.high - to.low); }
+  // Positions [begin, end) have their source inside under tap u, the first of them in `cell`.
+  struct View { int64_t begin, end, cell; };
+  View view(int64_t u) const {
+    const int64_t phase = u % to.phases, shift = to.shift(u) - to.low;
+    const PlaneAxis::Inside in = inside(phase);
+    const int64_t begin = in.begin > shift ? in.begin - shift : 0, end = least(to.grid, in.end - shift);
+    return {begin, end < begin ? begin : end, phase * pitch + begin + shift - in.begin};
+  }
+};
+
+// to[place[p] * width + c] = x[c * channel + p * step] for p < n with place[p] >= 0, c < channels. Up to `width` are written.
+template <class A>
+static void copy_pixels(const A* x, int64_t channel, int64_t step, int64_t n, int64_t channels, A* to, int64_t width, const int32_t* place) {
+  constexpr int L = kLanes<A>;
+  for (int64_t c = 0; c < width; c += L) {
+    const int64_t rows = least(L, channels - c), wide = least(L, width - c);
+    const A* from = x + c * channel;
+    if (step == 1) {
+      for (int64_t p = 0; p < n; p += L, from += L) {
+        const int64_t m = least(L, n - p);
+        vec<A> r[L];
+#pragma GCC unroll 16
+        for (int l = 0; l < L; ++l) r[l] = l >= rows ? vec<A>{} : m == L ? vload(from + l * channel) : vload(from + l * channel, m);
+        transpose_lanes<A>(r);
+#pragma GCC unroll 16
+        for (int l = 0; l < L; ++l)
+          if (l < m && place[p + l] >= 0) {
+            A* const pixel = to + place[p + l] * width + c;
+            if (wide == L) vstore(pixel, r[l]);
+            else vstore(pixel, r[l], wide);
+          }
+      }
+    } else {
+      const uint32_t lanes = lanes_between(0, rows);
+      for (int64_t p = 0; p < n; ++p, from += step)
+        if (place[p] >= 0) vstore(to + place[p] * width + c, vload_masked(from, lanes, channel), wide);
+    }
+  }
+}
+// The same for adjacent channels, all blocks [b0, b1) of them at once: block b is at to + b * apart.
+template <class A>
+static void copy_adjacent(const A* x, int64_t step, int64_t n, const ChannelBlocks& blocks, int64_t b0, int64_t b1, A* to, int64_t apart,
+                          const int32_t* place) {
+  constexpr int L = kLanes<A>;
+  const int64_t width = blocks.width;
+  for (int64_t p = 0; p < n; ++p, x += step) {
+    if (place[p] < 0) continue;
+    for (int64_t b = b0; b < b1; ++b) {
+      const A* from = x + blocks.first(b);
+      A* const pixel = to + b * apart + place[p] * width;
+      for (int64_t c = 0; c < width; c += L) {
+        const int64_t rest = blocks.channels - blocks.first(b) - c, wide = least(L, width - c);
+        const vec<A> v = rest >= L ? vload(from + c) : vload(from + c, rest < 0 ? 0 : rest);  // past the block's end: the next one's
+        if (wide == L) vstore(pixel + c, v);
+        else vstore(pixel + c, v, wide);
+      }
+    }
+  }
 }
 
-// dw of one group from padded planes.
-template <class T>
-static void planes_weight_product(const ImageWindow& w, const T* x, const T* dy, const int64_t* y_stride,
-                                  const ConvShape& d, T* dw) {
-  using A = acc_t<T>;
-  constexpr int L = kLanes<A>;
-  const int64_t depth = d.channels * w.tap_count(), size = d.rows * depth;
-  const bool one_product = weight_chunk(size, INT64_MAX) == INT64_MAX;
-  const int64_t cache = one_product ? 32 << 20 : 448 << 10;
-  const Planes<A> planes(w, d.channels, d.images, L, d.rows, cache);
-  const int64_t n = planes.rows * planes.pitch, tasks = planes.tasks(), cells = planes.size + d.rows * n;
-  const int64_t per = least(ceil_div(weight_chunk(size, tasks * n), n), tasks), chunks = ceil_div(tasks, per);
-  const int64_t fits = cache / (cells * int64_t(sizeof(A))), together = least(fits > 1 ? fits : 1, per);
-  A* const partial = static_cast<A*>(scratch(size_t(chunks * size) * sizeof(A) + size_t(depth) * sizeof(int32_t), kPlanesSlot));
-  int32_t* const offset = reinterpret_cast<int32_t*>(partial + chunks * size);
-  planes.offsets(offset);
-  const auto one = [&](int64_t c) {
-    A* const buffer = static_cast<A*>(scratch(size_t(together * cells + L) * sizeof(A), kPlanesSlot + 1));
-    A* const gradient = buffer + together * planes.size;
-    const int64_t begin = c * per, end = least(begin + per, tasks);
-    for (int64_t t = begin; t < end; t += together) {
-      const int64_t bands = least(together, end - t), row = bands * n + L;
-      parallel(bands, [&](int64_t i) {
-        const Band band = planes.band(t + i);
-        planes.load(x, band, buffer + i * planes.size);
-        load_gradient(planes, dy, y_stride, band, d.rows, n, row, gradient + i * n);
-      });
-      gemm_blocked<A>(d.rows, depth, bands * n, StridedOperand<A, kTileRows<A>>{gradient, row, 1},
-                      PlanesOperand<A>{buffer, offset, planes.size, n}, MatrixOut<A>{partial + c * size, depth, t > begin, {}});
-    }
-  };
-  if (chunks == 1) one(0);
-  else parallel(chunks, one);
-  add_chunks<T>(partial, chunks, size, dw);
-}
+// What a window sees of a chunk's images, channels apart. `merge`: the taps of a row are taken as channels, (tap, channel) in
+// order; a row's cells are then positions.
+class WeightCells {
+ public:
+  WeightCells(const ImageWindow& w, int64_t n, bool merges) : window_(w), axis_{{w, 0}, {w, 1}, {seen(w, merges), 2}}, images_(n), merges_(merges) {
+    const CellAxis& x = axis_[2];
+    joined_ = !merges && x.to.phases == 1 && x.to.step == 1 && x.pitch == w.size[2] && axis_[1].to.phases == 1 && axis_[1].to.step == 1 &&
+              w.stride[3] == w.size[2] * w.stride[4];
+  }
+  const CellAxis& axis(int d) const { return axis_[d]; }
+  int64_t images() const { return images_; }
+  int64_t pixels() const { return axis_[0].cells() * axis_[1].cells() * axis_[2].cells() * images_; }
 
-// dw of one group from the image itself.
-template <class T>
-static void image_weight_product(const ImageWindow& w, const T* x, const T* dy, const int64_t* y_stride,
-                                 const ConvShape& d, T* dw) {
-  using A = acc_t<T>;
-  const int64_t depth = d.channels * w.tap_count(), size = d.rows * depth, columns = d.images * w.volume();
-  const int64_t chunk = least(ceil_div(weight_chunk(size, columns), kBlockDepth) * kBlockDepth, columns);
-  const int64_t chunks = ceil_div(columns, chunk);
-  A* const partial = static_cast<A*>(scratch(size_t(chunks * size) * sizeof(A), kPlanesSlot));
-  ImageWindow flat = w;
-  const bool whole = flat.flatten();
-  const auto one = [&](int64_t c) {
-    const int64_t begin = c * chunk, n = least(chunk, columns - begin);
-    const PositionsOperand<T, kTileRows<A>> left{dy, y_stride[0], y_stride[1], y_stride[4], w.volume(), begin};
-    const MatrixOut<A> out{partial + c * size, depth, false, {}};
-    if (whole) gemm_blocked<A>(d.rows, depth, n, left, PositionsOperand<T, kTileCols<A>>{x, w.stride[0], w.stride[1], w.stride[4], w.volume(), begin}, out);
-    else gemm_blocked<A>(d.rows, depth, n, left, TapsOperand<T>{w, x, begin}, out);
-  };
-  if (chunks == 1) one(0);
-  else parallel(chunks, one);
-  add_chunks<T>(partial, chunks, size, dw);
-}
+  // An image (of `all` channels) into blocks [b0, b1) of its channels, each `pixels() * width` elements on from the one before.
+  template <class A>
+  void copy(const A* x, int64_t image, int64_t all, const ChannelBlocks& blocks, int64_t b0, int64_t b1, A* to, char* memory) const {
+    const CellAxis &down = axis_[1], &across = axis_[2];
+    const ImageWindow& w = window_;
+    int32_t* const place = reinterpret_cast<int32_t*>(memory);
+    A* const line = reinterpret_cast<A*>(memory);
+    int64_t low = 0, n = 0;
+    if (merges_) zero_row(line, line_size() * all);
+    else lay(place, low, n);
+    const int64_t width = blocks.width, apart = pixels() * width;
+    for (int64_t p0 = 0; p0 < axis_[0].to.phases; ++p0) {
+      const PlaneAxis::Inside d = axis_[0].inside(p0);
+      for (int64_t j0 = 0; j0 < d.end - d.begin; ++j0)
+        for (int64_t p1 = 0; p1 < down.to.phases; ++p1) {
+          const PlaneAxis::Inside h = down.inside(p1);
+          for (int64_t j1 = 0; j1 < (joined_ ? h.end > h.begin : h.end - h.begin); ++j1) {
+            const A* from = x + (d.from + j0 * w.step[0]) * w.stride[2] + (h.from + j1 * w.step[1]) * w.stride[3];
+            const int64_t row = ((p0 * axis_[0].pitch + j0) * down.cells() + p1 * down.pitch + j1) * across.cells();
+            A* const cells = to + (row * images_ + image) * width;
+            if (merges_) {
+              lay_line(from, all, line);
+              for (int64_t b = b0; b < b1; ++b) merge(line, all, blocks.first(b), blocks.size(b), cells + b * apart, width);
+              continue;
+            }
+            from += low * w.stride[4];
+            if (w.stride[1] == 1) copy_adjacent(from, w.stride[4], n, blocks, b0, b1, cells, apart, place);
+            else
+              for (int64_t b = b0; b < b1; ++b)
+                copy_pixels(from + blocks.first(b) * w.stride[1], w.stride[1], w.stride[4], n, blocks.size(b), cells + b * apart, width, place);
+          }
+        }
+    }
+  }
+
+ private:
+  ImageWindow window_;
+  CellAxis axis_[3];
+  int64_t images_;
+  bool merges_, joined_;  // joined: rows of a slice follow each other as cells and in the image
+
+  int64_t line_size() const { return (window_.grid[2] - 1) * window_.step[2] + window_.taps[2]; }  // pixels
+  static ImageWindow seen(ImageWindow w, bool merges) {
+    if (merges) w.size[2] = w.grid[2], w.taps[2] = w.step[2] = w.next[2] = 1, w.first[2] = 0;
+    return w;
+  }
+  // The places of n sources from `low` on.
+  void lay(int32_t* place, int64_t& low, int64_t& n) const {
+    const CellAxis& x = axis_[2];
+    int64_t high = 0;
+    low = INT64_MAX;
+    for (int64_t p = 0; p < x.to.phases; ++p) {
+      const PlaneAxis::Inside in = x.inside(p);
+      if (in.end == in.begin) continue;
+      const int64_t last = in.from + (in.end - in.begin - 1) * x.to.step;
+      low = least(low, in.from), high = last > high ? last : high;
+    }
+    n = low == INT64_MAX ? 0 : joined_ ? x.pitch * axis_[1].pitch : high + 1 - low;
+    if (joined_) {
+      for (int64_t i = 0; i < n; ++i) place[i] = int32_t(i * images_);
+      return;
+    }
+    for (int64_t i = 0; i < n; ++i) place[i] = -1;
+    for (int64_t p = 0; p < x.to.phases; ++p) {
+      const PlaneAxis::Inside in = x.inside(p);
+      for (int64_t j = 0; j < in.end - in.begin; ++j)
+        place[in.from + j * x.to.step - low] = int32_t((p * x.pitch + j) * images_);
+    }
+  }
+  // A row with its padding, which is zero already, all channels of a pixel side by side.
+  template <class A> void lay_line(const A* x, int64_t all, A* line) const {
+    const ImageWindow& w = window_;
+    const int64_t begin = w.first[2] < 0 ? -w.first[2] : 0, end = least(line_size(), w.size[2] - w.first[2]);
+    x += (w.first[2] + begin) * w.stride[4], line += begin * all;
+    if (end <= begin) return;
+    if (w.stride[1] == 1 && w.stride[4] == all) __builtin_memcpy(line, x, size_t((end - begin) * all) * sizeof(A));
+    else if (w.stride[4] == 1) transpose_pixels(x, w.stride[1], end - begin, all, line, all);
+    else
+    for (int64_t i = 0; i < end - begin; ++i)
+      for (int64_t c = 0; c < all; ++c) line[i * all + c] = x[i * w.stride[4] + c * w.stride[1]];
+  }
+  template <class A> void merge(const A* line, int64_t all, int64_t first, int64_t count, A* cells, int64_t width) const {
+    constexpr int L = kLanes<A>;
+    for (int64_t g = 0; g < window_.grid[2]; ++g, line += window_.step[2] * all, cells += images_ * width)
+      for (int64_t c = 0; c < width; c += L) {
+        const int64_t rest = count - c;
+        vstore(cells + c, rest >= L ? vload(line + first + c) : vload(line + first + c, rest < 0 ? 0 : rest), least(L, width - c));
+      }
+  }
+};
 
 }  // namespace LAMELLA_ISA
 }  // namespace lamella

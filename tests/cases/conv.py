@@ -90,7 +90,10 @@ CHANNELS_LAST = [
     S(A((1, 120, 5, 4)), A((68, 120, 3, 3)), None, padding=1),  # k beyond a block
     S(A((2, 8, 36, 31)), A((8, 8, 3, 3)), A((8,)), padding=1),  # an image in parts
     S(A((2, 16, 5, 5)), A((8, 16, 1, 1)), None, stride=2),  # positions that no tap reaches
-    S(A((2, 3, 9, 8)), A((10, 3, 3, 3)), A((10,)), padding=1),  # the rest: through the other layout
+    S(A((2, 3, 9, 8)), A((10, 3, 3, 3)), A((10,)), padding=1),  # few channels: the taps of a row as one
+    S(A((2, 2, 19, 30)), A((40, 2, 4, 5)), A((40,)), stride=(1, 4), padding=(0, 3), dilation=(2, 1)),
+    S(A((2, 3, 9, 8)), A((10, 3, 3, 3)), A((10,)), padding=1, dilation=2),  # the rest: through the other layout
+    S(A((2, 9, 9, 8)), A((3, 9, 3, 3)), A((3,)), padding=1),
     S(A((2, 12, 7, 6)), A((12, 1, 3, 3)), A((12,)), padding=1, groups=12),  # depthwise
     S(A((1, 35, 5, 17)), A((35, 1, 3, 6)), None, stride=(1, 2), padding=(2, 3), dilation=(2, 1), groups=35),
     S(A((1, 5, 2, 2)), A((5, 1, 7, 7)), A((5,)), padding=3, groups=5),  # no position sees all taps
@@ -178,6 +181,10 @@ CASES = [
             S(A((2, 2, 3, 3)), A((2, 2, 1, 1)), None, stride=2),  # positions that no tap reaches
             S(A((0, 3, 5, 5)), A((2, 3, 3, 3)), A((2,))),
             S(A((3, 6, 9, 9)), A((16, 6, 5, 5)), A((16,))),
+            S(A((20, 26, 9, 8)), A((50, 26, 3, 3)), A((50,)), padding=1),  # the weight gradient over several chunks of images
+            S(A((2, 130, 4, 5)), A((230, 130, 3, 3)), None, padding=1),  # by tasks with tiles of their own
+            S(A((2, 32, 17, 19)), A((32, 32, 16, 16)), None, padding=2),  # or with taps
+            S(A((3, 5, 17, 16)), A((70, 5, 4, 4)), A((70,)), stride=4, padding=1, dilation=(2, 1)),
             S(A((1, 3, 40, 7)), A((30, 3, 3, 7)), None, stride=(2, 1), padding=(1, 3), dilation=(2, 1)),
             S(A((2, 3, 4, 50)), A((12, 3, 1, 20)), None, stride=(1, 9), padding=(0, 7)),  # the taps of a row as one
             S(A((2, 6, 7, 40)), A((26, 3, 3, 5)), A((26,)), stride=(2, 8), padding=(1, 3), groups=2),
