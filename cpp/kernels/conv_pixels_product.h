@@ -13,7 +13,7 @@ template <class A> struct PixelEnds { const A* bias; bool add, relu; };
 // Row i of c (R rows, of which `count` are stored, by cols <= V vectors) = or += sum over segments s of rows[s][i] (`run`
 // elements) . the which[s]-th part of the panel.
 template <class A, int R, int V>
-static void pixel_tile(const A* const* rows, const int32_t* which, int64_t segments, int64_t run, const A* panel, A* const* c,
+__attribute__((noinline)) static void pixel_tile(const A* const* rows, const int32_t* which, int64_t segments, int64_t run, const A* panel, A* const* c,
                        int count, int cols, PixelEnds<A> ends) {
   constexpr int L = kLanes<A>;
   const int last = cols - (V - 1) * L;
@@ -26,11 +26,12 @@ static void pixel_tile(const A* const* rows, const int32_t* which, int64_t segme
     for (int i = 0; i < R; ++i) acc[i][j] = first;
   }
   for (int64_t s = 0; s < segments; ++s, rows += kTileRows<A>) {
-    const A* a[R];
+    const A* a[R];  // ends of rows: with the one index that runs to 0 they fit the registers
 #pragma GCC unroll 16
-    for (int i = 0; i < R; ++i) a[i] = rows[i];
+    for (int i = 0; i < R; ++i) a[i] = rows[i] + run;
     const A* b = panel + which[s] * run * kTileCols<A>;
-    const auto step = [&](int64_t q) __attribute__((always_inline)) {
+#pragma GCC unroll 1
+    for (int64_t q = -run; q != 0; ++q) {  // as in gemm_core.h, copies of the body are slower
       vec<A> row[V];
 #pragma GCC unroll 4
       for (int j = 0; j < V; ++j) row[j] = vload(b + j * L);
@@ -44,9 +45,7 @@ static void pixel_tile(const A* const* rows, const int32_t* which, int64_t segme
 #pragma GCC unroll 4
         for (int j = 0; j < V; ++j) acc[i][j] = fma(x, row[j], acc[i][j]);
       }
-    };
-#pragma GCC unroll 1
-    for (int64_t q = 0; q < run; ++q) step(q);  // as in gemm_core.h, copies of the body are slower
+    }
   }
   const bool whole = last == L;
 #pragma GCC unroll 16
