@@ -13,17 +13,25 @@ struct PixelBox {
   LAMELLA_INLINE bool has(const int64_t* u) const {
     return u[0] >= from[0] && u[0] < end[0] && u[1] >= from[1] && u[1] < end[1] && u[2] >= from[2] && u[2] < end[2];
   }
+  int64_t volume() const { return (end[0] - from[0]) * (end[1] - from[1]) * (end[2] - from[2]); }
   void join(const PixelBox& b) {
     for (int d = 0; d < 3; ++d) from[d] = least(from[d], b.from[d]), end[d] = end[d] > b.end[d] ? end[d] : b.end[d];
   }
 };
 
-// Consecutive positions within one row of the grid, from which no tap outside of `box` sees inside the image.
+// The positions from which the same taps see inside the image.
+struct PixelKind {
+  PixelBox box;
+  int64_t positions, taps;
+};
+
+// Consecutive positions of one kind within one row of the grid.
 struct PixelRun {
   int64_t image, g0, g1, g2;
   int length;
   const PixelBox* box;
 };
+
 
 // The runs of some images' grid, in order.
 class PixelOrder {
@@ -34,28 +42,27 @@ class PixelOrder {
       all *= w.grid[d] * w.taps[d], seen *= cut(w, d);
       boxes *= count_[d];
     }
-    if ((all - seen) * 64 < all || boxes > kMostBoxes)  // too little to leave out, or too many kinds
+    if ((all - seen) * 256 < all || boxes > kMostBoxes)  // too little to leave out, or too many kinds
       for (int d = 0; d < 3; ++d) count_[d] = 1, cuts_[d][0] = {0, w.grid[d], 0, w.taps[d]};
   }
-  size_t bytes(int64_t images) const {
-    int64_t rows = images, boxes = 1;
-    for (int d = 0; d < 3; ++d) boxes *= count_[d], rows *= d < 2 ? cuts_[d][count_[d] - 1].end : count_[d];
-    return size_t(boxes) * sizeof(PixelBox) + size_t(rows) * sizeof(PixelRun);
+  int64_t kinds() const { return count_[0] * count_[1] * count_[2]; }
+  int64_t runs(int64_t images) const {
+    for (int d = 0; d < 3; ++d) images *= d < 2 ? cuts_[d][count_[d] - 1].end : count_[d];
+    return images;
   }
-  // Into memory of that many bytes.
-  const PixelRun* write(int64_t images, char* memory) const {
-    PixelBox* box = reinterpret_cast<PixelBox*>(memory);
-    PixelRun *const runs = reinterpret_cast<PixelRun*>(box + count_[0] * count_[1] * count_[2]), *to = runs;
+  // kinds() kinds of positions, and their runs, in order.
+  void write(int64_t images, PixelKind* kind, PixelRun* to) const {
     for (int64_t i = 0; i < count_[0]; ++i)
       for (int64_t j = 0; j < count_[1]; ++j)
-        for (int64_t k = 0; k < count_[2]; ++k, ++box) {
+        for (int64_t k = 0; k < count_[2]; ++k, ++kind) {
           const Cut &a = cuts_[0][i], &b = cuts_[1][j], &c = cuts_[2][k];
-          *box = {{a.tap_from, b.tap_from, c.tap_from}, {a.tap_end, b.tap_end, c.tap_end}};
+          *kind = {{{a.tap_from, b.tap_from, c.tap_from}, {a.tap_end, b.tap_end, c.tap_end}},
+                   images * (a.end - a.from) * (b.end - b.from) * (c.end - c.from),
+                   (a.tap_end - a.tap_from) * (b.tap_end - b.tap_from) * (c.tap_end - c.tap_from)};
           for (int64_t image = 0; image < images; ++image)
             for (int64_t g0 = a.from; g0 < a.end; ++g0)
-              for (int64_t g1 = b.from; g1 < b.end; ++g1) *to++ = {image, g0, g1, c.from, int(c.end - c.from), box};
+              for (int64_t g1 = b.from; g1 < b.end; ++g1) *to++ = {image, g0, g1, c.from, int(c.end - c.from), &kind->box};
         }
-    return runs;
   }
 
  private:
@@ -84,6 +91,31 @@ class PixelOrder {
     return seen;
   }
 };
+
+// Cuts positions into tiles of at most `most`, into at most positions / most + n of them; returns how many. A third and two thirds
+// of a tile are cheaper: the last positions of a kind have a tile of their own where that costs less than taps that others see.
+LAMELLA_INLINE int64_t cut_tiles(const PixelKind* kinds, int64_t n, int most, int third, int two_thirds, int32_t* to) {
+  const auto rows = [&](int64_t count) -> int64_t { return count > two_thirds ? most : count > third ? two_thirds : third; };
+  int64_t tiles = 0, left = kinds[0].positions;
+  for (int64_t k = 0; k < n;) {
+    int64_t count = least(left, most), last = k, rest = left - count;  // the kind a tile ends in, and what that has left
+    if (left < most && k + 1 < n) {
+      PixelBox box = kinds[k].box;
+      int64_t own = 0;  // of the others, by themselves
+      while (count < most && last + 1 < n) {
+        const PixelKind& other = kinds[++last];
+        const int64_t more = least(other.positions, most - count);
+        box.join(other.box);
+        own += more * other.taps, count += more, rest = other.positions - more;
+      }
+      if (rows(left) * kinds[k].taps <= rows(count) * box.volume() - own) count = left, last = k, rest = 0;
+    }
+    to[tiles++] = int32_t(count);
+    k = last, left = rest;
+    if (left == 0 && ++k < n) left = kinds[k].positions;
+  }
+  return tiles;
+}
 
 // Walks runs, some positions at a time.
 struct PixelCursor {

@@ -52,44 +52,50 @@ static void segments_of(const ImageWindow& w, Segment* to) {
   } while (tap.next(w));
 }
 
+// Segments of a block side by side that a tile reads as one.
+struct SegmentRun { int32_t first, count; };
+
 template <class A> struct PixelRows {
   ImageWindow w;
   const A *x, *zeros;  // zeros: as many as a segment has elements
   const Segment* segments;
 
-  // Of a tile's rows, the `used` segments from s0 on, without those outside the image for every row: the i-th is which[i] of
-  // the block, at to[i * kTileRows + row]. Returns how many.
-  int find(const PixelRun* runs, int n, const PixelBox& box, int64_t s0, int64_t used, const A** to, int32_t* which) const {
+  // Of a tile's rows, the `used` segments from s0 on, without those outside of the box: where they lie, in order of seen, at
+  // to[i * kTileRows + row]. joins: adjacent taps of a row are adjacent in memory, one segment where all rows see them. Returns how many.
+  int find(const PixelRun* runs, int n, const PixelBox& box, bool joins, int64_t s0, int64_t used, const A** to, SegmentRun* seen) const {
     constexpr int R = kTileRows<A>;
+    bool inside = true;  // are all sources
+    for (int r = 0; inside && r < n; ++r) {
+      const int64_t g[3] = {runs[r].g0, runs[r].g1, runs[r].g2};
+      for (int d = 0; d < 3; ++d) {
+        const int64_t at = g[d] * w.step[d] + w.first[d], length = d == 2 ? runs[r].length : 1;
+        inside &= at + box.from[d] * w.next[d] >= 0 && at + (length - 1) * w.step[d] + (box.end[d] - 1) * w.next[d] < w.size[d];
+      }
+    }
     int some = 0;
     const Segment* const first = segments + s0;
-    for (int64_t s = 0; s < used; ++s)
-      if (box.has(first[s].u)) which[some++] = int32_t(s);
-    int64_t high[3];  // where the source under tap 0 lies if that under every tap is inside; next > 0
-    for (int d = 0; d < 3; ++d) high[d] = w.size[d] - (w.taps[d] - 1) * w.next[d];
+    for (int64_t s = 0; s < used; ++s) {
+      if (!box.has(first[s].u)) continue;
+      if (joins && inside && some > 0 && first[s].u[2] > 0 && seen[some - 1].first + seen[some - 1].count == s) ++seen[some - 1].count;
+      else seen[some++] = {int32_t(s), 1};
+    }
     int i = 0;
     for (int r = 0; r < n; ++r) {
       const int64_t at0 = runs[r].g0 * w.step[0] + w.first[0], at1 = runs[r].g1 * w.step[1] + w.first[1];
       int64_t at2 = runs[r].g2 * w.step[2] + w.first[2];
       const A* from = x + runs[r].image * w.stride[0] + at0 * w.stride[2] + at1 * w.stride[3] + at2 * w.stride[4];
-      const bool rows_inside = at0 >= 0 && at0 < high[0] && at1 >= 0 && at1 < high[1];
       for (int l = 0; l < runs[r].length; ++l, ++i, at2 += w.step[2], from += w.step[2] * w.stride[4]) {
         const A** out = to + i;
-        if (rows_inside && at2 >= 0 && at2 < high[2]) {
-          for (int s = 0; s < some; ++s, out += R) *out = from + first[which[s]].shift;
-        } else {
-          for (int s = 0; s < some; ++s, out += R) {
-            const Segment& segment = first[which[s]];
-            const int64_t* reach = segment.reach;
-            const bool inside = uint64_t(at0 + reach[0]) < uint64_t(w.size[0]) && uint64_t(at1 + reach[1]) < uint64_t(w.size[1]) &&
-                                uint64_t(at2 + reach[2]) < uint64_t(w.size[2]);
-            *out = inside ? from + segment.shift : zeros;
-          }
+        for (int s = 0; s < some; ++s, out += R) {
+          const Segment& segment = first[seen[s].first];
+          const int64_t* reach = segment.reach;
+          *out = inside || (uint64_t(at0 + reach[0]) < uint64_t(w.size[0]) && uint64_t(at1 + reach[1]) < uint64_t(w.size[1]) &&
+                            uint64_t(at2 + reach[2]) < uint64_t(w.size[2])) ? from + segment.shift : zeros;
         }
       }
     }
     for (; i < R; ++i)
-      for (int s = 0; s < some; ++s) to[s * R + i] = zeros;
+      for (int s = 0; s < some; ++s) to[s * R + i] = to[s * R];
     return some;
   }
 };
@@ -223,59 +229,57 @@ template <class T> struct PixelsOut {
     o.y += offset;
     return o;
   }
-  // Where the positions of n runs go.
-  void find(const PixelRun* runs, int n, T** to) const {
-    for (int r = 0; r < n; ++r) {
-      T* row = y + runs[r].image * stride[0] + runs[r].g0 * stride[2] + runs[r].g1 * stride[3] + runs[r].g2 * stride[4];
-      for (int l = 0; l < runs[r].length; ++l) *to++ = row + l * stride[4];
-    }
+  T* at(const PixelRun& r) const { return y + r.image * stride[0] + r.g0 * stride[2] + r.g1 * stride[3] + r.g2 * stride[4]; }
+
+  // Complete sums of some channels from `channel` on, where they are to stay: row i at to[i] + offset.
+  void end_rows(A* const* to, int64_t offset, int rows, int64_t channel, int cols) const {
+    for (int r = 0; r < rows; ++r) end_row(to[r] + offset, channel, cols);
+  }
+  // Complete sums (images, grid, kTileCols) of channels from `channel` on, to planes. May change them.
+  void write_planes(A* sums, int64_t images, const int64_t* grid, int64_t channel, int cols) const {
+    constexpr int64_t TC = kTileCols<A>;
+    const bool joined = stride[3] == grid[2] * stride[4];  // rows of a slice
+    const int64_t rows = joined ? 1 : grid[1], n = joined ? grid[1] * grid[2] : grid[2];
+    for (int64_t i = 0; i < images; ++i)
+      for (int64_t d = 0; d < grid[0]; ++d)
+        for (int64_t h = 0; h < rows; ++h, sums += n * TC) {
+          if (bias || act != Act::none)
+            for (int64_t p = 0; p < n; ++p) end_row(sums + p * TC, channel, cols);
+          spread(sums, n, cols, y + i * stride[0] + channel * stride[1] + d * stride[2] + h * stride[3]);
+        }
   }
 
-  // The complete sums of a tile, row r from tile[r] on: its columns are channels from `channel` on.
-  void finish(T* const* to, int rows, int64_t channel, int cols, const A* const* tile) const {
+ private:
+  void end_row(A* row, int64_t channel, int cols) const {
     constexpr int L = kLanes<A>;
-    const T* const b = bias ? bias + channel : nullptr;
-    // Rows whose results lie side by side, of each vector of rows: its lane l goes to to + l stride[4].
-    struct Side { T* to; uint32_t lanes; } sides[kTileRows<A>];
-    int from[kTileRows<A> / L + 2] = {}, some = 0;
-    if (stride[1] != 1)
-      for (int r = 0; r < rows; ++r) {
-        if (r % L == 0) from[r / L] = some;
-        if (r % L == 0 || to[r] - to[r - 1] != stride[4]) sides[some++] = {to[r] - r % L * stride[4], 0};
-        sides[some - 1].lanes |= 1u << r % L;
-        from[r / L + 1] = some;
-      }
     for (int c = 0; c < cols; c += L) {
       const int n = cols - c < L ? cols - c : L;
-      const vec<A> first = !b ? vec<A>{} : n == L ? vload(b + c) : vload(b + c, n);
-      const auto sum = [&](int r) __attribute__((always_inline)) {
-        return (n == L ? vload(tile[r] + c) : vload(tile[r] + c, n)) + first;
-      };
-      const auto value = [&](int r) { return act == Act::none ? sum(r) : apply_act(act, sum(r)); };
-      if (stride[1] == 1) {
-        for (int r = 0; r < rows; ++r) {
-          if (n == L) vstore(to[r] + channel + c, value(r));
-          else vstore(to[r] + channel + c, value(r), n);
-        }
-        continue;
-      }
-      for (int done = 0; done < rows; done += L) {
-        const int m = rows - done < L ? rows - done : L;
+      vec<A> v = n == L ? vload(row + c) : vload(row + c, n);
+      if (bias) v += n == L ? vload(bias + channel + c) : vload(bias + channel + c, n);
+      v = apply_act(act, v);
+      if (n == L) vstore(row + c, v);
+      else vstore(row + c, v, n);
+    }
+  }
+  // to[c * stride[1] + p * stride[4]] = x[p * kTileCols + c] for p < n, c < cols.
+  void spread(const A* x, int64_t n, int cols, T* to) const {
+    constexpr int L = kLanes<A>, TC = kTileCols<A>;
+    for (int64_t p = 0; p < n; p += L) {
+      const int64_t m = least(L, n - p);
+      for (int c = 0; c < cols; c += L) {
+        const A* from = x + p * TC + c;
         vec<A> v[L];
-        if (act == Act::none && n == L) {  // rows from m on are not stored: any will do
 #pragma GCC unroll 16
-          for (int r = 0; r < L; ++r) v[r] = vload(tile[done + (r < m ? r : 0)] + c) + first;
-        } else {  // through memory, so that the function's code stands here once
-          A ended[L * L];
-          for (int r = 0; r < L; ++r) vstore(ended + r * L, value(done + (r < m ? r : 0)));
-#pragma GCC unroll 16
-          for (int r = 0; r < L; ++r) v[r] = vload(ended + r * L);
-        }
+        for (int l = 0; l < L; ++l) v[l] = vload(from + (l < m ? l : 0) * TC);  // those from m on are not stored
         transpose_lanes<A>(v);
-        for (int l = 0; l < n; ++l) {
-          const int64_t at = (channel + c + l) * stride[1];
-          for (int i = from[done / L]; i < from[done / L + 1]; ++i) vstore_masked(sides[i].to + at, v[l], sides[i].lanes, stride[4]);
-        }
+#pragma GCC unroll 16
+        for (int l = 0; l < L; ++l)
+          if (c + l < cols) {
+            T* const plane = to + (c + l) * stride[1] + p * stride[4];
+            if (stride[4] != 1) vstore_masked(plane, v[l], lanes_between(0, m), stride[4]);
+            else if (m == L) vstore(plane, v[l]);
+            else vstore(plane, v[l], m);
+          }
       }
     }
   }

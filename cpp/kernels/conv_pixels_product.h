@@ -10,11 +10,11 @@ namespace LAMELLA_ISA {
 // What a tile does besides the product, in registers: starts from a bias per column (or null), adds to c, ends in relu.
 template <class A> struct PixelEnds { const A* bias; bool add, relu; };
 
-// Row i of c (R rows, of which `count` are stored, by cols <= V vectors) = or += sum over segments s of rows[s][i] (`run`
-// elements) . the which[s]-th part of the panel.
+// Row i, at c[i] + offset (R rows, of which `count` are stored, by cols <= V vectors) = or += sum over s of rows[s][i] . the part of
+// the panel that belongs to seen[s], whose segments have `run` elements each.
 template <class A, int R, int V>
-__attribute__((noinline)) static void pixel_tile(const A* const* rows, const int32_t* which, int64_t segments, int64_t run, const A* panel, A* const* c,
-                       int count, int cols, PixelEnds<A> ends) {
+__attribute__((noinline)) static void pixel_tile(const A* const* rows, const SegmentRun* seen, int64_t segments, int64_t run, const A* panel, A* const* c,
+                       int64_t offset, int count, int cols, PixelEnds<A> ends) {
   constexpr int L = kLanes<A>;
   const int last = cols - (V - 1) * L;
   vec<A> acc[R][V];
@@ -28,10 +28,10 @@ __attribute__((noinline)) static void pixel_tile(const A* const* rows, const int
   for (int64_t s = 0; s < segments; ++s, rows += kTileRows<A>) {
     const A* a[R];  // ends of rows: with the one index that runs to 0 they fit the registers
 #pragma GCC unroll 16
-    for (int i = 0; i < R; ++i) a[i] = rows[i] + run;
-    const A* b = panel + which[s] * run * kTileCols<A>;
+    for (int i = 0; i < R; ++i) a[i] = rows[i] + seen[s].count * run;
+    const A* b = panel + seen[s].first * run * kTileCols<A>;
 #pragma GCC unroll 1
-    for (int64_t q = -run; q != 0; ++q) {  // as in gemm_core.h, copies of the body are slower
+    for (int64_t q = -seen[s].count * run; q != 0; ++q) {  // as in gemm_core.h, copies of the body are slower
       vec<A> row[V];
 #pragma GCC unroll 4
       for (int j = 0; j < V; ++j) row[j] = vload(b + j * L);
@@ -51,7 +51,7 @@ __attribute__((noinline)) static void pixel_tile(const A* const* rows, const int
 #pragma GCC unroll 16
   for (int i = 0; i < R; ++i)
     if (i < count) {
-      A* to = c[i];
+      A* to = c[i] + offset;
 #pragma GCC unroll 4
       for (int j = 0; j < V; ++j) {
         const bool full = j < V - 1 || whole;
@@ -176,68 +176,72 @@ template <class T> static ImageWindow hull_of(const PixelPart<T>* parts, int cou
 // One part of a task: some images' positions in tiles, in order, with k in blocks of segments. Its tables lie in `memory`.
 template <class T> class PixelTiles {
   using A = acc_t<T>;
-  static constexpr int TR = kTileRows<A>, TC = kTileCols<A>;
+  static_assert(__is_same(T, A));  // narrower images are widened before
+  static constexpr int TR = kTileRows<A>, TC = kTileCols<A>, kThird = (TR + 2) / 3, kTwoThirds = (2 * TR + 2) / 3;
 
  public:
   // run: elements of a segment.
   PixelTiles(const PixelPart<T>& part, const ImageWindow& cut, int64_t images, int64_t run)
-      : part_(part), order_(cut), images_(images), run_(run), taps_(cut.tap_count()),
-        in_place_(__is_same(T, A) && part.out.stride[1] == 1),
-        in_registers_(in_place_ && (part.out.act == Act::none || part.out.act == Act::relu)),
-        positions_(images * cut.volume()), tiles_(ceil_div(positions_, TR)),
+      : part_(part), order_(cut), grid_{cut.grid[0], cut.grid[1], cut.grid[2]}, images_(images), run_(run), taps_(cut.tap_count()),
+        in_place_(part.out.stride[1] == 1), in_registers_(in_place_ && (part.out.act == Act::none || part.out.act == Act::relu)),
+        positions_(images * cut.volume()), most_tiles_(positions_ / TR + order_.kinds() + 1),
         blocks_(ceil_div(taps_, least(taps_, run_ >= 4 * kBlockDepth ? 1 : 4 * kBlockDepth / run_))), block_(ceil_div(taps_, blocks_)) {}
 
-  // Per tile: its rows' segments of a block, which they are, how many, and its results; sums of `panels` that cannot be kept in
-  // the result.
   size_t bytes(int64_t panels) const { return tables() + size_t(sums(panels)) * sizeof(A); }
 
   // Panels [h0, h1) of a group: panel h is at panels + (h - h0) * apart. source, x: the window on the images, and the first of
   // them; to: from where results would begin to where they do.
   void multiply(const A* x, const ImageWindow& source, const A* zeros, const A* panels, int64_t apart, int64_t h0, int64_t h1,
                 const ConvShape& d, int64_t group, int64_t to, char* memory) const {
-    const PixelRun* const runs = order_.write(images_, memory);
-    char* const pointers = memory + order_.bytes(images_);
-    const A** const sources = reinterpret_cast<const A**>(pointers);
-    T** const results = reinterpret_cast<T**>(pointers) + tiles_ * TR * block_;
-    Segment* const segments = reinterpret_cast<Segment*>(results + tiles_ * TR);
-    int32_t *const seen = reinterpret_cast<int32_t*>(segments + taps_), *const many = seen + tiles_ * block_;
+    // Per tile: its rows' segments of a block, where its results go, which segments, how many rows and segments. Then sums that are
+    // not kept in the result.
+    PixelRun* const runs = reinterpret_cast<PixelRun*>(memory);
+    PixelKind* const kinds = reinterpret_cast<PixelKind*>(runs + order_.runs(images_));
+    const A** const sources = reinterpret_cast<const A**>(kinds + order_.kinds());
+    A** const results = const_cast<A**>(sources + most_tiles_ * TR * block_);
+    Segment* const segments = reinterpret_cast<Segment*>(results + most_tiles_ * TR);
+    SegmentRun* const seen = reinterpret_cast<SegmentRun*>(segments + taps_);
+    int32_t *const counts = reinterpret_cast<int32_t*>(seen + most_tiles_ * block_), *const many = counts + most_tiles_;
     A* const kept = reinterpret_cast<A*>(memory + tables());
+    order_.write(images_, kinds, runs);
     segments_of(source, segments);
+    const int64_t tiles = cut_tiles(kinds, order_.kinds(), TR, kThird, kTwoThirds, counts);
     const PixelRows<A> rows{source, x, zeros, segments};
     const PixelsOut<T> out = part_.out.from(to);
-    const auto rows_of = [&](int64_t t) { return int(least(TR, positions_ - t * TR)); };
+    const bool joins = source.next[2] == 1 && source.stride[4] == run_;  // adjacent taps of a row are
     const auto each_tile = [&](const auto& f) {
       PixelCursor cursor{runs};
       PixelRun some[TR];
-      for (int64_t t = 0; t < tiles_; ++t) f(t, some, cursor.next(rows_of(t), some));
+      for (int64_t t = 0; t < tiles; ++t) f(t, some, cursor.next(counts[t], some));
     };
-    each_tile([&](int64_t t, const PixelRun* some, int n) { out.find(some, n, results + t * TR); });
+    each_tile([&](int64_t t, const PixelRun* some, int n) {
+      A** end = results + t * TR;
+      for (int r = 0; r < n; ++r) {
+        A* row = in_place_ ? out.at(some[r]) : kept + natural(some[r]) * TC;
+        for (int l = 0; l < some[r].length; ++l, row += in_place_ ? out.stride[4] : TC) *end++ = row;
+      }
+    });
     for (int64_t s = 0; s < taps_; s += block_) {
       const int64_t used = least(block_, taps_ - s);
       const bool first = s == 0, last = s + used == taps_;
       each_tile([&](int64_t t, const PixelRun* some, int n) {
         PixelBox box = *some->box;
         for (int r = 1; r < n; ++r) box.join(*some[r].box);
-        many[t] = rows.find(some, n, box, s, used, sources + t * TR * block_, seen + t * block_);
+        many[t] = rows.find(some, n, box, joins, s, used, sources + t * TR * block_, seen + t * block_);
       });
       for (int64_t h = h0; h < h1; ++h) {
         const A* const panel = panels + (h - h0) * apart + (part_.first_tap + s) * run_ * TC;
         const int cols = int(least(TC, d.rows - h * TC));
-        const int64_t column = group * d.rows + h * TC;
-        for (int64_t t = 0; t < tiles_; ++t) {
-          const int count = rows_of(t);
-          A* c[TR];
-          PixelEnds<A> ends{nullptr, !first, in_registers_ && last && out.act == Act::relu};
-          if constexpr (__is_same(T, A)) {
-            if (in_place_)
-              for (int i = 0; i < count; ++i) c[i] = results[t * TR + i] + column;
-            if (in_registers_ && first && out.bias) ends.bias = out.bias + column;
-          }
-          if (!in_place_)
-            for (int i = 0; i < count; ++i) c[i] = kept + ((blocks_ == 1 ? 0 : t * (h1 - h0) + h - h0) * TR + i) * TC;
-          pixel_tile_of<A>(count, cols, sources + t * TR * block_, seen + t * block_, many[t], run_, panel, c, count, cols, ends);
-          if (last && !in_registers_) out.finish(results + t * TR, count, column, cols, c);
+        const int64_t column = group * d.rows + h * TC, offset = in_place_ ? column : blocks_ == 1 ? 0 : (h - h0) * positions_ * TC;
+        const PixelEnds<A> ends{in_registers_ && first && out.bias ? out.bias + column : nullptr, !first,
+                                in_registers_ && last && out.act == Act::relu};
+        for (int64_t t = 0; t < tiles; ++t) {
+          const int count = counts[t];
+          pixel_tile_of<A>(count, cols, sources + t * TR * block_, seen + t * block_, many[t], run_, panel, results + t * TR, offset, count,
+                           cols, ends);
+          if (last && in_place_ && !in_registers_) out.end_rows(results + t * TR, offset, count, column, cols);
         }
+        if (last && !in_place_) out.write_planes(kept + offset, images_, grid_, column, cols);
       }
     }
   }
@@ -245,14 +249,16 @@ template <class T> class PixelTiles {
  private:
   const PixelPart<T>& part_;
   const PixelOrder order_;
-  const int64_t images_, run_, taps_;
+  const int64_t grid_[3], images_, run_, taps_;
   const bool in_place_, in_registers_;
-  const int64_t positions_, tiles_, blocks_, block_;  // of k: segments
+  const int64_t positions_, most_tiles_, blocks_, block_;  // blocks of k: segments
+  int64_t natural(const PixelRun& r) const { return ((r.image * grid_[0] + r.g0) * grid_[1] + r.g1) * grid_[2] + r.g2; }
   size_t tables() const {
-    const size_t pointers = size_t(tiles_ * TR * (block_ + 1)) * sizeof(void*), numbers = size_t(tiles_ * (block_ + 1)) * sizeof(int32_t);
-    return (order_.bytes(images_) + pointers + size_t(taps_) * sizeof(Segment) + numbers + 63) / 64 * 64;
+    const size_t order = size_t(order_.runs(images_)) * sizeof(PixelRun) + size_t(order_.kinds()) * sizeof(PixelKind);
+    const size_t pointers = size_t(most_tiles_ * TR * (block_ + 1)) * sizeof(void*), numbers = size_t(most_tiles_) * 2 * sizeof(int32_t);
+    return (order + pointers + size_t(taps_) * sizeof(Segment) + size_t(most_tiles_ * block_) * sizeof(SegmentRun) + numbers + 63) / 64 * 64;
   }
-  int64_t sums(int64_t panels) const { return in_place_ ? 0 : blocks_ == 1 ? TR * TC : tiles_ * panels * TR * TC; }
+  int64_t sums(int64_t panels) const { return in_place_ ? 0 : (blocks_ == 1 ? 1 : panels) * positions_ * TC; }
 };
 
 // A function (panel, group, h) that packs panel h of a group's weights, for all parts. Refers to what it is made of.
