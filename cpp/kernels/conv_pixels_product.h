@@ -25,6 +25,7 @@ __attribute__((noinline)) static void pixel_tile(const A* const* rows, const Seg
 #pragma GCC unroll 16
     for (int i = 0; i < R; ++i) acc[i][j] = first;
   }
+  for (int i = 0; i < count; ++i) __builtin_prefetch(c[i] + offset, 1), __builtin_prefetch(c[i] + offset + L, 1);
   for (int64_t s = 0; s < segments; ++s, rows += kTileRows<A>) {
     const A* a[R];  // ends of rows: with the one index that runs to 0 they fit the registers
 #pragma GCC unroll 16
