@@ -18,7 +18,7 @@ PYBIND11_MODULE(_core, m) {
     }
   });
   if (!init_dtype_type(m.ptr()) || !init_tensor_type(m.ptr()) || !init_node_type(m.ptr()) || !init_engine(m.ptr()) ||
-      !init_elementwise(m.ptr()))
+      !init_elementwise(m.ptr()) || !init_grad_mode(m.ptr()))
     throw py::error_already_set();
 #define F(family) bind_##family(m);
   LAMELLA_FAMILIES(F)

@@ -107,6 +107,7 @@ bool record_inplace(TensorObject* x, PyObject* rule, PyObject* const* inputs, in
 
 bool init_tensor_type(PyObject* module);
 bool init_node_type(PyObject* module);
+bool init_grad_mode(PyObject* module);
 bool init_dtype_type(PyObject* module);
 bool init_engine(PyObject* module);
 bool init_elementwise(PyObject* module);

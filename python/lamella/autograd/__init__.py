@@ -45,16 +45,10 @@ __all__ = [
 ]
 
 
-class _Mode:
-    """A context manager, and a decorator of functions and generators, that sets recording inside."""
+class _Mode(_core.GradMode):
+    """A context manager, and a decorator of functions and generators, that sets recording inside: to `_on`, False if not said."""
 
-    on = False
-
-    def __enter__(self) -> None:
-        self._before = _core.set_grad_enabled(self.on)
-
-    def __exit__(self, *exc: object) -> None:
-        _core.set_grad_enabled(self._before)
+    __slots__ = ()
 
     def _again(self) -> _Mode:
         return type(self)()
@@ -106,33 +100,24 @@ class set_grad_enabled(_Mode):
     False
     """
 
+    __slots__ = ()
+
     def __init__(self, mode: bool) -> None:
-        self.on = bool(mode)
-        self._before = _core.set_grad_enabled(self.on)
+        self._on = bool(mode)
+        self._before = _core.set_grad_enabled(self._on)
 
     def __enter__(self) -> None:
-        _core.set_grad_enabled(self.on)
+        _core.set_grad_enabled(self._on)
 
     def _again(self) -> _Mode:
-        return set_grad_enabled(self.on)
+        return set_grad_enabled(self._on)
 
     def __call__(self, function: Callable[..., Any]) -> Callable[..., Any]:
         _core.set_grad_enabled(self._before)  # what was switched was meant for the function alone
         return super().__call__(function)
 
 
-class _FixedMode(_Mode):
-    """One that may be used as a decorator without being called: `@no_grad`."""
-
-    def __new__(cls, function: Callable[..., Any] | None = None) -> Any:
-        self = super().__new__(cls)
-        return self if function is None else self(function)
-
-    def __init__(self, function: Callable[..., Any] | None = None) -> None:
-        pass
-
-
-class no_grad(_FixedMode):
+class no_grad(_Mode):
     """Ops inside are not recorded. `with no_grad():`, `@no_grad()` or `@no_grad`.
 
     >>> with lamella.no_grad():
@@ -141,11 +126,16 @@ class no_grad(_FixedMode):
     False
     """
 
+    __slots__ = ()
 
-class enable_grad(_FixedMode):
+
+class enable_grad(_Mode):
     """Ops inside are recorded, also within `no_grad`."""
 
-    on = True
+    __slots__ = ()
+
+    def __enter__(self) -> None:
+        self._before = _core.set_grad_enabled(True)
 
 
 class inference_mode(_Mode):
