@@ -378,3 +378,19 @@ def test_comparison_written_into_its_input_passes_no_gradient():
     y.eq_(2.0)
     (y * 3).sum().backward()
     assert y.tolist() == [1.0, 0.0] and x.grad is None
+
+
+def test_modes_copy_and_refuse_what_is_no_function():
+    import copy
+
+    for make in (lamella.no_grad, lamella.enable_grad):
+        mode = copy.deepcopy(make())
+        with mode:
+            assert lamella.is_grad_enabled() is (make is lamella.enable_grad)
+        assert lamella.is_grad_enabled()
+        with pytest.raises(TypeError, match="function must be a function, got int"):
+            make(3)
+        with pytest.raises(TypeError, match="takes one argument, function"):
+            make(print, print)
+        assert make(function=lamella.is_grad_enabled)() is (make is lamella.enable_grad)
+    assert copy.copy(lamella.inference_mode(False)).mode is False

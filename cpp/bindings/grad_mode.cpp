@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// GradMode: what `no_grad` and its kin are made of in Python (autograd/__init__.py); a block of them costs two calls in C.
+// GradMode: what `no_grad` and its kin are made of in Python (autograd/__init__.py); a block of no_grad costs three calls in C.
 #include "object.h"
 #include <structmember.h>
 
@@ -12,16 +12,19 @@ struct GradModeObject {
 };
 GradModeObject* as_mode(PyObject* self) { return reinterpret_cast<GradModeObject*>(self); }
 
-// A mode; of a callable, that in the mode: `@no_grad` beside `@no_grad()`. Other arguments are for __init__, where there is one.
-PyObject* mode_new(PyTypeObject* type, PyObject* args, PyObject*) {
+// A mode. One without an __init__ takes a function, or None, and gives that in the mode: `@no_grad` beside `@no_grad()`.
+PyObject* mode_new(PyTypeObject* type, PyObject* args, PyObject* named) {
   PyObject* self = type->tp_alloc(type, 0);
-  if (!self || PyTuple_GET_SIZE(args) == 0) return self;
-  PyObject* function = PyTuple_GET_ITEM(args, 0);
+  const Py_ssize_t n = PyTuple_GET_SIZE(args) + (named ? PyDict_GET_SIZE(named) : 0);
+  if (!self || n == 0 || type->tp_init != PyBaseObject_Type.tp_init) return self;
+  PyObject* function = PyTuple_GET_SIZE(args) ? PyTuple_GET_ITEM(args, 0) : PyDict_GetItemString(named, "function");
   PyObject* result = nullptr;
-  if (PyCallable_Check(function)) {
-    result = PyObject_CallOneArg(self, function);
-  } else if (type->tp_init != PyBaseObject_Type.tp_init || function == Py_None) {
+  if (n > 1 || !function) {
+    PyErr_Format(PyExc_TypeError, "[%s] takes one argument, function", type->tp_name);
+  } else if (function == Py_None) {
     return self;
+  } else if (PyCallable_Check(function)) {
+    result = PyObject_CallOneArg(self, function);
   } else {
     PyErr_Format(PyExc_TypeError, "[%s] function must be a function, got %s", type->tp_name, Py_TYPE(function)->tp_name);
   }

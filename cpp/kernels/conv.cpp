@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 // Convolution as products whose rows are positions, read where they lie (conv_pixels.h); where one tap is all, as products
 // whose image operand packs itself (conv_columns.h), images folded into one long column axis. Few channels or filters go the
-// direct way (conv_direct.h), channels-last depthwise ones their own (conv_depthwise.h). Weight gradients: conv_weight.h.
+// direct way (conv_direct.h), channels-last depthwise ones their own (conv_depthwise.h). Weight gradients:
+// conv_weight.h, of little work conv_direct_weight.h.
 #include "conv_columns.h"
 #include "conv_depthwise.h"
 #include "conv_direct_weight.h"
@@ -269,8 +270,15 @@ void conv_fwd(const ConvFwd& a) {
 }
 
 void conv_bwd_input(const ConvBwdInput& a) {
-  if (a.g.n == 0 || a.g.c == 0 || volume(a.g.in) == 0) return;
-  by_dtype(a.g.dtype, [&](auto t) { backward_input<decltype(t)>(a); });
+  const ConvGeometry& g = a.g;
+  if (g.n == 0 || g.c == 0 || volume(g.in) == 0) return;
+  by_dtype(g.dtype, [&](auto t) {
+    using T = decltype(t);
+    if (g.k > 0) return backward_input<T>(a);
+    ImageOut<T> all{static_cast<T*>(a.dx), static_cast<const T*>(a.bias), Act::none, {g.in[0], g.in[1], g.in[2]}, {}};
+    for (int d = 0; d < 5; ++d) all.stride[d] = g.x_stride[d];
+    fill_positions(all, g.n, g.c);
+  });
 }
 
 void conv_bwd_weight(const ConvBwdWeight& a) {
@@ -279,6 +287,7 @@ void conv_bwd_weight(const ConvBwdWeight& a) {
     using T = decltype(t);
     if (a.db && g.n * volume(g.out) > 0 && pixels_dense(g.y_stride, g.k, g.out)) pixels_bias_gradient<T>(a);
     else if (a.db) bias_gradient<T>(a);
+    if (g.k == 0) return;
     if (g.n * volume(g.out) > 0) backward_weight<T>(a);
     else __builtin_memset(a.dw, 0, size_t(g.k * (g.c / g.groups) * volume(g.kernel)) * sizeof(T));
   });

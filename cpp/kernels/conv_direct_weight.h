@@ -78,7 +78,7 @@ static void load_gradient(const Planes<acc_t<T>>& p, const T* dy, const int64_t*
   }
 }
 
-// Where the sums of a chunk fit in L2 and a channel's planes are few; else transposing into packed panels is the better way.
+// Where the sums of a chunk fit in L2 and a channel's planes are few; better than conv_weight.h where that does not fill its tiles.
 LAMELLA_INLINE bool direct_apt_weight(const ImageWindow& w, const ConvShape& d) {
   return (w.tap_count() > 1 || d.groups > 1) && d.rows * d.channels * w.tap_count() <= 16384 &&
          (w.step[2] == 1 || d.channels <= 4);

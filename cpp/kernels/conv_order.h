@@ -32,7 +32,6 @@ struct PixelRun {
   const PixelBox* box;
 };
 
-
 // The runs of some images' grid, in order.
 class PixelOrder {
  public:

@@ -5,12 +5,12 @@
 // and its results.
 #pragma once
 #include "conv_order.h"
-#include "gemm_out.h"
+#include "activation.h"
 
 namespace lamella {
 namespace LAMELLA_ISA {
 
-constexpr int kPixelSlot = 10;  // scratch slots 10 (packed weights, sums of weight gradients), 11 (zeros, tables), 12 (a task's)
+constexpr int kPixelSlot = 10;  // scratch slots 10 (packed weights, copies, sums of weight gradients), 11 (zeros, tables), 12 (a task's)
 constexpr int64_t kLeastPixelChannels = 8;  // fewer do not fill vectors
 
 // Whether (image, channel, depth, height, width) strides are those of dense images with adjacent channels.
@@ -127,7 +127,7 @@ static void transpose_pixels(const T* x, int64_t channel, int64_t n, int64_t cha
 // The part of some images that a window sees, as rows of A's channels: where it lies, or a copy.
 template <class T> struct PixelSource {
   using A = acc_t<T>;
-  bool in_place;                    // else: planes, narrow elements, pixels that far apart that they share the sets of L1
+  bool in_place;                    // else: planes, or pixels that far apart that they share the sets of L1
   int64_t low[3], count[3], pitch;  // of the copy: the part of each dim; from pixel to pixel
   int64_t size;                     // of one image's copy
   bool merges;                      // a row's taps are one segment: the copy has rows' padding, and nothing between pixels
@@ -165,7 +165,8 @@ template <class T> struct PixelSource {
             __builtin_memset(room + end * pitch, 0, size_t((columns - end) * pitch) * sizeof(A));
           }
           if (channels == 1) copy_run(from + begin * w.stride[4], w.stride[4], end - begin, room + begin);
-          else if (w.stride[1] == 1 && w.stride[4] == pitch) copy_run(from + begin * pitch, 1, (end - begin) * pitch, room + begin * pitch);
+          else if (w.stride[1] == 1 && w.stride[4] == channels && pitch == channels)
+            copy_run(from + begin * pitch, 1, (end - begin) * pitch, room + begin * pitch);
           else if (w.stride[4] == 1) transpose_pixels(from + begin, w.stride[1], end - begin, channels, room + begin * pitch, pitch);
           else
             for (int64_t p = begin; p < end; ++p) copy_run(from + p * w.stride[4], w.stride[1], channels, room + p * pitch);

@@ -13,8 +13,8 @@ template <class A> struct PixelEnds { const A* bias; bool add, relu; };
 // Row i, at c[i] + offset (R rows, of which `count` are stored, by cols <= V vectors) = or += sum over s of rows[s][i] . the part of
 // the panel that belongs to seen[s], whose segments have `run` elements each.
 template <class A, int R, int V>
-__attribute__((noinline)) static void pixel_tile(const A* const* rows, const SegmentRun* seen, int64_t segments, int64_t run, const A* panel, A* const* c,
-                       int64_t offset, int count, int cols, PixelEnds<A> ends) {
+__attribute__((noinline)) static void pixel_tile(const A* const* rows, const SegmentRun* seen, int64_t segments, int64_t run,
+                                                 const A* panel, A* const* c, int64_t offset, int count, int cols, PixelEnds<A> ends) {
   constexpr int L = kLanes<A>;
   const int last = cols - (V - 1) * L;
   vec<A> acc[R][V];
@@ -25,7 +25,10 @@ __attribute__((noinline)) static void pixel_tile(const A* const* rows, const Seg
 #pragma GCC unroll 16
     for (int i = 0; i < R; ++i) acc[i][j] = first;
   }
-  for (int i = 0; i < count; ++i) __builtin_prefetch(c[i] + offset, 1), __builtin_prefetch(c[i] + offset + L, 1);
+  for (int i = 0; i < count; ++i) {  // what the end will write
+    __builtin_prefetch(c[i] + offset, 1);
+    __builtin_prefetch(c[i] + offset + L, 1);
+  }
   for (int64_t s = 0; s < segments; ++s, rows += kTileRows<A>) {
     const A* a[R];  // ends of rows: with the one index that runs to 0 they fit the registers
 #pragma GCC unroll 16

@@ -146,7 +146,6 @@ template <class A> struct Planes {
           }
       }
   }
-
 };
 
 // Where the positions of a band's tiles go in the result: the runs of consecutive valid columns of each tile in turn.

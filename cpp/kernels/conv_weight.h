@@ -168,8 +168,12 @@ static void copy_pixels(const A* x, int64_t channel, int64_t step, int64_t n, in
       }
     } else {
       const uint32_t lanes = lanes_between(0, rows);
-      for (int64_t p = 0; p < n; ++p, from += step)
-        if (place[p] >= 0) vstore(to + place[p] * width + c, vload_masked(from, lanes, channel), wide);
+      for (int64_t p = 0; p < n; ++p, from += step) {
+        if (place[p] < 0) continue;
+        const vec<A> v = vload_masked(from, lanes, channel);
+        if (wide == L) vstore(to + place[p] * width + c, v);
+        else vstore(to + place[p] * width + c, v, wide);
+      }
     }
   }
 }
@@ -215,9 +219,10 @@ class WeightCells {
     int32_t* const place = reinterpret_cast<int32_t*>(memory);
     A* const line = reinterpret_cast<A*>(memory);
     int64_t low = 0, n = 0;
-    if (merges_) zero_row(line, line_size() * all);
+    if (merges_) zero_row(line, line_size() * all + kTileCols<A>);
     else lay(place, low, n);
     const int64_t width = blocks.width, apart = pixels() * width;
+    // Steps of the loops below: remainders mod the window's step, and cells of them.
     for (int64_t p0 = 0; p0 < axis_[0].to.phases; ++p0) {
       const PlaneAxis::Inside d = axis_[0].inside(p0);
       for (int64_t j0 = 0; j0 < d.end - d.begin; ++j0)
@@ -229,7 +234,7 @@ class WeightCells {
             A* const cells = to + (row * images_ + image) * width;
             if (merges_) {
               lay_line(from, all, line);
-              for (int64_t b = b0; b < b1; ++b) merge(line, all, blocks.first(b), blocks.size(b), cells + b * apart, width);
+              for (int64_t b = b0; b < b1; ++b) merge(line, all, blocks.first(b), cells + b * apart, width);
               continue;
             }
             from += low * w.stride[4];
@@ -264,7 +269,8 @@ class WeightCells {
       const int64_t last = in.from + (in.end - in.begin - 1) * x.to.step;
       low = least(low, in.from), high = last > high ? last : high;
     }
-    n = low == INT64_MAX ? 0 : joined_ ? x.pitch * axis_[1].pitch : high + 1 - low;
+    if (low == INT64_MAX) low = 0, high = -1;
+    n = joined_ ? x.pitch * axis_[1].pitch : high + 1 - low;
     if (joined_) {
       for (int64_t i = 0; i < n; ++i) place[i] = int32_t(i * images_);
       return;
@@ -282,18 +288,20 @@ class WeightCells {
     const int64_t begin = w.first[2] < 0 ? -w.first[2] : 0, end = least(line_size(), w.size[2] - w.first[2]);
     x += (w.first[2] + begin) * w.stride[4], line += begin * all;
     if (end <= begin) return;
-    if (w.stride[1] == 1 && w.stride[4] == all) __builtin_memcpy(line, x, size_t((end - begin) * all) * sizeof(A));
+    if (w.stride[4] == all && (w.stride[1] == 1 || all == 1)) __builtin_memcpy(line, x, size_t((end - begin) * all) * sizeof(A));
     else if (w.stride[4] == 1) transpose_pixels(x, w.stride[1], end - begin, all, line, all);
     else
-    for (int64_t i = 0; i < end - begin; ++i)
-      for (int64_t c = 0; c < all; ++c) line[i * all + c] = x[i * w.stride[4] + c * w.stride[1]];
+      for (int64_t i = 0; i < end - begin; ++i)
+        for (int64_t c = 0; c < all; ++c) line[i * all + c] = x[i * w.stride[4] + c * w.stride[1]];
   }
-  template <class A> void merge(const A* line, int64_t all, int64_t first, int64_t count, A* cells, int64_t width) const {
+  // One block of a row's cells; reads up to 2 kTileCols elements past the line.
+  template <class A> void merge(const A* line, int64_t all, int64_t first, A* cells, int64_t width) const {
     constexpr int L = kLanes<A>;
     for (int64_t g = 0; g < window_.grid[2]; ++g, line += window_.step[2] * all, cells += images_ * width)
       for (int64_t c = 0; c < width; c += L) {
-        const int64_t rest = count - c;
-        vstore(cells + c, rest >= L ? vload(line + first + c) : vload(line + first + c, rest < 0 ? 0 : rest), least(L, width - c));
+        const vec<A> v = vload(line + first + c);  // past the block's end anything: no result comes of it
+        if (width - c >= L) vstore(cells + c, v);
+        else vstore(cells + c, v, width - c);
       }
   }
 };

@@ -30,14 +30,14 @@ template <class A> class WeightProduct {
 #endif
 
  public:
-  // y_stride: image, channel, depth, height, width of dy. groups, channels, filters: of a group.
+  // y_stride: image, channel, depth, height, width of dy.
   WeightProduct(const ImageWindow& w, const A* x, const A* dy, const int64_t* y_stride, const ConvShape& d)
       : shape_(d), image_(w), grid_(grid_of(w, y_stride)), x_(x), dy_(dy),
         merges_(weight_merges<A>(w, d)), taps_(merges_ ? w.taps[0] * w.taps[1] : w.tap_count()),
         sources_(merges_ ? d.channels * w.taps[2] : d.channels), swapped_(tiles_cost<A>(sources_, d.rows) < tiles_cost<A>(d.rows, sources_)),
         rows_(swapped_ ? sources_ : d.rows, TR, kRowUnit, kThird<A>, kTwoThirds<A>), cols_(swapped_ ? d.rows : sources_, TC, kLanes<A>, 0, 0),
         sums_size_(rows_.count * cols_.count * taps_ * kTile), by_parts_(few_sums()),
-        chunks_(w, d.images, chunk_positions()), source_room_(d.images ? room_of(image_) : 0), grid_room_(room_of(grid_)) {
+        chunks_(w, d.images, chunk_positions()), source_room_(room_of(image_)), grid_room_(room_of(grid_)) {
     const int64_t left = rows_.count * rows_.width, right = cols_.count * cols_.width;
     room_ = (swapped_ ? left * source_room_ + right * grid_room_ : left * grid_room_ + right * source_room_) + 2 * TC;
     room_ = ceil_div(room_, 16) * 16;
@@ -65,13 +65,15 @@ template <class A> class WeightProduct {
 
   // Whether sums of several parts of the positions are less to move than copies of both operands.
   bool few_sums() const {
+    if (sums_size_ * int64_t(sizeof(A)) > 1 << 20) return false;
+    if (shape_.groups >= 8) return true;  // tasks enough
     const int64_t positions = shape_.images * image_.volume(), n = least(parts(), ceil_div(positions, 128));
     if (n == 1 && sums_size_ * positions > 500000) return false;
-    return sums_size_ * int64_t(sizeof(A)) <= 1 << 20 && sums_size_ * n < positions * (sources_ + shape_.rows) * 3 / 2;
+    return sums_size_ * n < positions * (sources_ + shape_.rows) * 3 / 2;
   }
-  int64_t parts() const {  // of a group's positions, at most: 8 MiB of sums, or what occupies 8 threads
+  int64_t parts() const {  // of a group's positions, at most: 8 MiB of sums and 32 tasks, but no fewer than 8
     const int64_t cheap = (8 << 20) / (shape_.groups * sums_size_ * int64_t(sizeof(A))), fewest = ceil_div(8, shape_.groups);
-    return cheap < fewest ? fewest : least(cheap, 32);
+    return cheap < fewest ? fewest : least(cheap, ceil_div(32, shape_.groups));
   }
   int64_t chunk_positions() const {
     const int64_t part = shape_.images * image_.volume() / 16, most = 800;
@@ -105,12 +107,13 @@ template <class A> class WeightProduct {
     chunks_.cut(i, shape_.images, y, image);
     return {image, {x, n, merges_}, {y, n, false}};
   }
-  size_t copy_bytes() const {
-    const int64_t line = merges_ ? ((chunks_.part[2] - 1) * image_.step[2] + image_.taps[2]) * shape_.channels * int64_t(sizeof(A)) + 64 : 0;
+  size_t copy_bytes() const {  // of WeightCells::copy's memory
+    const int64_t pixels = (chunks_.part[2] - 1) * image_.step[2] + image_.taps[2];
+    const int64_t line = merges_ ? (pixels * shape_.channels + 3 * TC) * int64_t(sizeof(A)) : 0;
     const PlaneAxis down(image_, 1);
-    const int64_t rows = chunks_.part[1] + down.high - down.low;
-    const int64_t places = rows * (image_.size[2] > grid_.size[2] ? image_.size[2] : grid_.size[2]);
-    return size_t(line + places * int64_t(sizeof(int32_t)) + 63) / 64 * 64;
+    const int64_t rows = chunks_.part[1] + down.high - down.low, row = pixels + (image_.taps[2] - 1) * (image_.next[2] - 1);
+    const int64_t places = rows * least(row, image_.size[2]), positions = chunks_.part[1] * chunks_.part[2];
+    return size_t(line + (places > positions ? places : positions) * int64_t(sizeof(int32_t)) + 63) / 64 * 64;
   }
   // Copies of a chunk: blocks of rows one after another, then those of columns.
   const A* right_of(const Chunk& c, const A* left) const {
@@ -217,7 +220,7 @@ template <class A> class WeightProduct {
         multiply(c, room, whole, sums + task * sums_size_, cols_.count * taps_ * kTile, i > begin, memory + lines);
       }
     });
-    parallel_if(size > 50000, shape_.groups * blocks, [&](int64_t t) {
+    parallel_if(shape_.groups * size > 50000, shape_.groups * blocks, [&](int64_t t) {
       const int64_t g = t / blocks, b = t % blocks;
       finish(sums + g * size + b * taps_ * kTile, parts, sums_size_, b / cols_.count, b % cols_.count, dw_of(dw, g));
     });

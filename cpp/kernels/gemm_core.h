@@ -269,7 +269,7 @@ static void gemm_blocked(int64_t m, int64_t n, int64_t k, const L& left, const R
 // (task_grid): packing is a good part of such a product, and what a task packs for itself stays with its core.
 template <class A, class L, class R, class Out>
 static void gemm_blocked(int64_t m, int64_t n, int64_t k, const L& left, const R& right, const Out& out) {
-  const bool alone = (m + n) * k * int64_t(sizeof(A)) <= 512 << 10 && m > 19 * kTileRows<A>;
+  const bool alone = (m + n) * k * int64_t(sizeof(A)) <= 512 << 10 && m > 19 * kTileRows<A> && n <= kSharedWidth;
   if (alone || m > n) gemm_blocked<A, true>(m, n, k, left, right, out);
   else gemm_blocked<A, false>(m, n, k, left, right, out);
 }

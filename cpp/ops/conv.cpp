@@ -28,7 +28,7 @@ void set_strides(int64_t* out, const Array& a, int dims) {
   out[1] = a.strides[1];
   for (int i = 0; i < 3; ++i) out[2 + i] = spatial(a.strides, 2, dims, i, 0);
   // Absent dims continue the present ones, so that planes count as joined.
-  for (int i = 2 - dims; i >= 0; --i) out[2 + i] = out[3 + i] * a.shape[a.ndim() - (2 - i)];
+  for (int i = 2 - dims; i >= 0; --i) out[2 + i] = out[3 + i] * spatial(a.shape, 2, dims, i + 1, 1);
 }
 
 Shape output_shape(const char* op, const Shape& x, const Shape& w, const ConvOptions& o) {
@@ -71,6 +71,9 @@ void check_operands(const char* op, const char* first, const Array& a, const Arr
                     " with weight ", w.shape);
   check<TypeError>(is_floating(a.dtype) && a.dtype == w.dtype, "[", op, "] ", first,
                    " and weight must have one floating dtype, got ", name_of(a.dtype), " and ", name_of(w.dtype));
+  bool taps = true;
+  for (int i = 1; i < n; ++i) taps &= w.shape[i] > 0;
+  check<ValueError>(taps, "[", op, "] weight must have at least one channel and tap, got ", w.shape);
 }
 
 void check_channels(const char* op, int64_t channels, const Shape& w, int64_t groups) {

@@ -180,6 +180,8 @@ CASES = [
             S(A((3, 7, 7)), A((2, 3, 3, 3)), A((2,)), padding="valid"),
             S(A((2, 2, 3, 3)), A((2, 2, 1, 1)), None, stride=2),  # positions that no tap reaches
             S(A((0, 3, 5, 5)), A((2, 3, 3, 3)), A((2,))),
+            S(A((2, 4, 5, 5)), A((0, 4, 3, 3)), None, padding=1),  # no filters
+            S(A((2, 256, 5, 5)), A((256, 32, 3, 3)), None, padding=1, groups=8),  # tasks enough by groups
             S(A((3, 6, 9, 9)), A((16, 6, 5, 5)), A((16,))),
             S(A((20, 26, 9, 8)), A((50, 26, 3, 3)), A((50,)), padding=1),  # the weight gradient over several chunks of images
             S(A((2, 130, 4, 5)), A((230, 130, 3, 3)), None, padding=1),  # by tasks with tiles of their own
@@ -197,6 +199,7 @@ CASES = [
             Bad(lambda: F.conv2d(x4, w4, lamella.zeros(5)), ValueError, "[conv] bias must be float32 (6,), got float32 (5,)"),
             Bad(lambda: F.conv2d(lamella.zeros(5, 5), w4), ValueError, "[conv2d] input must have 3 or 4 dimensions, got (5, 5)"),
             Bad(lambda: F.conv2d(lamella.zeros(1, 4, 2, 2), w4), ValueError, "[conv] kernel must fit into the padded input"),
+            Bad(lambda: F.conv2d(lamella.zeros(1, 0, 5, 5), lamella.zeros(6, 0, 3, 3)), ValueError, "must have at least one channel and tap"),
             Bad(lambda: F.conv2d(x4, w4, stride=0), ValueError, "[conv] stride must be at least 1, got (0, 0)"),
             Bad(lambda: F.conv2d(x4, w4, padding="full"), ValueError, "[conv2d] padding must be a number"),
             Bad(lambda: F.conv2d(x4, w4.double()), TypeError, "must have one floating dtype, got float32 and float64"),

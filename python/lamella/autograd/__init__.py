@@ -46,9 +46,12 @@ __all__ = [
 
 
 class _Mode(_core.GradMode):
-    """A context manager, and a decorator of functions and generators, that sets recording inside: to `_on`, False if not said."""
+    """A context manager, and a decorator of functions and generators, that sets recording inside (off, if not said)."""
 
     __slots__ = ()
+
+    def __reduce__(self) -> Any:
+        return type(self), ()
 
     def _again(self) -> _Mode:
         return type(self)()
@@ -157,6 +160,9 @@ class inference_mode(_Mode):
     def __exit__(self, *exc: object) -> None:
         super().__exit__()
         _local.inference = self._inside
+
+    def __reduce__(self) -> Any:
+        return inference_mode, (self.mode,)
 
     def _again(self) -> _Mode:
         return inference_mode(self.mode)
