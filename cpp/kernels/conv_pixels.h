@@ -100,15 +100,15 @@ template <class A> struct PixelRows {
   }
 };
 
-// to[p * pitch + c] = x[c * channel + p] for p < n, c < channels.
-template <class T>
-static void transpose_pixels(const T* x, int64_t channel, int64_t n, int64_t channels, acc_t<T>* to, int64_t pitch) {
+// pixel(p)[c] = x[c * channel + p] for p < n with pixel(p) not null, c < channels; zero for channels <= c < width.
+template <class T, class Pixel>
+LAMELLA_INLINE void transpose_to(const T* x, int64_t channel, int64_t n, int64_t channels, int64_t width, const Pixel& pixel) {
   using A = acc_t<T>;
   constexpr int L = kLanes<A>;
-  for (int64_t c = 0; c < channels; c += L) {
-    const int rows = int(least(L, channels - c));
+  for (int64_t c = 0; c < width; c += L) {
+    const int64_t rows = least(L, channels - c), wide = least(L, width - c);
     for (int64_t p = 0; p < n; p += L) {
-      const int m = int(least(L, n - p));
+      const int64_t m = least(L, n - p);
       const T* from = x + c * channel + p;
       vec<A> r[L];
 #pragma GCC unroll 16
@@ -117,11 +117,22 @@ static void transpose_pixels(const T* x, int64_t channel, int64_t n, int64_t cha
 #pragma GCC unroll 16
       for (int l = 0; l < L; ++l)
         if (l < m) {
-          if (rows == L) vstore(to + (p + l) * pitch + c, r[l]);
-          else vstore(to + (p + l) * pitch + c, r[l], rows);
+          A* const to = pixel(p + l);
+          if (to && wide == L) vstore(to + c, r[l]);
+          else if (to) vstore(to + c, r[l], wide);
         }
     }
   }
+}
+// to[p * pitch + c]
+template <class T>
+static void transpose_pixels(const T* x, int64_t channel, int64_t n, int64_t channels, acc_t<T>* to, int64_t pitch) {
+  transpose_to(x, channel, n, channels, channels, [=](int64_t p) { return to + p * pitch; });
+}
+// to[place[p] * width + c], where place[p] >= 0
+template <class T>
+static void transpose_placed(const T* x, int64_t channel, int64_t n, int64_t channels, acc_t<T>* to, int64_t width, const int32_t* place) {
+  transpose_to(x, channel, n, channels, width, [=](int64_t p) { return place[p] < 0 ? nullptr : to + place[p] * width; });
 }
 
 // The part of some images that a window sees, as rows of A's channels: where it lies, or a copy.
@@ -132,7 +143,7 @@ template <class T> struct PixelSource {
   int64_t size;                     // of one image's copy
   bool merges;                      // a row's taps are one segment: the copy has rows' padding, and nothing between pixels
   PixelSource(const ImageWindow& w, int64_t channels, bool merged)
-      : in_place(!merged && __is_same(T, A) && w.stride[1] == 1 && w.step[2] * w.stride[4] * int64_t(sizeof(A)) % 2048 != 0),
+      : in_place(!merged && w.stride[1] == 1 && w.step[2] * w.stride[4] * int64_t(sizeof(A)) % 2048 != 0),
         pitch(channels), merges(merged) {
     if (!merges && pitch * w.step[2] * int64_t(sizeof(A)) % 2048 == 0) pitch += kLanes<A>;
     for (int d = 0; d < 3; ++d) {
@@ -146,8 +157,7 @@ template <class T> struct PixelSource {
   }
   // Images from x on; w then addresses what is returned.
   const A* open(ImageWindow& w, const T* x, int64_t images, int64_t channels, A* room) const {
-    if constexpr (__is_same(T, A))
-      if (in_place) return x;
+    if (in_place) return x;
     copy(w, x, images, channels, room);
     return address(w, room);
   }
@@ -193,25 +203,6 @@ template <class T> struct PixelSource {
     }
   }
 };
-
-// ---- the right operand: packed weights ----------------------------------------------------------------------------------
-// Panel element (place[q], i) = element q of row i, x + i * row, for q < n with place[q] >= 0; zero for count <= i.
-template <class T>
-static void pack_placed(acc_t<T>* panel, const T* x, int64_t row, int count, int64_t n, const int32_t* place) {
-  using A = acc_t<T>;
-  constexpr int R = kTileCols<A>, L = kLanes<A>;
-  for (int i = 0; i < R; i += L)
-    for (int64_t q = 0; q < n; q += L) {
-      const int m = int(least(L, n - q)), rows = count - i;
-      vec<A> r[L];
-#pragma GCC unroll 16
-      for (int l = 0; l < L; ++l) r[l] = l >= rows ? vec<A>{} : m == L ? vload(x + (i + l) * row + q) : vload(x + (i + l) * row + q, m);
-      transpose_lanes<A>(r);
-#pragma GCC unroll 16
-      for (int l = 0; l < L; ++l)
-        if (l < m && place[q + l] >= 0) vstore(panel + place[q + l] * R + i, r[l]);
-    }
-}
 
 // ---- the result ------------------------------------------------------------------------------------------------------------
 template <class T> struct PixelsOut {

@@ -67,20 +67,6 @@ __attribute__((noinline)) static void pixel_tile(const A* const* rows, const Seg
       }
     }
 }
-// Edges compute a third or two thirds of the rows and half of the columns where that is enough.
-template <class A, class... Args> static void pixel_tile_of(int count, int cols, const Args&... args) {
-  constexpr int R = kTileRows<A>, R1 = (R + 2) / 3, R2 = (2 * R + 2) / 3;
-  if (cols > kLanes<A>) {
-    if (count > R2) pixel_tile<A, R, 2>(args...);
-    else if (count > R1) pixel_tile<A, R2, 2>(args...);
-    else pixel_tile<A, R1, 2>(args...);
-  } else {
-    if (count > R2) pixel_tile<A, R, 1>(args...);
-    else if (count > R1) pixel_tile<A, R2, 1>(args...);
-    else pixel_tile<A, R1, 1>(args...);
-  }
-}
-
 // ---- tasks -----------------------------------------------------------------------------------------------------------------
 // Tasks: a part of the grid (some whole images, or a rectangle of one slice), whose source stays in L2, by some panels of a
 // group's filters.
@@ -181,7 +167,7 @@ template <class T> static ImageWindow hull_of(const PixelPart<T>* parts, int cou
 template <class T> class PixelTiles {
   using A = acc_t<T>;
   static_assert(__is_same(T, A));  // narrower images are widened before
-  static constexpr int TR = kTileRows<A>, TC = kTileCols<A>, kThird = (TR + 2) / 3, kTwoThirds = (2 * TR + 2) / 3;
+  static constexpr int TR = kTileRows<A>, TC = kTileCols<A>;
 
  public:
   // run: elements of a segment.
@@ -209,7 +195,7 @@ template <class T> class PixelTiles {
     A* const kept = reinterpret_cast<A*>(memory + tables());
     order_.write(images_, kinds, runs);
     segments_of(source, segments);
-    const int64_t tiles = cut_tiles(kinds, order_.kinds(), TR, kThird, kTwoThirds, counts);
+    const int64_t tiles = cut_tiles(kinds, order_.kinds(), TR, kThird<A>, kTwoThirds<A>, counts);
     const PixelRows<A> rows{source, x, zeros, segments};
     const PixelsOut<T> out = part_.out.from(to);
     const bool joins = source.next[2] == 1 && source.stride[4] == run_;  // adjacent taps of a row are
@@ -241,8 +227,10 @@ template <class T> class PixelTiles {
                                 in_registers_ && last && out.act == Act::relu};
         for (int64_t t = 0; t < tiles; ++t) {
           const int count = counts[t];
-          pixel_tile_of<A>(count, cols, sources + t * TR * block_, seen + t * block_, many[t], run_, panel, results + t * TR, offset, count,
-                           cols, ends);
+          at_edges<A>(count, cols, [&](auto rows_of, auto vecs) {
+            pixel_tile<A, rows_of.value, vecs.value>(sources + t * TR * block_, seen + t * block_, many[t], run_, panel, results + t * TR,
+                                                     offset, count, cols, ends);
+          });
           if (last && in_place_ && !in_registers_) out.end_rows(results + t * TR, offset, count, column, cols);
         }
         if (last && !in_place_) out.write_planes(kept + offset, images_, grid_, column, cols);
@@ -349,7 +337,7 @@ template <class T> static void pixels_forward(const ConvFwd& a, const ImageWindo
     const T* from = static_cast<const T*>(a.w) + (group * d.rows + h * TC) * depth;
     const int count = int(least(TC, d.rows - h * TC));
     if (a.w_last) pack_transposed<T, TC>(panel, from, depth, count, depth);
-    else pack_placed(panel, from, depth, count, depth, place);
+    else transpose_placed(from, depth, depth, count, panel, TC, place);
   };
   const PixelPart<T> part{w, out, 0};
   pixels_product<T>(&part, 1, static_cast<const T*>(a.x), d, zeros, pack, merge);
@@ -377,7 +365,7 @@ static void pixels_backward_input(const ConvBwdInput& a, const PixelPart<T>* par
         for (int64_t t = 0; t < volume; ++t)
           if (place[t] >= 0) pack_adjacent<T, TC>(panel + (place[t] + k) * TC, from + t * per_tap, 0, rows, 1);
       } else {
-        pack_placed(panel + k * TC, from, apart, rows, volume, place);
+        transpose_placed(from, apart, volume, rows, panel + k * TC, TC, place);
       }
     }
   };

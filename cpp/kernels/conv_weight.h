@@ -53,20 +53,6 @@ static void weight_tile(const Stretch* s, int64_t count, const A* left, int64_t 
       vstore(to, add ? vload(to) + acc[i][j] : acc[i][j]);
     }
 }
-template <class A> constexpr int kThird = (kTileRows<A> + 2) / 3;
-template <class A> constexpr int kTwoThirds = (2 * kTileRows<A> + 2) / 3;
-template <class A, class... Args> static void weight_tile_of(int64_t rows, int64_t cols, const Args&... args) {
-  constexpr int R = kTileRows<A>, R1 = kThird<A>, R2 = kTwoThirds<A>;
-  if (cols > kLanes<A>) {
-    if (rows > R2) weight_tile<A, R, 2>(args...);
-    else if (rows > R1) weight_tile<A, R2, 2>(args...);
-    else weight_tile<A, R1, 2>(args...);
-  } else {
-    if (rows > R2) weight_tile<A, R, 1>(args...);
-    else if (rows > R1) weight_tile<A, R2, 1>(args...);
-    else weight_tile<A, R1, 1>(args...);
-  }
-}
 
 // What a product of so many rows and columns of tiles costs, in vectors; a lone vector of columns hides the loads of its rows
 // less well.
@@ -148,34 +134,13 @@ struct CellAxis {
 template <class A>
 static void copy_pixels(const A* x, int64_t channel, int64_t step, int64_t n, int64_t channels, A* to, int64_t width, const int32_t* place) {
   constexpr int L = kLanes<A>;
-  for (int64_t c = 0; c < width; c += L) {
-    const int64_t rows = least(L, channels - c), wide = least(L, width - c);
-    const A* from = x + c * channel;
-    if (step == 1) {
-      for (int64_t p = 0; p < n; p += L, from += L) {
-        const int64_t m = least(L, n - p);
-        vec<A> r[L];
-#pragma GCC unroll 16
-        for (int l = 0; l < L; ++l) r[l] = l >= rows ? vec<A>{} : m == L ? vload(from + l * channel) : vload(from + l * channel, m);
-        transpose_lanes<A>(r);
-#pragma GCC unroll 16
-        for (int l = 0; l < L; ++l)
-          if (l < m && place[p + l] >= 0) {
-            A* const pixel = to + place[p + l] * width + c;
-            if (wide == L) vstore(pixel, r[l]);
-            else vstore(pixel, r[l], wide);
-          }
-      }
-    } else {
-      const uint32_t lanes = lanes_between(0, rows);
-      for (int64_t p = 0; p < n; ++p, from += step) {
-        if (place[p] < 0) continue;
-        const vec<A> v = vload_masked(from, lanes, channel);
-        if (wide == L) vstore(to + place[p] * width + c, v);
-        else vstore(to + place[p] * width + c, v, wide);
-      }
+  if (step == 1) return transpose_placed(x, channel, n, channels, to, width, place);
+  for (int64_t p = 0; p < n; ++p, x += step)
+    for (int64_t c = 0; place[p] >= 0 && c < width; c += L) {
+      const vec<A> v = vload_masked(x + c * channel, lanes_between(0, channels - c), channel);
+      if (width - c >= L) vstore(to + place[p] * width + c, v);
+      else vstore(to + place[p] * width + c, v, width - c);
     }
-  }
 }
 // The same for adjacent channels, all blocks [b0, b1) of them at once: block b is at to + b * apart.
 template <class A>

@@ -167,8 +167,11 @@ template <class A> class WeightProduct {
       for (int64_t i = p.i0; i < p.i1; ++i)
         for (int64_t t = p.t0; t < p.t1; ++t) {
           const int32_t from = of[t - p.t0];
-          weight_tile_of<A>(rows_.size(i), cols_.size(j), table + from, int64_t(of[t - p.t0 + 1] - from), left + i * left_block, rows_.width,
-                            right + j * right_block, cols_.width, sums + (i - p.i0) * apart + ((j - p.j0) * taps_ + t) * kTile, add);
+          at_edges<A>(rows_.size(i), cols_.size(j), [&](auto rows, auto vecs) {
+            weight_tile<A, rows.value, vecs.value>(table + from, int64_t(of[t - p.t0 + 1] - from), left + i * left_block, rows_.width,
+                                                   right + j * right_block, cols_.width,
+                                                   sums + (i - p.i0) * apart + ((j - p.j0) * taps_ + t) * kTile, add);
+          });
         }
   }
   size_t table_bytes(int64_t taps) const {

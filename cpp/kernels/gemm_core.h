@@ -21,6 +21,7 @@
 // Sums run over k in blocks of fixed size and tasks are cut by shape: the same bits on any number of threads.
 #pragma once
 #include "gemm_pack.h"
+#include "rows.h"
 
 namespace lamella {
 namespace LAMELLA_ISA {
@@ -128,20 +129,19 @@ static void micro_tile(int64_t depth, const A* a, const A* b, sum_t<A>* c, int64
   }
 }
 
-// Edges compute a third or two thirds of the rows and half of the columns where that is enough.
-template <class A>
-static void tile(int64_t depth, const A* a, const A* b, sum_t<A>* c, int64_t stride, int rows, int cols, bool add,
-                 const A* ahead) {
-  constexpr int R = kTileRows<A>, R1 = (R + 2) / 3, R2 = (2 * R + 2) / 3;
-  if (cols > kLanes<A>) {
-    if (rows > R2) micro_tile<A, R, 2>(depth, a, b, c, stride, rows, cols, add, ahead);
-    else if (rows > R1) micro_tile<A, R2, 2>(depth, a, b, c, stride, rows, cols, add, ahead);
-    else micro_tile<A, R1, 2>(depth, a, b, c, stride, rows, cols, add, ahead);
-  } else {
-    if (rows > R2) micro_tile<A, R, 1>(depth, a, b, c, stride, rows, cols, add, ahead);
-    else if (rows > R1) micro_tile<A, R2, 1>(depth, a, b, c, stride, rows, cols, add, ahead);
-    else micro_tile<A, R1, 1>(depth, a, b, c, stride, rows, cols, add, ahead);
-  }
+template <class A> constexpr int kThird = (kTileRows<A> + 2) / 3;
+template <class A> constexpr int kTwoThirds = (2 * kTileRows<A> + 2) / 3;
+
+// f(rows, vectors) with the tile to compute, as Counts: edges take a third or two thirds of the rows and half of the columns where
+// that is enough.
+template <class A, class F> LAMELLA_INLINE void at_edges(int64_t rows, int64_t cols, const F& f) {
+  const auto by_rows = [&](auto vecs) __attribute__((always_inline)) {
+    if (rows > kTwoThirds<A>) f(Count<kTileRows<A>>{}, vecs);
+    else if (rows > kThird<A>) f(Count<kTwoThirds<A>>{}, vecs);
+    else f(Count<kThird<A>>{}, vecs);
+  };
+  if (cols > kLanes<A>) by_rows(Count<2>{});
+  else by_rows(Count<1>{});
 }
 
 // f(i) for i < count: on the caller alone where the whole is not worth waking anyone.
@@ -256,7 +256,9 @@ static void gemm_blocked(int64_t m, int64_t n, int64_t k, const L& left, const R
                 else if (keep) to = kept + (g * shared_panels + h) * TR * TC;
                 else if (tiles > 1) to = sums + ((g - g0) * (h1 - h0) + h - h0) * TR * TC;
                 const A* const ahead = theirs + Shared * d + (g - g0) * (Shared * d / (g1 - g0));  // part of the next panel
-                tile(d, own_rows ? mine : theirs, own_rows ? theirs : mine, to, stride, r, c, add, ahead);
+                at_edges<A>(r, c, [&](auto rows, auto vecs) {
+                  micro_tile<A, rows.value, vecs.value>(d, own_rows ? mine : theirs, own_rows ? theirs : mine, to, stride, r, c, add, ahead);
+                });
                 if (last) out.finish(i, j, r, c, to, stride);
               }
             }

@@ -72,12 +72,10 @@ static void direct_tile(int64_t depth, const A* a, int64_t a_row, int64_t a_col,
   }
 }
 
-template <int R> struct Rows { static constexpr int value = R; };
-
 // All rows of a column panel, in tiles of exactly as many rows as are left.
 template <class A, int R, class F> LAMELLA_INLINE void take_rows(int64_t& i, int64_t end, const F& f) {
   if constexpr (R <= kTileRows<A>)
-    for (; end - i >= R; i += R) f(i, Rows<R>{});
+    for (; end - i >= R; i += R) f(i, Count<R>{});
 }
 
 template <class A, int V, class Out>
