@@ -5,6 +5,7 @@
 // conv_weight.h, of little work conv_direct_weight.h.
 #include "conv_columns.h"
 #include "conv_depthwise.h"
+#include "conv_direct_filters.h"
 #include "conv_direct_weight.h"
 #include "conv_pixels_product.h"
 #include "conv_weight_product.h"
@@ -44,13 +45,13 @@ template <class T> static void forward(const ConvFwd& a) {
   const int64_t columns = g.n * volume(g.out);
   const T *x = static_cast<const T*>(a.x), *weights = static_cast<const T*>(a.w);
   const ConvShape shape{g.n, g.groups, channels, rows};
-  const bool merge = pixels_merge(w, shape, last);
-  if (!last && !merge && direct_apt(w, shape)) {
+  const bool few = last && !a.w_last && few_channels_apt<T>(w, shape), merge = !few && pixels_merge(w, shape, last);
+  if (few || (!last && !merge && direct_apt(w, shape))) {
     out.bias = static_cast<const T*>(a.bias);
-    const auto weight = [&](int64_t group, int64_t r, int64_t k) { return up(weights[(group * rows + r) * depth + k]); };
-    return direct_product(w, x, shape, weight, out);
+    const auto weight = [&](int64_t group, int64_t r, int64_t k) { return weights[(group * rows + r) * depth + k]; };
+    return direct_product<T>(w, x, shape, weight, out, few);
   }
-  if (merge || pixels_apt(w, shape, last)) return pixels_forward<T>(a, w, shape, PixelsOut<T>(out, static_cast<const T*>(a.bias)));
+  if (merge || pixels_apt(w, shape, last)) return pixels_forward<T>(a, w, shape, PixelsOut<T>(out, static_cast<const T*>(a.bias)), merge);
   w.flatten();
   for (int64_t group = 0; group < g.groups; ++group) {
     StridedOperand<T, kTileRows<A>> left{weights + group * rows * depth, depth, 1};
@@ -144,8 +145,8 @@ template <class T> static void backward_input_phase(const ConvBwdInput& a, Input
     return depthwise_product(p.w, dy, g.n, g.c, weight, PixelsOut<T>(p.out, p.out.bias));
   }
   if (direct) {
-    const auto weight = [&](int64_t group, int64_t r, int64_t k) { return up(*(p.left.source(r, k) + group * group_size)); };
-    return direct_product(p.w, dy, shape, weight, p.out);
+    const auto weight = [&](int64_t group, int64_t r, int64_t k) { return *(p.left.source(r, k) + group * group_size); };
+    return direct_product<T>(p.w, dy, shape, weight, p.out, false);
   }
   p.w.flatten();
   for (int64_t group = 0; group < g.groups; ++group) {

@@ -12,21 +12,35 @@ namespace LAMELLA_ISA {
 // ---- register tile: rows (filters) x vectors (positions) -----------------------------------------------------------------
 #if defined(__AVX512F__) || defined(__aarch64__)
 constexpr int kDirectRows = 8, kDirectSums = 24;  // most rows; most sums in registers
-constexpr int direct_vecs(int rows) { return rows == 1 ? 8 : rows <= 6 ? 4 : 3; }
 #else
 constexpr int kDirectRows = 6, kDirectSums = 12;
-constexpr int direct_vecs(int rows) { return rows == 1 ? 6 : rows <= 3 ? 3 : 2; }
 #endif
+constexpr int kDirectVecs = 4;  // most vectors
+constexpr int direct_vecs(int rows) { return kDirectSums / rows < kDirectVecs ? kDirectSums / rows : kDirectVecs; }
 
-// out (R, V vectors) = sum over k of w[k][r] times the vectors at planes + offset[k].
+// Where a tile's sums go: row r to y + r * row, of the last vector as many as `last`. bias: per row, or null.
+template <class A> struct DirectEnds {
+  A* y;
+  int64_t row;
+  int last;
+  const A* bias;
+  bool relu;
+};
+
+// (R, V vectors) = sum over k of w[k][r] times the vectors at planes + offset[k].
 template <class A, int R, int V>
-static void direct_tile(const A* planes, const int32_t* offset, const A* w, int64_t depth, A* out) {
+static void direct_tile(const A* planes, const int32_t* offset, const A* w, int64_t depth, DirectEnds<A> ends) {
   constexpr int L = kLanes<A>;
   vec<A> acc[R][V];
 #pragma GCC unroll 8
-  for (int r = 0; r < R; ++r)
+  for (int r = 0; r < R; ++r) {
+    const vec<A> first = ends.bias ? splat(ends.bias[r]) : vec<A>{};
 #pragma GCC unroll 8
-    for (int v = 0; v < V; ++v) acc[r][v] = vec<A>{};
+    for (int v = 0; v < V; ++v) {
+      acc[r][v] = first;
+      __builtin_prefetch(ends.y + r * ends.row + v * L, 1);
+    }
+  }
   for (int64_t k = 0; k < depth; ++k, w += R) {
     const A* from = planes + offset[k];
     vec<A> x[V];
@@ -43,34 +57,39 @@ static void direct_tile(const A* planes, const int32_t* offset, const A* w, int6
 #pragma GCC unroll 8
   for (int r = 0; r < R; ++r)
 #pragma GCC unroll 8
-    for (int v = 0; v < V; ++v) vstore(out + (r * V + v) * L, acc[r][v]);
+    for (int v = 0; v < V; ++v) {
+      const vec<A> sum = ends.relu ? relu(acc[r][v]) : acc[r][v];
+      A* const to = ends.y + r * ends.row + v * L;
+      if (v < V - 1 || ends.last == L) vstore(to, sum);
+      else vstore(to, sum, ends.last);
+    }
 }
 
-// The tile for `rows` filters beside tiles of V vectors.
-template <class A> using DirectTile = void (*)(const A*, const int32_t*, const A*, int64_t, A*);
-template <class A, int V, int R = kDirectRows> static DirectTile<A> direct_tile_of(int rows) {
+template <class A> using DirectTile = void (*)(const A*, const int32_t*, const A*, int64_t, DirectEnds<A>);
+template <class A, int R = kDirectRows, int V = kDirectVecs> static DirectTile<A> direct_tile_of(int rows, int vecs) {
   if constexpr (R > 1)
-    if (rows < R || R * V > kDirectSums) return direct_tile_of<A, V, R - 1>(rows);
+    if (rows < R) return direct_tile_of<A, R - 1>(rows, vecs);
+  if constexpr (V > 1)
+    if (vecs < V) return direct_tile_of<A, R, V - 1>(rows, vecs);
   if constexpr (R * V <= kDirectSums) return direct_tile<A, R, V>;
   else return nullptr;
 }
-template <class A> static DirectTile<A> direct_tile_of(int rows, int vecs) {
-  constexpr int one = direct_vecs(1), few = direct_vecs(2), many = direct_vecs(kDirectRows);
-  return vecs == one ? direct_tile_of<A, one, 1>(rows) : vecs == few ? direct_tile_of<A, few>(rows) : direct_tile_of<A, many>(rows);
-}
 
-// Filters in blocks of nearly equal size.
+// Filters in blocks of nearly equal size, each with its tiles of 1, 2, ... vectors.
 template <class A> struct DirectBlocks {
   static constexpr int kMost = 128 / kDirectRows + 1;
-  struct Block { int64_t first; int rows; DirectTile<A> tile; };
+  struct Block {
+    int64_t first;
+    int rows;
+    DirectTile<A> tile[kDirectVecs + 1];
+  };
   Block block[kMost];
-  int count, vecs;
-  explicit DirectBlocks(int64_t rows) : count(int(ceil_div(rows, kDirectRows))) {
-    vecs = direct_vecs(int(ceil_div(rows, count)));
+  int count, vecs;  // vecs: the most that tiles of all blocks have
+  explicit DirectBlocks(int64_t rows) : count(int(ceil_div(rows, kDirectRows))), vecs(direct_vecs(int(ceil_div(rows, count)))) {
     for (int b = 0; b < count; ++b) {
-      const int64_t first = rows * b / count;
-      const int n = int(rows * (b + 1) / count - first);
-      block[b] = {first, n, direct_tile_of<A>(n, vecs)};
+      Block& one = block[b];
+      one.first = rows * b / count, one.rows = int(rows * (b + 1) / count - one.first);
+      for (int v = 1; v <= vecs; ++v) one.tile[v] = direct_tile_of<A>(one.rows, v);
     }
   }
 };
@@ -80,44 +99,80 @@ LAMELLA_INLINE bool direct_apt(const ImageWindow& w, const ConvShape& d) {
   return (w.tap_count() > 1 || d.groups > 1) && d.rows <= (d.channels <= 4 ? 128 : 24);
 }
 
+// Whether tiles lie within rows of the grid, stored from registers; else positions run on, for rows that do not fill vectors.
+template <class A> LAMELLA_INLINE bool direct_by_rows(const ImageWindow& w, const ImageOut<A>& out) {
+  return out.stride[4] == 1 && w.grid[2] * 10 >= ceil_div(w.grid[2], kLanes<A>) * kLanes<A> * 7;
+}
+
 // Of every group: out = weights (rows, depth) . image; weight(group, row, k) reads one, k counting (channel, tap).
-template <class T, class W>
-static void direct_product(const ImageWindow& w, const T* x, const ConvShape& d, const W& weight, const ImageOut<T>& out) {
-  using A = acc_t<T>;
-  const DirectBlocks<A> blocks(d.rows);
-  const int width = blocks.vecs * kLanes<A>;
-  const Planes<A> planes(w, d.channels, d.images, width, 0, 192 << 10);
-  const int64_t depth = d.channels * w.tap_count(), size = d.rows * depth;
-  A* const packed = static_cast<A*>(scratch(size_t(d.groups * size) * sizeof(A) + size_t(depth) * sizeof(int32_t), kPlanesSlot));
-  int32_t* const offset = reinterpret_cast<int32_t*>(packed + d.groups * size);
-  planes.offsets(offset);
-  for (int64_t g = 0; g < d.groups; ++g)
+template <class A> struct DirectProduct {
+  const ConvShape d;
+  const ImageOut<A> out;
+  const DirectBlocks<A> blocks;
+  const int width;  // cells of the widest tile
+  const Planes<A> planes;
+  const int64_t depth, size;
+  const bool by_rows;
+
+  DirectProduct(const ImageWindow& w, const ConvShape& shape, const ImageOut<A>& to)
+      : d(shape), out(to), blocks(d.rows), width(blocks.vecs * kLanes<A>), planes(w, d.channels, d.images, width, 0, 192 << 10),
+        depth(d.channels * w.tap_count()), size(d.rows * depth), by_rows(direct_by_rows(w, out)) {}
+
+  template <class W> void run(const A* x, const W& weight) const {
+    A* const packed = static_cast<A*>(scratch(size_t(d.groups * size) * sizeof(A) + size_t(depth) * sizeof(int32_t), kPlanesSlot));
+    int32_t* const offset = reinterpret_cast<int32_t*>(packed + d.groups * size);
+    planes.offsets(offset);
+    for (int64_t g = 0; g < d.groups; ++g)
+      for (int i = 0; i < blocks.count; ++i) {
+        const auto& b = blocks.block[i];
+        for (int64_t k = 0; k < depth; ++k)
+          for (int r = 0; r < b.rows; ++r) packed[g * size + b.first * depth + k * b.rows + r] = weight(g, b.first + r, k);
+      }
+    const int64_t tasks = planes.tasks();
+    parallel_blocks(d.groups * tasks, planes.grain(size), [&](int64_t begin, int64_t end) {
+      A* const buffer = static_cast<A*>(scratch(size_t(planes.size + kDirectRows * width) * sizeof(A), kPlanesSlot + 1));
+      for (int64_t t = begin; t < end; ++t) {
+        const int64_t g = t / tasks;
+        const Band band = planes.band(t % tasks);
+        planes.load(x + g * d.channels * planes.w.stride[1], band, buffer);
+        if (by_rows) multiply_rows(band, buffer, offset, packed + g * size, g * d.rows);
+        else multiply(band, buffer, offset, packed + g * size, g * d.rows, buffer + planes.size);
+      }
+    });
+  }
+
+ private:
+  void multiply_rows(const Band& band, const A* image, const int32_t* offset, const A* weights, int64_t filter) const {
+    constexpr int L = kLanes<A>;
+    const bool in_registers = out.act == Act::none || out.act == Act::relu;
+    const int64_t pieces = ceil_div(ceil_div(band.columns, L), blocks.vecs), vecs = ceil_div(band.columns, L);
+    A* const y = out.y + band.image * out.stride[0] + band.slice * out.stride[2] + band.row * out.stride[3] + band.column;
     for (int i = 0; i < blocks.count; ++i) {
       const auto& b = blocks.block[i];
-      for (int64_t k = 0; k < depth; ++k)
-        for (int r = 0; r < b.rows; ++r) packed[g * size + b.first * depth + k * b.rows + r] = weight(g, b.first + r, k);
-    }
-
-  const int64_t tasks = planes.tasks();
-  parallel_blocks(d.groups * tasks, planes.grain(size), [&](int64_t begin, int64_t end) {
-    A* const buffer = static_cast<A*>(scratch(size_t(planes.size + kDirectRows * width) * sizeof(A), kPlanesSlot + 1));
-    A* const tile = buffer + planes.size;
-    for (int64_t t = begin; t < end; ++t) {
-      const int64_t g = t / tasks;
-      const Band band = planes.band(t % tasks);
-      planes.load(x + g * d.channels * w.stride[1], band, buffer);
-      PlaneRuns runs(width);
-      for (int64_t at = 0; at < planes.positions(band); at += width) {
-        runs.next(planes, out, band);
-        for (int i = 0; i < blocks.count; ++i) {
-          const auto& b = blocks.block[i];
-          b.tile(buffer + at, offset, packed + g * size + b.first * depth, depth, tile);
-          runs.write(out, g * d.rows + b.first, b.rows, tile);
+      const A *const w = weights + b.first * depth, *const bias = out.bias ? out.bias + filter + b.first : nullptr;
+      for (int64_t row = 0; row < band.rows; ++row)
+        for (int64_t p = 0, v = 0; p < pieces; ++p) {
+          const int64_t at = v * L, end = vecs * (p + 1) / pieces, n = least(band.columns, end * L) - at;
+          A* const to = y + (filter + b.first) * out.stride[1] + row * out.stride[3] + at;
+          b.tile[end - v](image + row * planes.pitch + at, offset, w, depth,
+                          {to, out.stride[1], int(n - (end - v - 1) * L), bias, out.act == Act::relu});
+          for (int r = 0; !in_registers && r < b.rows; ++r) out.write(to + r * out.stride[1], to + r * out.stride[1], int(n), A(0));
+          v = end;
         }
+    }
+  }
+  void multiply(const Band& band, const A* image, const int32_t* offset, const A* weights, int64_t filter, A* tile) const {
+    PlaneRuns runs(width);
+    for (int64_t at = 0; at < planes.positions(band); at += width) {
+      runs.next(planes, out, band);
+      for (int i = 0; i < blocks.count; ++i) {
+        const auto& b = blocks.block[i];
+        b.tile[blocks.vecs](image + at, offset, weights + b.first * depth, depth, {tile, width, kLanes<A>, nullptr, false});
+        runs.write(out, filter + b.first, b.rows, tile);
       }
     }
-  });
-}
+  }
+};
 
 }  // namespace LAMELLA_ISA
 }  // namespace lamella

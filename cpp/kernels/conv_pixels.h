@@ -33,7 +33,7 @@ LAMELLA_INLINE bool pixels_apt(const ImageWindow& w, const ConvShape& d, bool ch
 // where filters fill vectors and strides are long, as of frames of sound; more filters share packed columns (conv_columns.h).
 LAMELLA_INLINE bool pixels_merge(const ImageWindow& w, const ConvShape& d, bool channels_last) {
   if (d.channels >= kLeastPixelChannels || w.next[2] != 1 || d.channels * w.taps[2] < kLeastPixelChannels) return false;
-  return channels_last ? d.rows >= kLeastPixelChannels : d.rows <= 128 && ceil_div(d.rows, 16) * 12 <= d.rows && w.step[2] >= 8;
+  return channels_last ? d.rows >= kLeastPixelChannels : d.rows <= 128 && ceil_div(d.rows, 16) * 12 <= d.rows && w.step[2] >= 4;
 }
 
 // ---- the left operand: positions of a window's grid ------------------------------------------------------------------------
@@ -124,9 +124,38 @@ LAMELLA_INLINE void transpose_to(const T* x, int64_t channel, int64_t n, int64_t
     }
   }
 }
+// Lanes j L, j L + 1, ... of C interleaved vectors: those of r[0] to r[s - 1] are in v.
+template <class A, int C, int j, int s = 1, int... l> LAMELLA_INLINE vec<A> interleave(const vec<A>* r, vec<A> v, Lanes<l...> lanes) {
+  constexpr int L = kLanes<A>;
+  using I = vec<int_of<A>>;
+  v = __builtin_shuffle(v, r[s], I{((j * L + l) % C == s ? L + (j * L + l) / C : s > 1 ? l : (j * L + l) / C)...});
+  if constexpr (s + 1 < C) return interleave<A, C, j, s + 1>(r, v, lanes);
+  else return v;
+}
+template <class A, int C, int j = 0> LAMELLA_INLINE void store_interleaved(const vec<A>* r, int64_t n, A* to) {
+  constexpr int L = kLanes<A>;
+  const int64_t left = n * C - j * L;
+  const vec<A> v = interleave<A, C, j>(r, r[0], AllLanes<A>{});
+  if (left >= L) vstore(to + j * L, v);
+  else if (left > 0) vstore(to + j * L, v, left);
+  if constexpr (j + 1 < C) store_interleaved<A, C, j + 1>(r, n, to);
+}
+template <int C, class A> static void interleave_pixels(const A* x, int64_t channel, int64_t n, A* to) {
+  constexpr int L = kLanes<A>;
+  for (int64_t p = 0; p < n; p += L, to += L * C) {
+    const int64_t m = least(L, n - p);
+    vec<A> r[C];
+#pragma GCC unroll 4
+    for (int c = 0; c < C; ++c) r[c] = m == L ? vload(x + c * channel + p) : vload(x + c * channel + p, m);
+    store_interleaved<A, C>(r, m, to);
+  }
+}
 // to[p * pitch + c]
 template <class T>
 static void transpose_pixels(const T* x, int64_t channel, int64_t n, int64_t channels, acc_t<T>* to, int64_t pitch) {
+  if (channels == 2 && pitch == 2) return interleave_pixels<2>(x, channel, n, to);
+  if (channels == 3 && pitch == 3) return interleave_pixels<3>(x, channel, n, to);
+  if (channels == 4 && pitch == 4) return interleave_pixels<4>(x, channel, n, to);
   transpose_to(x, channel, n, channels, channels, [=](int64_t p) { return to + p * pitch; });
 }
 // to[place[p] * width + c], where place[p] >= 0

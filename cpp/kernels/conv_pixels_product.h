@@ -324,12 +324,12 @@ static void pixels_product(const PixelPart<T>* parts, int count, const T* x, con
   });
 }
 
-template <class T> static void pixels_forward(const ConvFwd& a, const ImageWindow& w, const ConvShape& d, const PixelsOut<T>& out) {
+template <class T>
+static void pixels_forward(const ConvFwd& a, const ImageWindow& w, const ConvShape& d, const PixelsOut<T>& out, bool merge) {
   using A = acc_t<T>;
   constexpr int TC = kTileCols<A>;
   const int64_t taps = w.tap_count(), depth = taps * d.channels;
   int32_t* place;
-  const bool merge = pixels_merge(w, d, a.w_last || pixels_dense(a.g));
   const A* const zeros = zeros_and_table<A>(merge ? d.channels * w.taps[2] : d.channels, depth, place);
   for (int64_t c = 0; c < d.channels; ++c)
     for (int64_t t = 0; t < taps; ++t) place[c * taps + t] = int32_t(t * d.channels + c);

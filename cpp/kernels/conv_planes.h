@@ -44,13 +44,37 @@ struct PlaneAxis {
 // A rectangle of the grid of one slice (image, depth).
 struct Band { int64_t image, slice, row, rows, column, columns; };
 
-// n elements `jump` apart; writes whole vectors.
-template <class T> LAMELLA_INLINE void copy_row(const T* from, int64_t jump, int64_t n, acc_t<T>* to) {
-  constexpr int L = kLanes<acc_t<T>>;
+// A vector of elements J apart, and no others touched: those of the vectors read so far, with those of the next one beside them.
+template <class A, int J, int j = 0, int... l> LAMELLA_INLINE vec<A> load_every(const A* p, vec<A> v, Lanes<l...> lanes) {
+  constexpr int L = kLanes<A>;
+  if constexpr (j == 0) {
+    return load_every<A, J, 1>(p, vload(p), lanes);
+  } else {
+    const vec<A> next = j < J - 1 ? vload(p + j * L) : vload(p + j * L, L - J + 1);
+    using I = vec<int_of<A>>;
+    v = __builtin_shuffle(v, next, I{(l * J < j * L ? (j == 1 ? l * J : l) : l * J < (j + 1) * L ? L + l * J - j * L : l)...});
+    if constexpr (j < J - 1) return load_every<A, J, j + 1>(p, v, lanes);
+    else return v;
+  }
+}
+template <int J, class A> static void copy_every(const A* from, int64_t n, A* to) {  // n: a vector at least
+  constexpr int L = kLanes<A>;
+  for (int64_t i = 0; i < n; i += L) {
+    i = least(i, n - L);
+    vstore(to + i, load_every<A, J>(from + i * J, vec<A>{}, AllLanes<A>{}));
+  }
+}
+// n elements `jump` apart; may write whole vectors.
+template <class A> LAMELLA_INLINE void copy_row(const A* from, int64_t jump, int64_t n, A* to) {
+  constexpr int L = kLanes<A>;
   if (jump == 1) {
     int64_t i = 0;
     for (; i + L <= n; i += L) vstore(to + i, vload(from + i));
     if (i < n) vstore(to + i, vload(from + i, n - i));
+  } else if (n >= L && jump >= 2 && jump <= 4) {
+    if (jump == 2) copy_every<2>(from, n, to);
+    else if (jump == 3) copy_every<3>(from, n, to);
+    else copy_every<4>(from, n, to);
   } else {
     for (int64_t i = 0; i < n; i += L)
       vstore(to + i, vload_masked(from + i * jump, lanes_between(0, n - i < L ? n - i : L), jump));
@@ -106,9 +130,8 @@ template <class A> struct Planes {
   int64_t tasks() const { return images * w.grid[0] * bands * cuts; }
   int64_t grain(int64_t work) const { return 1 + 100000 / (work * rows * pitch + 1); }  // work: products per position
   Band band(int64_t task) const {
-    const int64_t k = task % cuts, b = task / cuts % bands, s = task / cuts / bands;
-    return {s / w.grid[0], s % w.grid[0], b * rows, least(rows, down.grid - b * rows),
-            k * columns, least(columns, across.grid - k * columns)};
+    const int64_t k = task % cuts, b = task / cuts % bands, s = task / cuts / bands, from = across.grid * k / cuts;
+    return {s / w.grid[0], s % w.grid[0], b * rows, least(rows, down.grid - b * rows), from, across.grid * (k + 1) / cuts - from};
   }
   int64_t positions(const Band& b) const { return (b.rows - 1) * pitch + b.columns; }
 

@@ -90,7 +90,9 @@ CHANNELS_LAST = [
     S(A((1, 120, 5, 4)), A((68, 120, 3, 3)), None, padding=1),  # k beyond a block
     S(A((2, 8, 36, 31)), A((8, 8, 3, 3)), A((8,)), padding=1),  # an image in parts
     S(A((2, 16, 5, 5)), A((8, 16, 1, 1)), None, stride=2),  # positions that no tap reaches
-    S(A((2, 3, 9, 8)), A((10, 3, 3, 3)), A((10,)), padding=1),  # few channels: the taps of a row as one
+    S(A((2, 3, 9, 8)), A((10, 3, 3, 3)), A((10,)), padding=1),  # few channels: vectors across filters
+    S(A((3, 3, 5, 29)), A((50, 3, 3, 4)), None, stride=(1, 3), padding=(1, 9)),  # a block of two vectors, then one; odd rows
+    S(A((2, 2, 7, 5)), A((9, 2, 3, 4)), A((9,))),  # rows too short for that: the taps of a row as one
     S(A((2, 2, 19, 30)), A((40, 2, 4, 5)), A((40,)), stride=(1, 4), padding=(0, 3), dilation=(2, 1)),
     S(A((2, 3, 9, 8)), A((10, 3, 3, 3)), A((10,)), padding=1, dilation=2),  # the rest: through the other layout
     S(A((2, 9, 9, 8)), A((3, 9, 3, 3)), A((3,)), padding=1),
@@ -183,6 +185,14 @@ CASES = [
             S(A((2, 4, 5, 5)), A((0, 4, 3, 3)), None, padding=1),  # no filters
             S(A((2, 256, 5, 5)), A((256, 32, 3, 3)), None, padding=1, groups=8),  # tasks enough by groups
             S(A((3, 6, 9, 9)), A((16, 6, 5, 5)), A((16,))),
+            S(A((3, 6, 9, 14)), A((16, 6, 5, 5)), A((16,))),  # rows too short for vectors: these across filters, an odd number of rows
+            S(A((3, 4, 5, 10)), A((30, 4, 3, 3)), A((30,)), padding=1),  # two vectors of them
+            S(A((2, 14, 6, 9)), A((30, 7, 3, 3)), None, padding=1, groups=2),  # pieces of a row that overlap
+            S(A((2, 3, 7, 70)), A((10, 3, 3, 3)), A((10,)), stride=2, padding=1),  # sources 2, 3 and 4 apart
+            S(A((2, 2, 5, 91)), A((7, 2, 3, 4)), None, stride=(2, 3), padding=(1, 3)),
+            S(A((2, 3, 9, 130)), A((9, 3, 5, 6)), A((9,)), stride=4, padding=2),
+            S(A((2, 4, 9, 70)), A((14, 4, 3, 5)), A((14,)), stride=(2, 4), padding=(1, 2)),  # the taps of a row as one: 4 channels
+            S(A((2, 2, 9, 71)), A((14, 2, 3, 5)), None, stride=(2, 5), padding=1),  # and 2
             S(A((20, 26, 9, 8)), A((50, 26, 3, 3)), A((50,)), padding=1),  # the weight gradient over several chunks of images
             S(A((2, 130, 4, 5)), A((230, 130, 3, 3)), None, padding=1),  # by tasks with tiles of their own
             S(A((2, 32, 17, 19)), A((32, 32, 16, 16)), None, padding=2),  # or with taps

@@ -46,7 +46,8 @@ static void gemm(int64_t m, int64_t n, int64_t k, bool transposed) {
   CHECK(close(c, want, 1e-3f));
 }
 
-static void convolution(int64_t groups, int64_t stride, int64_t c, int64_t k, int64_t h, int64_t w) {
+// last: the result's channels are adjacent, and so are the image's.
+static void convolution(int64_t groups, int64_t stride, int64_t c, int64_t k, int64_t h, int64_t w, bool last = false) {
   const int64_t n = 3, r = 3, oh = (h + 2 - r) / stride + 1, ow = (w + 2 - r) / stride + 1;
   Floats x = numbers(size_t(n * c * h * w), 4), f = numbers(size_t(k * c / groups * r * r), 5), y(size_t(n * k * oh * ow)), want(y);
   ConvGeometry g{};
@@ -57,7 +58,8 @@ static void convolution(int64_t groups, int64_t stride, int64_t c, int64_t k, in
     g.in[d] = in[d]; g.out[d] = out[d];
     g.kernel[d] = d ? r : 1; g.stride[d] = d ? stride : 1; g.pad[d] = d ? 1 : 0; g.dilation[d] = 1;
   }
-  const int64_t xs[5] = {c * h * w, h * w, h * w, w, 1}, ys[5] = {k * oh * ow, oh * ow, oh * ow, ow, 1};
+  const int64_t xs[5] = {c * h * w, last ? 1 : h * w, h * w * (last ? c : 1), w * (last ? c : 1), last ? c : 1};
+  const int64_t ys[5] = {k * oh * ow, last ? 1 : oh * ow, oh * ow * (last ? k : 1), ow * (last ? k : 1), last ? k : 1};
   for (int d = 0; d < 5; ++d) g.x_stride[d] = xs[d], g.y_stride[d] = ys[d];
   kernels().conv_fwd({g, x.data(), f.data(), nullptr, y.data(), Act::none});
   Floats dx(x.size()), dw(f.size()), want_dx(x.size());
@@ -67,11 +69,11 @@ static void convolution(int64_t groups, int64_t stride, int64_t c, int64_t k, in
     for (int64_t o = 0; o < k; ++o)
       for (int64_t p = 0; p < oh; ++p)
         for (int64_t q = 0; q < ow; ++q) {
-          const size_t at = size_t(b * ys[0] + o * ys[1] + p * ow + q);
+          const size_t at = size_t(b * ys[0] + o * ys[1] + p * ys[3] + q * ys[4]);
           for (int64_t i = 0; i < cg * r * r; ++i) {
             const int64_t ch = i / (r * r) + o / kg * cg, u = p * stride + i / r % r - 1, v = q * stride + i % r - 1;
             if (u < 0 || u >= h || v < 0 || v >= w) continue;
-            const size_t from = size_t(b * xs[0] + ch * xs[1] + u * w + v), tap = size_t(o * cg * r * r + i);
+            const size_t from = size_t(b * xs[0] + ch * xs[1] + u * xs[3] + v * xs[4]), tap = size_t(o * cg * r * r + i);
             want[at] += x[from] * f[tap];
             want_dx[from] += y[at] * f[tap];
             sum_dw[tap] += double(y[at]) * x[from];
@@ -82,6 +84,17 @@ static void convolution(int64_t groups, int64_t stride, int64_t c, int64_t k, in
   CHECK(close(y, want));
   CHECK(close(dx, want_dx, 1e-3f));
   CHECK(close(dw, Floats(sum_dw.begin(), sum_dw.end()), 1e-3f));
+
+  const Floats bias = numbers(size_t(k), 6);
+  for (Act act : {Act::relu, Act::gelu}) {
+    kernels().conv_fwd({g, x.data(), f.data(), bias.data(), y.data(), act});
+    Floats ended(want);
+    for (size_t i = 0; i < ended.size(); ++i) {
+      const float v = ended[i] + bias[i / size_t(ys[1]) % size_t(k)];
+      ended[i] = act == Act::relu ? (v > 0 ? v : 0) : v * 0.5f * (1 + std::erf(v * 0.70710678f));
+    }
+    CHECK(close(y, ended, 1e-3f));
+  }
 }
 
 static void rows(int64_t n, int64_t cols) {
@@ -119,6 +132,9 @@ int main() {
         convolution(1, stride, 3, 9, 40, 67);
         convolution(1, stride, 26, 28, 9, 7);  // many filters
         convolution(1, stride, 26, 80, 15, 29);
+        convolution(1, stride, 3, 40, 7, 29, true);  // few channels, adjacent
+        convolution(1, stride, 9, 16, 7, 10);        // short rows
+        convolution(1, stride, 9, 40, 7, 10, true);
       }
       for (int64_t cols : {1, 3, 16, 17, 1000}) rows(7, cols);
     }
