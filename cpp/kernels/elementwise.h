@@ -3,7 +3,7 @@
 // (float, double, int32_t, int64_t; bool for logic). Strided, broadcast and narrow operands pass through small buffers
 // that stay in L1, so one loop an op and type serves every layout and dtype.
 #pragma once
-#include "vec.h"
+#include "copy.h"
 
 namespace lamella {
 namespace LAMELLA_ISA {
@@ -34,12 +34,14 @@ inline __attribute__((always_inline)) Wide wide_of(DType t) {
 
 // Calls run over the loop; port[0] is the output. A null run copies operand 1. cheap: memory bounds the run, and a large result
 // goes past the caches (relu, exp over 16 M: 0.8 of the time; of gelu, which computes longer than it stores, 1.15).
+// ones: of binary ops, or null: the Run in which operand 1 is one element, and that in which operand 2 is.
 void drive(int operands, int ndim, const int64_t* shape, const int64_t (*stride)[kLoopDims], const Port* port, Run run,
-           const double* p, bool cheap);
+           const double* p, bool cheap, const Run* ones);
 
 template <int N>
-LAMELLA_INLINE void drive(const Loop<N>& loop, const Port (&port)[N], Run run, const double* p, bool cheap = false) {
-  drive(N, loop.ndim, loop.shape, loop.stride, port, run, p, cheap);
+LAMELLA_INLINE void drive(const Loop<N>& loop, const Port (&port)[N], Run run, const double* p, bool cheap = false,
+                          const Run* ones = nullptr) {
+  drive(N, loop.ndim, loop.shape, loop.stride, port, run, p, cheap, ones);
 }
 
 // True where all operands are plain arrays, and few enough elements for one task: the Run is called at once.

@@ -34,6 +34,26 @@ static constexpr Run kRuns[int(BinaryOp::count)][wide_count] = {
 #undef ROW
 };
 
+// Operand k is one element: rows of broadcast operands, and numbers. Of the ops that are met there often.
+template <BinaryOp op, class A, int k> static void one_run(void* y, const void* const* x, int64_t n, const double* p) {
+  const A p0 = A(p[0]), p1 = A(p[1]);
+  const vec<A> one = splat(*static_cast<const A*>(x[k]));
+  const void* const other[1] = {x[1 - k]};
+  map1<A>(y, other, n, [=](vec<A> v) __attribute__((always_inline)) { return k == 0 ? Of<op>::on(one, v, p0, p1) : Of<op>::on(v, one, p0, p1); });
+}
+template <class A> static const Run* ones_of(BinaryOp op) {
+#define ONES(name)                                                                                       \
+  case BinaryOp::name: {                                                                                 \
+    static constexpr Run runs[2] = {one_run<BinaryOp::name, A, 0>, one_run<BinaryOp::name, A, 1>};       \
+    return runs;                                                                                         \
+  }
+  switch (op) {
+    ONES(add) ONES(sub) ONES(mul) ONES(div) ONES(maximum) ONES(minimum) ONES(prelu)
+    default: return nullptr;
+  }
+#undef ONES
+}
+
 static bool is_cheap(BinaryOp op) {
   switch (op) {
     case BinaryOp::add: case BinaryOp::sub: case BinaryOp::mul: case BinaryOp::div: case BinaryOp::maximum: case BinaryOp::minimum:
@@ -64,8 +84,9 @@ void binary(const Binary& s) {
     }
     if (simple) { run(s.y, x, s.loop.shape[0], p); return; }
   }
+  const Run* const ones = s.dtype == DType::f32 ? ones_of<float>(s.op) : s.dtype == DType::f64 ? ones_of<double>(s.op) : nullptr;
   const Port b = logic ? port_bool(s.dtype, s.b) : port(s.dtype, s.b);
-  drive(s.loop, {to_bool ? port_raw(1, s.y) : port(s.dtype, s.y), a, b}, run, p, is_cheap(s.op));
+  drive(s.loop, {to_bool ? port_raw(1, s.y) : port(s.dtype, s.y), a, b}, run, p, is_cheap(s.op), ones);
 }
 
 }  // namespace LAMELLA_ISA

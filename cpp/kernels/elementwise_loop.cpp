@@ -20,7 +20,7 @@ template <class T, class A> static void gather(const void* x, int64_t stride, vo
     A value = widened<A>(*s);
     for (int64_t i = 0; i < n; ++i) d[i] = value;
   } else if (stride == 1) {
-    if constexpr (__is_same(T, A)) std::memcpy(d, s, n * sizeof(T));
+    if constexpr (__is_same(T, A)) copy_bytes(d, s, n * int64_t(sizeof(T)));
     else if constexpr (!__is_same(acc_t<T>, T)) {
       int64_t i = 0;
       for (; i + kLanes<A> <= n; i += kLanes<A>) vstore<A>(d + i, vload(s + i));
@@ -41,7 +41,7 @@ template <class T, class A> static void scatter(const void* buffer, void* y, int
   const A* s = static_cast<const A*>(buffer);
   T* d = static_cast<T*>(y);
   if (stride == 1) {
-    if constexpr (__is_same(T, A)) std::memcpy(d, s, n * sizeof(T));
+    if constexpr (__is_same(T, A)) copy_bytes(d, s, n * int64_t(sizeof(T)));
     else if constexpr (!__is_same(acc_t<T>, T)) {
       int64_t i = 0;
       for (; i + kLanes<A> <= n; i += kLanes<A>) vstore<T>(d + i, vload(s + i));
@@ -115,7 +115,8 @@ Port port_bool(DType t, const void* data) {
 // ---- the walk -------------------------------------------------------------------------------------------------------
 namespace {
 constexpr int kOperands = 4;
-constexpr int64_t kStreamBytes = 32 << 20;  // a result of that size is not in the caches by the time it is read
+constexpr int64_t kStreamBytes = 32 << 20;  // a result of that size is not in the caches by the time it is read;
+constexpr int64_t kStreamTraffic = 64 << 20;  // nor is half of it where operands take their place
 
 struct Plan {
   int operands, ndim;
@@ -124,6 +125,7 @@ struct Plan {
   bool flat[kOperands];      // one contiguous array over the whole loop
   bool constant[kOperands];  // one element for the whole loop
   Run run;
+  const Run* ones;           // where an operand is one element of the row, or null
   const double* p;
   bool stream;               // results go past the caches
 };
@@ -185,10 +187,15 @@ static void gather_piece(const Port& port, const char* x, int64_t stride, char* 
 static void run_row(const Plan& plan, Buffers& buffers, const Position& pos, int64_t at, int64_t n) {
   const int last = plan.ndim - 1;
   bool direct[kOperands], whole = true;
+  Run run = plan.run;
   for (int k = 0; k < plan.operands; ++k) {
     direct[k] = plan.port[k].native && plan.stride[k][last] == 1;
+    if (k && plan.stride[k][last] == 0 && plan.ones && plan.port[k].native && run == plan.run) {
+      run = plan.ones[k - 1];
+      direct[k] = true;
+    }
     whole &= direct[k];
-    if (k && plan.stride[k][last] == 0) {  // one value for the row
+    if (k && plan.stride[k][last] == 0 && !direct[k]) {  // one value for the row
       const Port& q = plan.port[k];
       q.gather(element(plan, k, pos.offset[k]), 0, buffers.of[k], n < kChunk ? n : kChunk);
     }
@@ -207,12 +214,12 @@ static void run_row(const Plan& plan, Buffers& buffers, const Position& pos, int
         else plan.port[k].gather(p, s, buffers.of[k], m);
       }
     }
-    if (plan.run) plan.run(direct[0] && !plan.stream ? y : buffers.of[0], x, m, plan.p);
+    if (run) run(direct[0] && !plan.stream ? y : buffers.of[0], x, m, plan.p);
     if (plan.stream) {
       stream_out(buffers.of[0], y, m * plan.port[0].size);
     } else if (!plan.run) {
       if (!direct[0]) plan.port[0].scatter(x[0], y, plan.stride[0][last], m);
-      else if (x[0] != y) std::memcpy(y, x[0], m * plan.port[0].size);
+      else if (x[0] != y) copy_bytes(y, x[0], m * plan.port[0].size);
     } else if (!direct[0]) {
       plan.port[0].scatter(buffers.of[0], y, plan.stride[0][last], m);
     }
@@ -226,7 +233,7 @@ static void copy_rows(const Plan& plan, int64_t begin, int64_t end) {
   pos.seek(plan, begin / inner);
   for (int64_t at = begin % inner; begin < end; at = 0, pos.next(plan)) {
     const int64_t n = inner - at < end - begin ? inner - at : end - begin;
-    std::memcpy(element(plan, 0, pos.offset[0] + at), element(plan, 1, pos.offset[1] + at), n * plan.port[0].size);
+    copy_bytes(element(plan, 0, pos.offset[0] + at), element(plan, 1, pos.offset[1] + at), n * plan.port[0].size);
     begin += n;
   }
 }
@@ -295,7 +302,7 @@ static void run_across(const Plan& plan, Buffers& buffers, int64_t begin, int64_
     const bool direct = plan.flat[0] && out.native;
     void* y = direct ? element(plan, 0, begin) : buffers.of[0];
     if (plan.run) plan.run(y, x, n, plan.p);
-    else if (direct) std::memcpy(y, x[0], n * out.size);
+    else if (direct) copy_bytes(y, x[0], n * out.size);
     const char* from = plan.run ? buffers.of[0] : static_cast<const char*>(x[0]);
     if (plan.flat[0] && !direct) out.scatter(from, element(plan, 0, begin), 1, n);
     if (!plan.flat[0]) {
@@ -313,11 +320,12 @@ static void run_across(const Plan& plan, Buffers& buffers, int64_t begin, int64_
 }
 
 void drive(int operands, int ndim, const int64_t* shape, const int64_t (*stride)[kLoopDims], const Port* port, Run run,
-           const double* p, bool cheap) {
+           const double* p, bool cheap, const Run* ones) {
   Plan plan;
   plan.operands = operands;
   plan.ndim = ndim ? ndim : 1;
   plan.run = run;
+  plan.ones = ones;
   plan.p = p;
   int64_t total = 1;
   for (int d = 0; d < plan.ndim; ++d) total *= plan.shape[d] = ndim ? shape[d] : 1;
@@ -333,8 +341,14 @@ void drive(int operands, int ndim, const int64_t* shape, const int64_t (*stride)
       expected *= plan.shape[d];
     }
   }
-  plan.stream = cheap && run && plan.flat[0] && port[0].native && total * port[0].size >= kStreamBytes;
-  for (int k = 1; k < operands; ++k) plan.stream &= port[k].data != port[0].data;  // in place, its lines are there already
+  const int64_t result = total * port[0].size;
+  int64_t traffic = result;
+  plan.stream = cheap && run && plan.flat[0] && port[0].native;
+  for (int k = 1; k < operands; ++k) {
+    plan.stream &= port[k].data != port[0].data;  // in place, its lines are there already
+    if (plan.flat[k]) traffic += total * port[k].size;
+  }
+  plan.stream &= result >= kStreamBytes || (result >= kStreamBytes / 2 && traffic >= kStreamTraffic);
   const int last = plan.ndim - 1;
   const int64_t inner = plan.shape[last];
   if (!run && inner > 1 && plan.stride[0][last] == 1 && plan.stride[1][last] == 1 && port[0].native && port[1].native &&

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Windows of an image laid out as columns, and the sum of columns back into an image. Every element is written by one
 // task: rows of columns going there, rows of the image coming back.
-#include <cstring>
-#include <vector>
+#include "copy.h"
 #include "rows.h"
 
 namespace lamella {
@@ -33,7 +32,7 @@ template <class T> static void unfold_tap(const ConvGeometry& g, const T* x, int
       }
       const T* from = x + (d * in[1] + h) * in[2] + first;
       for (int64_t i = 0; i < w.begin; ++i) to[i] = 0;
-      if (s[2] == 1) std::memcpy(to + w.begin, from, size_t(n) * sizeof(T));
+      if (s[2] == 1) copy_bytes(to + w.begin, from, n * int64_t(sizeof(T)));
       else for (int64_t i = 0; i < n; ++i) to[w.begin + i] = from[i * s[2]];
       for (int64_t i = w.end; i < out[2]; ++i) to[i] = 0;
     }
@@ -76,8 +75,8 @@ template <class T> static void fold_of(const Fold& a) {
   const int64_t taps = k[0] * k[1] * k[2], positions = out[0] * out[1] * out[2];
   const auto* y = static_cast<const T*>(a.columns);
   auto* x = static_cast<T*>(a.x);
-  std::vector<Inside> within(static_cast<size_t>(k[2]));
-  for (int64_t tw = 0; tw < k[2]; ++tw) within[size_t(tw)] = inside(g, 2, tw);
+  Inside* const within = scratch_of<Inside>(k[2], 1);
+  for (int64_t tw = 0; tw < k[2]; ++tw) within[tw] = inside(g, 2, tw);
   parallel_blocks(g.n * g.c * in[0] * in[1], kFoldGrain / (in[2] * 4 + 1) + 1, [&](int64_t r0, int64_t r1) {
     A* sum = scratch_of<A>(in[2], 0);
     for (int64_t r = r0; r < r1; ++r) {
@@ -90,7 +89,7 @@ template <class T> static void fold_of(const Fold& a) {
           const int64_t oh = output_at(g, 1, h, th);
           if (oh < 0) continue;
           for (int64_t tw = 0; tw < k[2]; ++tw) {
-            const Inside w = within[size_t(tw)];
+            const Inside w = within[tw];
             const int64_t t = (td * k[1] + th) * k[2] + tw;
             const int64_t n = w.end - w.begin;
             if (n == 0) continue;

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Gather, scatter, and the positions of true elements. Where outputs may collide, tasks own disjoint parts of the output
 // and each walks all indices in order: no atomics, and every element sees its additions in the same order always.
-#include <cstring>
-#include "vec.h"
+#include "copy.h"
 
 namespace lamella {
 namespace LAMELLA_ISA {
@@ -19,16 +18,6 @@ template <int N>
 static void copy_fixed(const int64_t* index, int64_t count, int64_t step, const char* x, char* y, bool put) {
   if (put) for (int64_t i = 0; i < count; ++i) std::memcpy(const_cast<char*>(x) + index[i] * step, y + i * N, N);
   else for (int64_t i = 0; i < count; ++i) std::memcpy(y + i * N, x + index[i] * step, N);
-}
-
-static void copy_bytes(char* to, const char* from, int64_t n) {
-  int64_t i = 0;
-  for (; i + kVecBytes <= n; i += kVecBytes) {
-    vec<float> v;
-    std::memcpy(&v, from + i, kVecBytes);
-    std::memcpy(to + i, &v, kVecBytes);
-  }
-  if (i < n) std::memcpy(to + i, from + i, size_t(n - i));
 }
 
 // Columns [0, bytes) of `count` rows; rows of y are `pitch` bytes apart.
@@ -235,7 +224,7 @@ template <class T> static void gather_along_of(const GatherAlong& a) {
       const int64_t o = t / strips, c = t % strips * kStrip, n = least(kStrip, a.inner - c);
       T* strip = static_cast<T*>(scratch(size_t(a.n * width)));
       for (int64_t i = 0; i < a.n; ++i)
-        std::memcpy(strip + i * kStrip, x + (o * a.n + i) * a.inner + c, size_t(n) * sizeof(T));
+        copy_bytes(strip + i * kStrip, x + (o * a.n + i) * a.inner + c, n * int64_t(sizeof(T)));
       for (int64_t j = 0; j < a.m; ++j) {
         const int64_t at = (o * a.m + j) * a.inner + c;
         for (int64_t k = 0; k < n; ++k) y[at + k] = strip[a.index[at + k] * kStrip + k];
