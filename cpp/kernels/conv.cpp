@@ -45,11 +45,14 @@ template <class T> static void forward(const ConvFwd& a) {
   const int64_t columns = g.n * volume(g.out);
   const T *x = static_cast<const T*>(a.x), *weights = static_cast<const T*>(a.w);
   const ConvShape shape{g.n, g.groups, channels, rows};
-  const bool few = last && !a.w_last && few_channels_apt<T>(w, shape), merge = !few && pixels_merge(w, shape, last);
-  if (few || (!last && !merge && direct_apt(w, shape))) {
+  const bool by_filters = last && filters_apt_last<T>(w, shape), merge = !by_filters && pixels_merge(w, shape, last);
+  if (by_filters || (!last && !merge && direct_apt(w, shape))) {
     out.bias = static_cast<const T*>(a.bias);
-    const auto weight = [&](int64_t group, int64_t r, int64_t k) { return weights[(group * rows + r) * depth + k]; };
-    return direct_product<T>(w, x, shape, weight, out, few);
+    const int64_t taps = volume(g.kernel);
+    const auto weight = [&](int64_t group, int64_t r, int64_t k) {
+      return weights[(group * rows + r) * depth + (a.w_last ? k % taps * channels + k / taps : k)];
+    };
+    return direct_product<T>(w, x, shape, weight, out, by_filters);
   }
   if (merge || pixels_apt(w, shape, last)) return pixels_forward<T>(a, w, shape, PixelsOut<T>(out, static_cast<const T*>(a.bias)), merge);
   w.flatten();
@@ -134,7 +137,8 @@ template <class T> struct InputPhase {
 };
 
 // A phase that does not go the way of pixels: depthwise, direct, or by packed columns.
-template <class T> static void backward_input_phase(const ConvBwdInput& a, InputPhase<T> p, const ConvShape& shape, bool direct) {
+template <class T>
+static void backward_input_phase(const ConvBwdInput& a, InputPhase<T> p, const ConvShape& shape, bool direct, bool by_filters) {
   using A = acc_t<T>;
   const ConvGeometry& g = a.g;
   const int64_t channels = g.c / g.groups, filters = g.k / g.groups, group_size = filters * channels * volume(g.kernel);
@@ -145,8 +149,12 @@ template <class T> static void backward_input_phase(const ConvBwdInput& a, Input
     return depthwise_product(p.w, dy, g.n, g.c, weight, PixelsOut<T>(p.out, p.out.bias));
   }
   if (direct) {
-    const auto weight = [&](int64_t group, int64_t r, int64_t k) { return *(p.left.source(r, k) + group * group_size); };
-    return direct_product<T>(p.w, dy, shape, weight, p.out, false);
+    const auto weight = [&](int64_t group, int64_t r, int64_t k) {
+      const int64_t taps = p.w.tap_count();
+      if (!a.w_last) return *(p.left.source(r, k) + group * group_size);
+      return weights[((group * filters + k / taps) * volume(g.kernel) + p.left.tap(k % taps)) * channels + r];
+    };
+    return direct_product<T>(p.w, dy, shape, weight, p.out, by_filters);
   }
   p.w.flatten();
   for (int64_t group = 0; group < g.groups; ++group) {
@@ -175,7 +183,7 @@ template <class T> static void backward_input(const ConvBwdInput& a) {
       for (int64_t p2 = 0, alike; p2 < least(g.stride[2], g.in[2]); p2 += alike) {
         const int64_t at[3] = {p0, p1, p2};
         InputPhase<T> p(a, at);
-        const bool direct = !last && direct_apt(p.w, shape);
+        const bool by_filters = last && filters_apt_last<T>(p.w, shape), direct = by_filters || (!last && direct_apt(p.w, shape));
         alike = phases_alike(g, p2);
         if (p.w.tap_count() == 0) {
           fill_positions(p.out, g.n, g.c);
@@ -184,7 +192,7 @@ template <class T> static void backward_input(const ConvBwdInput& a) {
           const PixelPart<T> part{p.w, PixelsOut<T>(p.out, nullptr), 0};
           pixels_backward_input<T>(a, &part, &p.left, 1, {g.n, 1, g.k, alike});
         } else if (depthwise || direct || !pixels_apt(p.w, shape, last)) {
-          backward_input_phase<T>(a, p, shape, direct);
+          backward_input_phase<T>(a, p, shape, direct, by_filters);
         } else {
           if (count == kMostPixelParts) finish();
           const int64_t before = count ? parts[count - 1].first_tap + parts[count - 1].w.tap_count() : 0;

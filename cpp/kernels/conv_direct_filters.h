@@ -161,11 +161,12 @@ template <class A> struct FiltersProduct {
   }
 };
 
-// Whether images of few, adjacent channels go this way: under long strides the taps of a row as one segment are better
-// (pixels_merge), as measured.
-template <class A> LAMELLA_INLINE bool few_channels_apt(const ImageWindow& w, const ConvShape& d) {
-  return sizeof(A) == 4 && d.channels < kLeastPixelChannels && d.rows >= kLeastPixelChannels && w.step[2] < 4 &&
-         w.grid[2] >= kLeastPiece && w.tap_count() > 1;
+// Whether images of adjacent channels go this way, of few channels or to one vector of filters: the tiles of
+// conv_pixels_product.h would spend more on their segments, and on loads. Under long strides the taps of a row as one segment are
+// better (pixels_merge), as measured.
+template <class A> LAMELLA_INLINE bool filters_apt_last(const ImageWindow& w, const ConvShape& d) {
+  const bool few = d.channels < kLeastPixelChannels || (d.rows <= kLanes<A> && d.channels <= 64);
+  return sizeof(A) == 4 && few && d.rows >= kLeastPixelChannels && w.step[2] < 4 && w.grid[2] >= kLeastPiece && w.tap_count() > 1;
 }
 
 // Whether this way costs less than vectors across positions: products per useful one, and steps of k that results cost.

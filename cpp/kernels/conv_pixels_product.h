@@ -286,17 +286,22 @@ static void pixels_product(const PixelPart<T>* parts, int count, const T* x, con
     i -= packs;
     all.copy(hull, image_of(i / d.images, i % d.images), 1, d.channels, copy + i * all.size);
   });
-  parallel_if(worth, chunks.count() * d.groups * chunks.panel_tasks, [&](int64_t task) {
-    const Division at(task, d.groups * chunks.panel_tasks), which(at.rest, chunks.panel_tasks);
+  // Neighbouring tasks have the same pixels, or the same weights if these are more: a thread's share finds them in its cache.
+  const int64_t group_panels = d.groups * chunks.panel_tasks;
+  const bool by_pixels = taps * d.rows < d.images * hull.size[0] * hull.size[1] * hull.size[2];
+  parallel_if(worth, chunks.count() * group_panels, [&](int64_t task) {
+    const Division at(task, by_pixels ? group_panels : chunks.count());
+    const int64_t chunk = by_pixels ? at.quotient : at.rest;
+    const Division which(by_pixels ? at.rest : at.quotient, chunks.panel_tasks);
     const int64_t group = which.quotient, h0 = which.rest * chunks.panels, h1 = least(h0 + chunks.panels, panels);
     int64_t image, start[3];
     ImageWindow w = hull;
-    const int64_t images = chunks.cut(at.quotient, d, w, start, image);
+    const int64_t images = chunks.cut(chunk, d, w, start, image);
     const PixelSource<T> source(w, d.channels, merge);
     const auto each_part = [&](const auto& f) {
       for (int i = 0; i < count; ++i) {
         ImageWindow own = parts[i].w;
-        chunks.cut(at.quotient, d, own, start, image);
+        chunks.cut(chunk, d, own, start, image);
         source.shape(own);
         if (own.grid[0] > 0 && own.grid[1] > 0 && own.grid[2] > 0) f(parts[i], own, PixelTiles<T>(parts[i], own, images, run));
       }

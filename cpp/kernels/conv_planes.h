@@ -80,7 +80,27 @@ template <class A> LAMELLA_INLINE void copy_row(const A* from, int64_t jump, int
       vstore(to + i, vload_masked(from + i * jump, lanes_between(0, n - i < L ? n - i : L), jump));
   }
 }
-template <class A> LAMELLA_INLINE void zero_row(A* to, int64_t n) {
+// to[c * apart + p] = x[p * jump + c] for p < n, c < channels.
+template <class A> static void split_pixels(const A* x, int64_t jump, int64_t n, int64_t channels, A* to, int64_t apart) {
+  constexpr int L = kLanes<A>;
+  for (int64_t c = 0; c < channels; c += L) {
+    const int64_t m = least(L, channels - c);
+    for (int64_t p = 0; p < n; p += L) {
+      vec<A> r[L];
+#pragma GCC unroll 16
+      for (int l = 0; l < L; ++l) {
+        const A* const from = x + (p + l < n ? p + l : n - 1) * jump + c;
+        r[l] = m == L ? vload(from) : vload(from, m);
+      }
+      transpose_lanes<A>(r);
+#pragma GCC unroll 16
+      for (int l = 0; l < L; ++l)
+        if (l < m && p + L <= n) vstore(to + (c + l) * apart + p, r[l]);
+        else if (l < m) vstore(to + (c + l) * apart + p, r[l], n - p);
+    }
+  }
+}
+template <class A> LAMELLA_INLINE void zero_row(A* to, int64_t n) {  // writes whole vectors
   for (int64_t i = 0; i < n; i += kLanes<A>) vstore(to + i, vec<A>{});
 }
 
@@ -146,10 +166,12 @@ template <class A> struct Planes {
           }
   }
 
-  // The planes of a band, every cell of them. In order of address: a store may run past its row's end into what comes next.
+  // The planes of a band, every cell of them. A row's stores may run past its end, into what is written after it: a plane's last
+  // cells, at least a vector, are exact.
   template <class T> void load(const T* x, const Band& b, A* to) const {
-    const int64_t used = b.rows + down.high - down.low;
-    for (int64_t c = 0; c < channels; ++c)
+    const bool together = w.stride[1] == 1 && channels >= kLanes<A> / 2;  // adjacent channels are transposed
+    const int64_t used = b.rows + down.high - down.low, at_once = together ? channels : 1;
+    for (int64_t c = 0; c < channels; c += at_once)
       for (int64_t u0 = 0; u0 < w.taps[0]; ++u0) {
         const int64_t s0 = b.slice * w.step[0] + w.first[0] + u0 * w.next[0];
         const T* slice = x + b.image * w.stride[0] + c * w.stride[1] + s0 * w.stride[2];
@@ -157,15 +179,21 @@ template <class A> struct Planes {
         for (int64_t i1 = 0; i1 < down.phases; ++i1)
           for (int64_t i2 = 0; i2 < across.phases; ++i2, to += plane) {
             const PlaneAxis::Inside cut = across.inside(i2, b.column, wide);
+            const auto each = [&](A* first, const auto& f) {
+              for (int64_t i = 0; i < at_once; ++i) f(first + i * per_channel * plane);
+            };
             int64_t s1 = b.row * down.step + down.origin(i1);
             for (int64_t j = 0; j < used; ++j, s1 += down.step) {
-              A* row = to + j * pitch;
-              if (!inside || uint64_t(s1) >= uint64_t(down.size)) { zero_row(row, wide); continue; }
-              zero_row(row, cut.begin);
-              copy_row(slice + s1 * w.stride[3] + cut.from * w.stride[4], across.step * w.stride[4], cut.end - cut.begin, row + cut.begin);
-              zero_row(row + cut.end, wide - cut.end);
+              A* const row = to + j * pitch;
+              if (!inside || uint64_t(s1) >= uint64_t(down.size)) { each(row, [&](A* r) { zero_row(r, wide); }); continue; }
+              const T* const from = slice + s1 * w.stride[3] + cut.from * w.stride[4];
+              each(row, [&](A* r) { zero_row(r, cut.begin); });
+              if (together) split_pixels(from, across.step * w.stride[4], cut.end - cut.begin, channels, row + cut.begin, per_channel * plane);
+              else copy_row(from, across.step * w.stride[4], cut.end - cut.begin, row + cut.begin);
+              each(row, [&](A* r) { zero_row(r + cut.end, wide - cut.end); });
             }
-            zero_row(to + (used - 1) * pitch + wide, plane - (used - 1) * pitch - wide);
+            const int64_t rest = (used - 1) * pitch + wide;
+            each(to + rest, [&](A* r) { __builtin_memset(r, 0, size_t(plane - rest) * sizeof(A)); });
           }
       }
   }
