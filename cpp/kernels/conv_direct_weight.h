@@ -6,8 +6,8 @@
 namespace lamella {
 namespace LAMELLA_ISA {
 
-// dy's zeros meet cells of the planes between rows, which hold the image's next row or zeros of its own channel: a NaN or
-// infinity of the image reaches the gradients of its channel, and no others.
+// dy's zeros, and what is left of its rows' last vectors, meet cells of the planes between rows, which hold the image's next row or
+// zeros of its own channel: a NaN or infinity of the image reaches the gradients of its channel, and no others.
 
 // ---- the tile: rows (filters) x Q (channel, tap), over positions -----------------------------------------------------------
 #if defined(__AVX512F__) || defined(__aarch64__)
@@ -17,10 +17,10 @@ constexpr int kDotRows = 3, kDotTaps = 4;
 #endif
 constexpr int kDotSums = kDotRows * kDotTaps;
 
-// What a dot tile runs over: `bands` copies of planes and of dy's rows, n positions (whole vectors) of each.
+// What a dot tile runs over: `bands` copies of planes and their parts of dy, `lines` of n positions each.
 template <class A> struct DotOperands {
   const A *dy, *planes;
-  int64_t dy_row, dy_band, planes_band, bands, n;
+  int64_t dy_row, dy_line, dy_band, pitch, planes_band, bands, lines, n;
 };
 
 // sums[r][q] += dy[r] . (planes + offset[q]).
@@ -32,20 +32,27 @@ template <class A, int R> static void dot_tile(DotOperands<A> o, const int32_t* 
 #pragma GCC unroll 8
     for (int q = 0; q < Q; ++q) acc[r][q] = vec<A>{};
   for (; o.bands > 0; --o.bands, o.dy += o.dy_band, o.planes += o.planes_band) {
-    const A* x[Q];
+    const A *dy = o.dy, *x[Q];
 #pragma GCC unroll 8
     for (int q = 0; q < Q; ++q) x[q] = o.planes + offset[q];
-    for (int64_t i = 0; i < o.n; i += L) {
-      vec<A> g[R];
+    for (int64_t line = 0; line < o.lines; ++line, dy += o.dy_line) {
+      const auto step = [&](int64_t i, int64_t count) __attribute__((always_inline)) {
+        vec<A> g[R];
 #pragma GCC unroll 8
-      for (int r = 0; r < R; ++r) g[r] = vload(o.dy + r * o.dy_row + i);
+        for (int r = 0; r < R; ++r) g[r] = count == L ? vload(dy + r * o.dy_row + i) : vload(dy + r * o.dy_row + i, count);
 #pragma GCC unroll 8
-      for (int q = 0; q < Q; ++q) {
-        vec<A> v = vload(x[q] + i);
-        pin(v);
+        for (int q = 0; q < Q; ++q) {
+          vec<A> v = vload(x[q] + i);
+          pin(v);
 #pragma GCC unroll 8
-        for (int r = 0; r < R; ++r) acc[r][q] = fma(g[r], v, acc[r][q]);
-      }
+          for (int r = 0; r < R; ++r) acc[r][q] = fma(g[r], v, acc[r][q]);
+        }
+      };
+      int64_t i = 0;
+      for (; i + L <= o.n; i += L) step(i, L);
+      if (i < o.n) step(i, o.n - i);
+#pragma GCC unroll 8
+      for (int q = 0; q < Q; ++q) x[q] += o.pitch;
     }
   }
 #pragma GCC unroll 8
@@ -93,8 +100,14 @@ static void direct_weight_product(const ImageWindow& w, const T* x, const T* dy,
   const Planes<A> planes(w, d.channels, d.images, L, d.rows, 448 << 10);
   const int64_t depth = d.channels * w.tap_count(), tiles = ceil_div(depth, Q), row_blocks = ceil_div(d.rows, kDotRows);
   const int64_t tasks = planes.tasks(), per = ceil_div(tasks, ceil_div(16, d.groups)), chunks = ceil_div(tasks, per);
-  const int64_t n = ceil_div(planes.rows * planes.pitch, L) * L, dy_size = n + L;
-  const int64_t together = least(per, ceil_div(1024, n));  // bands under one tile, so that its sums stay in registers for long
+  // dy is read in place where what its rows leave of vectors costs less than a copy at the planes' pitch.
+  const int64_t rounded = ceil_div(planes.columns, L) * L;
+  const bool parts = kVecBytes == 64 || rounded == planes.columns;  // of vectors are loaded as quickly as whole ones, or not at all
+  const bool in_place = y_stride[4] == 1 && parts && depth * rounded * 15 <= (depth * 16 + 60) * planes.columns;
+  const bool whole = planes.bands * planes.cuts * w.grid[0] == 1;  // bands are images
+  const int64_t n = ceil_div(planes.rows * planes.pitch, L) * L, dy_size = in_place ? 0 : n + L;
+  // Bands under one tile, so that its sums stay in registers for long.
+  const int64_t together = in_place && !whole ? 1 : least(per, ceil_div(1024, n));
   const int64_t sums_size = row_blocks * tiles * kDotSums;
   const size_t all_sums = size_t(d.groups * chunks * sums_size);
   A* const sums = static_cast<A*>(scratch(all_sums * sizeof(A) + size_t(tiles * Q) * sizeof(int32_t), kPlanesSlot));
@@ -115,10 +128,17 @@ static void direct_weight_product(const ImageWindow& w, const T* x, const T* dy,
       for (int64_t i = 0; i < bands; ++i) {
         const Band band = planes.band(t + i);
         planes.load(x + g * d.channels * w.stride[1], band, buffer + i * planes.size);
-        load_gradient(planes, dy + g * d.rows * y_stride[1], y_stride, band, d.rows, n, dy_size, gradient + i * d.rows * dy_size);
+        if (!in_place)
+          load_gradient(planes, dy + g * d.rows * y_stride[1], y_stride, band, d.rows, n, dy_size, gradient + i * d.rows * dy_size);
       }
-      DotOperands<A> o{gradient, buffer, dy_size, d.rows * dy_size, planes.size, bands, n};
-      for (int64_t b = 0; b < row_blocks; ++b, o.dy += kDotRows * dy_size)
+      DotOperands<A> o{gradient, buffer, dy_size, 0, d.rows * dy_size, 0, planes.size, bands, 1, n};
+      if (in_place) {
+        const Band first = planes.band(t);
+        o.dy = dy + first.image * y_stride[0] + g * d.rows * y_stride[1] + first.slice * y_stride[2] + first.row * y_stride[3] + first.column;
+        o.dy_row = y_stride[1], o.dy_line = y_stride[3], o.dy_band = y_stride[0];
+        o.pitch = planes.pitch, o.lines = first.rows, o.n = first.columns;
+      }
+      for (int64_t b = 0; b < row_blocks; ++b, o.dy += kDotRows * o.dy_row)
         for (int64_t q = 0; q < tiles; ++q)
           dot_tile_of(d.rows - b * kDotRows, o, offset + q * Q, own + (b * tiles + q) * kDotSums);
     }
