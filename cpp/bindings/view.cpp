@@ -2,6 +2,7 @@
 // Creation, copies and views.
 #include "families.h"
 #include "ops/elementwise.h"
+#include "ops/parallel.h"
 
 namespace lamella {
 
@@ -42,6 +43,17 @@ template <class F> static Array made_on_host(const F& f) {
   return to_device(a, device);
 }
 
+// start, start + step, ...: n of them.
+template <class T> static Array progression(T start, T step, int64_t n, DType t) {
+  Array a = empty({n}, t);
+  T* const y = a.data<T>();
+  constexpr int64_t some = 65536;
+  ops::parallel((n + some - 1) / some, [&](int64_t task) {
+    for (int64_t i = task * some, end = std::min(n, i + some); i < end; ++i) y[i] = start + T(i) * step;
+  });
+  return a;
+}
+
 static Array triangle_indices(int64_t rows, int64_t cols, int64_t offset, bool lower) {
   auto edge = [&](int64_t r) {  // lower: a row's columns before it, else those from it on
     const int64_t c = r + offset + lower;
@@ -74,18 +86,10 @@ void bind_view(py::module_& m) {
     return a;
   }, py::arg("shape"), py::arg("value"), py::arg("dtype"), place, nogil());
   def(m, "arange", [](double start, double step, int64_t n, DType t, const Place&) {
-    return made_on_host([=] {
-      Array a = empty({n}, DType::f64);
-      for (int64_t i = 0; i < n; ++i) a.data<double>()[i] = start + double(i) * step;
-      return ops::cast(a, t);
-    });
+    return made_on_host([=] { return ops::cast(progression(start, step, n, DType::f64), t); });
   }, py::arg("start"), py::arg("step"), py::arg("n"), py::arg("dtype"), place, nogil());
   def(m, "arange_int", [](int64_t start, int64_t step, int64_t n, DType t, const Place&) {
-    return made_on_host([=] {
-      Array a = empty({n}, DType::i64);
-      for (int64_t i = 0; i < n; ++i) a.data<int64_t>()[i] = start + i * step;
-      return ops::cast(a, t);
-    });
+    return made_on_host([=] { return ops::cast(progression(start, step, n, DType::i64), t); });
   }, py::arg("start"), py::arg("step"), py::arg("n"), py::arg("dtype"), place, nogil());
   def(m, "triangle_indices", [](int64_t rows, int64_t cols, int64_t offset, bool lower, const Place&) {
     return made_on_host([=] { return triangle_indices(rows, cols, offset, lower); });

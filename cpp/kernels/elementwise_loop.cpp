@@ -186,6 +186,8 @@ static void gather_piece(const Port& port, const char* x, int64_t stride, char* 
 // A stretch of one row: elements [at, at + n) of the row at `pos`.
 static void run_row(const Plan& plan, Buffers& buffers, const Position& pos, int64_t at, int64_t n) {
   const int last = plan.ndim - 1;
+  if (!plan.run && plan.port[0].native && plan.port[1].native && plan.stride[0][last] == 1 && plan.stride[1][last] == 0)  // copies of one value
+    return plan.port[1].gather(element(plan, 1, pos.offset[1]), 0, element(plan, 0, pos.offset[0] + at), n);
   bool direct[kOperands], whole = true;
   Run run = plan.run;
   for (int k = 0; k < plan.operands; ++k) {

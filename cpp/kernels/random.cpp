@@ -2,17 +2,19 @@
 // Random fills and dropout from Philox 4x32-10 (philox.h). Which word an element takes is fixed by its index, so the
 // numbers do not depend on threads or ISA.
 #include "philox.h"
+#include "rows.h"
 #include "vecmath.h"
 
 namespace lamella {
 namespace LAMELLA_ISA {
 
-constexpr int64_t kTask = 4096;             // Philox blocks per task
+constexpr int64_t kPhiloxTask = 4096;             // Philox blocks per task
+constexpr int64_t kDropGrain = 32768;        // elements per task of dropout of whole blocks
 constexpr int64_t kBatch = 64;              // blocks made at a time: 256 words
 
 // f(begin, count, words) for batches of elements that take `per` elements from each block, over [0, n).
 template <class F> static void for_words(uint64_t seed, uint64_t stream, int64_t n, int per, const F& f) {
-  parallel_blocks((n + per - 1) / per, kTask, [&](int64_t from, int64_t to) {
+  parallel_blocks((n + per - 1) / per, kPhiloxTask, [&](int64_t from, int64_t to) {
     alignas(64) uint32_t words[4 * kBatch];
     for (int64_t b = from; b < to; b += kBatch) {
       int64_t begin = b * per, end = (b + kBatch < to ? b + kBatch : to) * per;
@@ -130,19 +132,24 @@ template <class T> static void drop(const Dropout& a) {
   T* y = static_cast<T*>(a.y);
   float p = float(a.p);
   A scale = a.p < 1 ? A(1 / (1 - a.p)) : A(0);
-  int64_t draws = (a.n + a.block - 1) / a.block;
-  for_words(a.seed, a.stream, draws, 4, [&](int64_t begin, int64_t count, const uint32_t* w) {
-    if (a.block == 1) {
+  const int64_t draws = (a.n + a.block - 1) / a.block;
+  if (a.block == 1)
+    return for_words(a.seed, a.stream, draws, 4, [&](int64_t begin, int64_t count, const uint32_t* w) {
       for (int64_t i = 0; i < count; ++i) {
         A kept = up(x[begin + i]) * scale;
         y[begin + i] = down<T>(unit(w[i]) >= p ? kept : A(0));
       }
-      return;
-    }
-    for (int64_t i = 0; i < count; ++i) {
-      int64_t from = (begin + i) * a.block, to = from + a.block < a.n ? from + a.block : a.n;
-      A factor = unit(w[i]) >= p ? scale : A(0);
-      for (int64_t j = from; j < to; ++j) y[j] = factor != A(0) ? down<T>(up(x[j]) * factor) : down<T>(A(0));
+    });
+  uint32_t* const words = static_cast<uint32_t*>(scratch(size_t((draws + 3) / 4 * 4) * sizeof(uint32_t)));
+  for_words(a.seed, a.stream, draws, 4, [&](int64_t begin, int64_t count, const uint32_t* w) {
+    std::memcpy(words + begin, w, size_t(count) * sizeof(uint32_t));
+  });
+  parallel_blocks(a.n, kDropGrain, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin / a.block; begin < end; ++i) {
+      const int64_t to = (i + 1) * a.block < end ? (i + 1) * a.block : end, n = to - begin;
+      if (unit(words[i]) >= p) sweep<A, 1>(n, [&](int64_t j, int, auto part) { st(y + begin + j, ld(x + begin + j, part) * scale, part); });
+      else std::memset(static_cast<void*>(y + begin), 0, size_t(n) * sizeof(T));
+      begin = to;
     }
   });
 }

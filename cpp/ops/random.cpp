@@ -78,6 +78,7 @@ Array multinomial(const Array& weights, int64_t count, bool replacement, Generat
                     " without replacement, got ", count);
   Array y = empty(w.ndim() == 2 ? Shape{rows, count} : Shape{count}, DType::i64);
   Uniforms u(g);
+  replacement |= count == 1;  // the same, and cheaper
   std::vector<double> sums(static_cast<size_t>(n));
   std::vector<std::pair<double, int64_t>> arrivals;
   for (int64_t r = 0; r < rows; ++r) {
