@@ -97,6 +97,23 @@ def test_in_place_distributions():
         x.geometric_(1)
 
 
+def test_multinomial_of_weights_that_add_up_to_infinity():
+    w = lamella.tensor([1e308, 1e308, 0.0, 0.5e308], dtype=lamella.float64)
+    for replacement in (False, True):
+        drawn = [lamella.multinomial(w, 1, replacement=replacement).item() for _ in range(60)]
+        assert set(drawn) == {0, 1, 3}
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float16", "float64"])
+def test_dropout_of_more_channels_than_are_drawn_at_once(dtype):
+    lamella.manual_seed(11)
+    y = F.dropout1d(lamella.ones(70_001, 2, 3, dtype=getattr(lamella, dtype)), 0.25).numpy().reshape(-1, 3).astype(np.float64)
+    assert (y == y[:, :1]).all()  # whole channels
+    kept = y[:, 0] != 0
+    assert np.allclose(y[kept], 4 / 3, rtol=1e-3) and abs(kept.mean() - 0.75) < 0.005
+    assert not (kept[: len(kept) - 65_536] == kept[65_536:]).all()  # drawn anew from there on
+
+
 def test_multinomial_draws_in_proportion():
     w = lamella.tensor([[1.0, 2.0, 0.0, 1.0]]).expand(20_000, 4)
     first = lamella.bincount(lamella.multinomial(w, 2)[:, 0], minlength=4) / 20_000

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 // Convolution with few filters, where packing columns for a product would cost more than the product. A task copies a
 // band of image rows into padded planes, in which the sources of consecutive positions lie side by side under every tap,
-// and multiplies vectors read straight from there. Positions run through the planes' rows end to end: the few between
-// one row's last and the next one's first are computed and dropped.
+// and multiplies vectors read straight from there. Where rows of the grid fill vectors, tiles lie within them and are stored from
+// registers; else positions run through the planes' rows end to end, and the few between one row's last and the next one's first
+// are computed and dropped.
 #pragma once
 #include "conv_planes.h"
 
@@ -11,12 +12,12 @@ namespace LAMELLA_ISA {
 
 // ---- register tile: rows (filters) x vectors (positions) -----------------------------------------------------------------
 #if defined(__AVX512F__) || defined(__aarch64__)
-constexpr int kDirectRows = 8, kDirectSums = 24;  // most rows; most sums in registers
+constexpr int kDirectRows = 8, kDirectVecs = 8;  // most rows; most vectors, of one row
+constexpr int direct_vecs(int rows) { return rows == 1 ? 8 : rows <= 6 ? 4 : 3; }
 #else
-constexpr int kDirectRows = 6, kDirectSums = 12;
+constexpr int kDirectRows = 6, kDirectVecs = 6;
+constexpr int direct_vecs(int rows) { return rows == 1 ? 6 : rows == 2 ? 4 : rows <= 4 ? 3 : 2; }
 #endif
-constexpr int kDirectVecs = 4;  // most vectors
-constexpr int direct_vecs(int rows) { return kDirectSums / rows < kDirectVecs ? kDirectSums / rows : kDirectVecs; }
 
 // Where a tile's sums go: row r to y + r * row, of the last vector as many as `last`. bias: per row, or null.
 template <class A> struct DirectEnds {
@@ -66,13 +67,15 @@ static void direct_tile(const A* planes, const int32_t* offset, const A* w, int6
 }
 
 template <class A> using DirectTile = void (*)(const A*, const int32_t*, const A*, int64_t, DirectEnds<A>);
-template <class A, int R = kDirectRows, int V = kDirectVecs> static DirectTile<A> direct_tile_of(int rows, int vecs) {
+template <class A, int R, int V> static DirectTile<A> direct_tile_of(int vecs) {
+  if constexpr (V > 1)
+    if (vecs < V) return direct_tile_of<A, R, V - 1>(vecs);
+  return direct_tile<A, R, V>;
+}
+template <class A, int R = kDirectRows> static DirectTile<A> direct_tile_of(int rows, int vecs) {
   if constexpr (R > 1)
     if (rows < R) return direct_tile_of<A, R - 1>(rows, vecs);
-  if constexpr (V > 1)
-    if (vecs < V) return direct_tile_of<A, R, V - 1>(rows, vecs);
-  if constexpr (R * V <= kDirectSums) return direct_tile<A, R, V>;
-  else return nullptr;
+  return direct_tile_of<A, R, direct_vecs(R)>(vecs);
 }
 
 // Filters in blocks of nearly equal size, each with its tiles of 1, 2, ... vectors.

@@ -50,7 +50,9 @@ template <class A, int J, int j = 0, int... l> LAMELLA_INLINE vec<A> load_every(
   if constexpr (j == 0) {
     return load_every<A, J, 1>(p, vload(p), lanes);
   } else {
-    const vec<A> next = j < J - 1 ? vload(p + j * L) : vload(p + j * L, L - J + 1);
+    constexpr int left = (L - 1) * J + 1 - j * L;
+    if constexpr (left <= 0) return v;
+    const vec<A> next = left >= L ? vload(p + j * L) : vload(p + j * L, left);
     using I = vec<int_of<A>>;
     v = __builtin_shuffle(v, next, I{(l * J < j * L ? (j == 1 ? l * J : l) : l * J < (j + 1) * L ? L + l * J - j * L : l)...});
     if constexpr (j < J - 1) return load_every<A, J, j + 1>(p, v, lanes);
@@ -113,7 +115,7 @@ template <class A> struct Planes {
   int64_t wide, pitch;          // cells of a row; from a row to the next: padding between whole rows is shared
   int64_t plane, size;          // cells of a plane; of all, and `slack` more that tiles may read
 
-  // slack: cells that tiles may read past the end. A band's planes fit in `cache` bytes, with `beside` more rows of the
+  // slack: cells that tiles may read past the end; bands cut across are no narrower. A band's planes fit in `cache` bytes, with `beside` more rows of the
   // grid's length.
   Planes(const ImageWindow& window, int64_t c, int64_t n, int64_t slack, int64_t beside, int64_t cache)
       : w(window), down(w, 1), across(w, 2), channels(c), images(n), per_channel(w.taps[0] * down.phases * across.phases) {

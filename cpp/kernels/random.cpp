@@ -8,17 +8,18 @@
 namespace lamella {
 namespace LAMELLA_ISA {
 
-constexpr int64_t kPhiloxTask = 4096;             // Philox blocks per task
-constexpr int64_t kDropGrain = 32768;        // elements per task of dropout of whole blocks
-constexpr int64_t kBatch = 64;              // blocks made at a time: 256 words
+constexpr int64_t kPhiloxTask = 4096;  // Philox blocks per task
+constexpr int64_t kBatch = 64;         // blocks made at a time: 256 words
+constexpr int64_t kDropSlab = 65536;   // of dropout of whole blocks: numbers made at a time,
+constexpr int64_t kDropGrain = 32768;  // and elements per task
 
-// f(begin, count, words) for batches of elements that take `per` elements from each block, over [0, n).
-template <class F> static void for_words(uint64_t seed, uint64_t stream, int64_t n, int per, const F& f) {
+// f(begin, count, words) for batches of elements that take `per` elements from each block, over [0, n); blocks from `first` on.
+template <class F> static void for_words(uint64_t seed, uint64_t stream, int64_t n, int per, const F& f, int64_t first = 0) {
   parallel_blocks((n + per - 1) / per, kPhiloxTask, [&](int64_t from, int64_t to) {
     alignas(64) uint32_t words[4 * kBatch];
     for (int64_t b = from; b < to; b += kBatch) {
       int64_t begin = b * per, end = (b + kBatch < to ? b + kBatch : to) * per;
-      make_words(seed, stream, uint64_t(b), kBatch, words);
+      make_words(seed, stream, uint64_t(first + b), kBatch, words);
       f(begin, (end < n ? end : n) - begin, words);
     }
   });
@@ -140,18 +141,25 @@ template <class T> static void drop(const Dropout& a) {
         y[begin + i] = down<T>(unit(w[i]) >= p ? kept : A(0));
       }
     });
-  uint32_t* const words = static_cast<uint32_t*>(scratch(size_t((draws + 3) / 4 * 4) * sizeof(uint32_t)));
-  for_words(a.seed, a.stream, draws, 4, [&](int64_t begin, int64_t count, const uint32_t* w) {
-    std::memcpy(words + begin, w, size_t(count) * sizeof(uint32_t));
-  });
-  parallel_blocks(a.n, kDropGrain, [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin / a.block; begin < end; ++i) {
-      const int64_t to = (i + 1) * a.block < end ? (i + 1) * a.block : end, n = to - begin;
-      if (unit(words[i]) >= p) sweep<A, 1>(n, [&](int64_t j, int, auto part) { st(y + begin + j, ld(x + begin + j, part) * scale, part); });
-      else std::memset(static_cast<void*>(y + begin), 0, size_t(n) * sizeof(T));
-      begin = to;
-    }
-  });
+  // Blocks' numbers are made in slabs, each before its elements.
+  uint32_t* const words = static_cast<uint32_t*>(scratch(size_t(kDropSlab) * sizeof(uint32_t)));
+  for (int64_t first = 0; first < draws; first += kDropSlab) {
+    const int64_t count = draws - first < kDropSlab ? draws - first : kDropSlab;
+    for_words(a.seed, a.stream, count, 4, [&](int64_t begin, int64_t n, const uint32_t* w) {
+      std::memcpy(words + begin, w, size_t(n) * sizeof(uint32_t));
+    }, first / 4);
+    const int64_t from = first * a.block, elements = (first + count) * a.block < a.n ? count * a.block : a.n - from;
+    parallel_blocks(elements, kDropGrain, [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin / a.block; begin < end; ++i) {
+        const int64_t to = (i + 1) * a.block < end ? (i + 1) * a.block : end, n = to - begin;
+        const T* const in = x + from + begin;
+        T* const out = y + from + begin;
+        if (unit(words[i]) >= p) sweep<A, 1>(n, [&](int64_t j, int, auto part) { st(out + j, ld(in + j, part) * scale, part); });
+        else std::memset(static_cast<void*>(out), 0, size_t(n) * sizeof(T));
+        begin = to;
+      }
+    });
+  }
 }
 
 void dropout(const Dropout& a) {

@@ -100,8 +100,9 @@ Array multinomial(const Array& weights, int64_t count, bool replacement, Generat
       for (int64_t k = 0; k < count; ++k) out[k] = arrivals[size_t(k)].second;
       continue;
     }
+    const double most = *std::max_element(row, row + n), scale = most > 0 ? 1 / most : 0;  // weights may add up to infinity
     double total = 0;
-    for (int64_t i = 0; i < n; ++i) sums[size_t(i)] = total += row[i];
+    for (int64_t i = 0; i < n; ++i) sums[size_t(i)] = total += most > 0x1p900 ? row[i] * scale : row[i];
     check<ValueError>(total > 0, "[multinomial] weights must leave at least 1 index to draw, got 0");
     for (int64_t k = 0; k < count; ++k) {
       const auto it = std::upper_bound(sums.begin(), sums.end(), u.next() * total);
