@@ -32,6 +32,12 @@ def add_conv(
 
 add_conv("lenet1", 64, 1, 6, 28, 5, pad=2)
 add_conv("lenet2", 64, 6, 16, 14, 5)
+add_conv("3x3-1-32@28", 64, 1, 32, 28, 3)
+add_conv("3x3-3-64@32", 64, 3, 64, 32, 3, pad=1)
+add_conv("3x3-3-64@32-nhwc", 64, 3, 64, 32, 3, pad=1, last=True)
+add_conv("8x8s4-4-32@84", 64, 4, 32, 84, 8, stride=4)
+add_conv("3x3-16@32", 64, 16, 16, 32, 3, pad=1)
+add_conv("3x3-16@32-nhwc", 64, 16, 16, 32, 3, pad=1, last=True)
 add_conv("7x7s2-3-64@224", 16, 3, 64, 224, 7, stride=2, pad=3)
 add_conv("3x3-64@56", 16, 64, 64, 56, 3, pad=1)
 add_conv("3x3-128@28", 16, 128, 128, 28, 3, pad=1)

@@ -3,7 +3,8 @@
 // of channels, one for each pixel, in blocks as wide as a side of the register tile: of the result's gradient the positions
 // of the grid, of the image the pixels that taps see, dealt out by their remainder mod the window's step. Pixels of a chunk's
 // images lie side by side. So the sources of consecutive positions are consecutive under every tap, all taps share one copy,
-// and positions from which a tap reads padding are left out.
+// and positions from which a tap reads padding are left out. Where the taps of a row are taken as channels, rows of larger images
+// are copied as they are, with their padding: what one position's taps see overlaps the next one's.
 #pragma once
 #include "conv_pixels.h"
 #include "conv_planes.h"
@@ -81,7 +82,8 @@ struct ChannelBlocks {
 // A part of the grid: some whole images, some slices or rows of one, or a piece of a row.
 struct WeightChunks {
   int64_t images, part[3], n[4];
-  WeightChunks(const ImageWindow& w, int64_t all_images, int64_t positions) : images(1) {
+  // most_images: of a chunk.
+  WeightChunks(const ImageWindow& w, int64_t most_images, int64_t all_images, int64_t positions) : images(1) {
     int64_t room = positions;
     for (int d = 2; d >= 0; --d) {
       part[d] = room < 1 ? 1 : least(room, w.grid[d]);
@@ -89,7 +91,7 @@ struct WeightChunks {
       part[d] = ceil_div(w.grid[d], n[1 + d]);
       room = n[1 + d] > 1 ? 1 : room / w.grid[d];
     }
-    if (n[1] * n[2] * n[3] == 1 && room > 1) images = least(room, all_images);
+    if (n[1] * n[2] * n[3] == 1 && room > 1) images = least(room, most_images);
     n[0] = ceil_div(all_images, images);
     images = ceil_div(all_images, n[0]);
     n[0] = ceil_div(all_images, images);
@@ -163,20 +165,29 @@ static void copy_adjacent(const A* x, int64_t step, int64_t n, const ChannelBloc
   }
 }
 
-// What a window sees of a chunk's images, channels apart. `merge`: the taps of a row are taken as channels, (tap, channel) in
-// order; a row's cells are then positions.
+// How the taps of a row are taken: each for itself, or as channels, (tap, channel) in order, a row's cells being positions; the
+// latter as copies, or, of one image, as parts of the row that overlap: cells are `step` pixels then.
+enum class RowTaps { apart, copied, overlapping };
+
+// What a window sees of a chunk's images, channels apart.
 class WeightCells {
  public:
-  WeightCells(const ImageWindow& w, int64_t n, bool merges) : window_(w), axis_{{w, 0}, {w, 1}, {seen(w, merges), 2}}, images_(n), merges_(merges) {
+  WeightCells(const ImageWindow& w, int64_t n, RowTaps taps)
+      : window_(w), axis_{{w, 0}, {w, 1}, {seen(w, taps != RowTaps::apart), 2}}, images_(n), row_taps_(taps),
+        merges_(taps != RowTaps::apart), overlaps_(taps == RowTaps::overlapping) {
+    if (overlaps_) axis_[2].pitch = line_cells(w, w.grid[2]);
     const CellAxis& x = axis_[2];
-    joined_ = !merges && x.to.phases == 1 && x.to.step == 1 && x.pitch == w.size[2] && axis_[1].to.phases == 1 && axis_[1].to.step == 1 &&
+    joined_ = !merges_ && x.to.phases == 1 && x.to.step == 1 && x.pitch == w.size[2] && axis_[1].to.phases == 1 && axis_[1].to.step == 1 &&
               w.stride[3] == w.size[2] * w.stride[4];
   }
   const CellAxis& axis(int d) const { return axis_[d]; }
   int64_t images() const { return images_; }
   int64_t pixels() const { return axis_[0].cells() * axis_[1].cells() * axis_[2].cells() * images_; }
+  // Of a row of so many positions with overlapping taps.
+  static int64_t line_cells(const ImageWindow& w, int64_t positions) { return ceil_div((positions - 1) * w.step[2] + w.taps[2], w.step[2]); }
 
-  // An image (of `all` channels) into blocks [b0, b1) of its channels, each `pixels() * width` elements on from the one before.
+  // An image (of `all` channels) into blocks [b0, b1) of its channels, each `pixels() * width` elements on from the one before;
+  // rows with overlapping taps with the first of them.
   template <class A>
   void copy(const A* x, int64_t image, int64_t all, const ChannelBlocks& blocks, int64_t b0, int64_t b1, A* to, char* memory) const {
     const CellAxis &down = axis_[1], &across = axis_[2];
@@ -184,9 +195,10 @@ class WeightCells {
     int32_t* const place = reinterpret_cast<int32_t*>(memory);
     A* const line = reinterpret_cast<A*>(memory);
     int64_t low = 0, n = 0;
-    if (merges_) zero_row(line, line_size() * all + kTileCols<A>);
-    else lay(place, low, n);
-    const int64_t width = blocks.width, apart = pixels() * width;
+    if (overlaps_ && b0 > 0) return;
+    if (row_taps_ == RowTaps::copied) zero_row(line, line_size() * all + kTileCols<A>);
+    else if (!merges_) lay(place, low, n);
+    const int64_t width = overlaps_ ? w.step[2] * all : blocks.width, apart = pixels() * width;
     // Steps of the loops below: remainders mod the window's step, and cells of them.
     for (int64_t p0 = 0; p0 < axis_[0].to.phases; ++p0) {
       const PlaneAxis::Inside d = axis_[0].inside(p0);
@@ -197,6 +209,11 @@ class WeightCells {
             const A* from = x + (d.from + j0 * w.step[0]) * w.stride[2] + (h.from + j1 * w.step[1]) * w.stride[3];
             const int64_t row = ((p0 * axis_[0].pitch + j0) * down.cells() + p1 * down.pitch + j1) * across.cells();
             A* const cells = to + (row * images_ + image) * width;
+            if (overlaps_) {
+              __builtin_memset(cells, 0, size_t(across.pitch * width) * sizeof(A));
+              lay_line(from, all, cells);
+              continue;
+            }
             if (merges_) {
               lay_line(from, all, line);
               for (int64_t b = b0; b < b1; ++b) merge(line, all, blocks.first(b), cells + b * apart, width);
@@ -216,7 +233,8 @@ class WeightCells {
   ImageWindow window_;
   CellAxis axis_[3];
   int64_t images_;
-  bool merges_, joined_;  // joined: rows of a slice follow each other as cells and in the image
+  RowTaps row_taps_;
+  bool merges_, overlaps_, joined_;  // joined: rows of a slice follow each other as cells and in the image
 
   int64_t line_size() const { return (window_.grid[2] - 1) * window_.step[2] + window_.taps[2]; }  // pixels
   static ImageWindow seen(ImageWindow w, bool merges) {
@@ -247,13 +265,13 @@ class WeightCells {
         place[in.from + j * x.to.step - low] = int32_t((p * x.pitch + j) * images_);
     }
   }
-  // A row with its padding, which is zero already, all channels of a pixel side by side.
+  // A row without its padding, which is zero already, all channels of a pixel side by side.
   template <class A> void lay_line(const A* x, int64_t all, A* line) const {
     const ImageWindow& w = window_;
     const int64_t begin = w.first[2] < 0 ? -w.first[2] : 0, end = least(line_size(), w.size[2] - w.first[2]);
     x += (w.first[2] + begin) * w.stride[4], line += begin * all;
     if (end <= begin) return;
-    if (w.stride[4] == all && (w.stride[1] == 1 || all == 1)) __builtin_memcpy(line, x, size_t((end - begin) * all) * sizeof(A));
+    if (w.stride[4] == all && (w.stride[1] == 1 || all == 1)) copy_row(x, 1, (end - begin) * all, line);
     else if (w.stride[4] == 1) transpose_pixels(x, w.stride[1], end - begin, all, line, all);
     else
       for (int64_t i = 0; i < end - begin; ++i)

@@ -33,13 +33,13 @@ template <class A> class WeightProduct {
   // y_stride: image, channel, depth, height, width of dy.
   WeightProduct(const ImageWindow& w, const A* x, const A* dy, const int64_t* y_stride, const ConvShape& d)
       : shape_(d), image_(w), grid_(grid_of(w, y_stride)), x_(x), dy_(dy),
-        merges_(weight_merges<A>(w, d)), taps_(merges_ ? w.taps[0] * w.taps[1] : w.tap_count()),
+        merges_(weight_merges<A>(w, d)),
+        row_taps_(!merges_ ? RowTaps::apart : w.volume() < 200 ? RowTaps::copied : RowTaps::overlapping), taps_(merges_ ? w.taps[0] * w.taps[1] : w.tap_count()),
         sources_(merges_ ? d.channels * w.taps[2] : d.channels), swapped_(tiles_cost<A>(sources_, d.rows) < tiles_cost<A>(d.rows, sources_)),
         rows_(swapped_ ? sources_ : d.rows, TR, kRowUnit, kThird<A>, kTwoThirds<A>), cols_(swapped_ ? d.rows : sources_, TC, kLanes<A>, 0, 0),
         sums_size_(rows_.count * cols_.count * taps_ * kTile), by_parts_(few_sums()),
-        chunks_(w, d.images, chunk_positions()), source_room_(room_of(image_)), grid_room_(room_of(grid_)) {
-    const int64_t left = rows_.count * rows_.width, right = cols_.count * cols_.width;
-    room_ = (swapped_ ? left * source_room_ + right * grid_room_ : left * grid_room_ + right * source_room_) + 2 * TC;
+        chunks_(w, row_taps_ == RowTaps::overlapping ? 1 : d.images, d.images, chunk_positions()), source_room_(room_of(image_)), grid_room_(room_of(grid_)) {
+    room_ = cell(true) * (swapped_ ? source_room_ : grid_room_) + cell(false) * (swapped_ ? grid_room_ : source_room_) + 2 * TC;
     room_ = ceil_div(room_, 16) * 16;
   }
 
@@ -54,6 +54,7 @@ template <class A> class WeightProduct {
   const ImageWindow image_, grid_;  // windows on x, and on dy
   const A *const x_, *const dy_;
   const bool merges_;               // the taps of a row are channels
+  const RowTaps row_taps_;
   const int64_t taps_, sources_;    // the others, and what is taken as channels of x
   const bool swapped_;              // rows of tiles are channels of x, columns filters; else the other way round
   const ChannelBlocks rows_, cols_;
@@ -89,7 +90,10 @@ template <class A> class WeightProduct {
   int64_t room_of(const ImageWindow& w) const {
     int64_t pixels = chunks_.images;
     for (int d = 0; d < 3; ++d) {
-      if (d == 2 && merges_) { pixels *= chunks_.part[d]; continue; }
+      if (d == 2 && merges_) {
+        pixels *= w.taps[2] > 1 && row_taps_ == RowTaps::overlapping ? WeightCells::line_cells(w, chunks_.part[d]) : chunks_.part[d];
+        continue;
+      }
       const PlaneAxis axis(w, d);
       pixels *= axis.phases * least(chunks_.part[d] + axis.high - axis.low, w.size[d]);
     }
@@ -105,7 +109,7 @@ template <class A> class WeightProduct {
     int64_t image;
     const int64_t n = chunks_.cut(i, shape_.images, x, image);
     chunks_.cut(i, shape_.images, y, image);
-    return {image, {x, n, merges_}, {y, n, false}};
+    return {image, {x, n, row_taps_}, {y, n, RowTaps::apart}};
   }
   size_t copy_bytes() const {  // of WeightCells::copy's memory
     const int64_t pixels = (chunks_.part[2] - 1) * image_.step[2] + image_.taps[2];
@@ -115,10 +119,15 @@ template <class A> class WeightProduct {
     const int64_t places = rows * least(row, image_.size[2]), positions = chunks_.part[1] * chunks_.part[2];
     return size_t(line + (places > positions ? places : positions) * int64_t(sizeof(int32_t)) + 63) / 64 * 64;
   }
-  // Copies of a chunk: blocks of rows one after another, then those of columns.
-  const A* right_of(const Chunk& c, const A* left) const {
-    return left + rows_.count * rows_.width * (swapped_ ? c.source : c.grid).pixels();
+  // Copies of a chunk: blocks of rows one after another, then those of columns; of overlapping taps one copy for all blocks.
+  bool overlaps(bool left) const { return left == swapped_ && row_taps_ == RowTaps::overlapping; }
+  int64_t pitch(bool left) const { return overlaps(left) ? image_.step[2] * shape_.channels : (left ? rows_ : cols_).width; }
+  int64_t cell(bool left) const { return overlaps(left) ? pitch(left) : pitch(left) * (left ? rows_ : cols_).count; }  // elements of all blocks
+  int64_t pixels(const Chunk& c, bool left) const { return (left == swapped_ ? c.source : c.grid).pixels(); }
+  int64_t block(const Chunk& c, bool left, int64_t i) const {  // where block i begins
+    return overlaps(left) ? (left ? rows_ : cols_).first(i) : i * pitch(left) * pixels(c, left);
   }
+  const A* right_of(const Chunk& c, const A* left) const { return left + cell(true) * pixels(c, true); }
   // Blocks [b0, b1) of one image.
   void copy(const Chunk& c, int64_t group, bool left, int64_t image, int64_t b0, int64_t b1, A* to, char* memory) const {
     const bool source = left == swapped_;
@@ -160,16 +169,14 @@ template <class A> class WeightProduct {
     Stretch* const table = reinterpret_cast<Stretch*>(memory);
     int32_t* const of = reinterpret_cast<int32_t*>(table + most_stretches(p.t1 - p.t0));
     stretches(c, p.t0, p.t1, table, of);
-    const int64_t left_block = rows_.width * (swapped_ ? c.source : c.grid).pixels();
-    const int64_t right_block = cols_.width * (swapped_ ? c.grid : c.source).pixels();
     const A* const right = right_of(c, left);
     for (int64_t j = p.j0; j < p.j1; ++j)
       for (int64_t i = p.i0; i < p.i1; ++i)
         for (int64_t t = p.t0; t < p.t1; ++t) {
           const int32_t from = of[t - p.t0];
           at_edges<A>(rows_.size(i), cols_.size(j), [&](auto rows, auto vecs) {
-            weight_tile<A, rows.value, vecs.value>(table + from, int64_t(of[t - p.t0 + 1] - from), left + i * left_block, rows_.width,
-                                                   right + j * right_block, cols_.width,
+            weight_tile<A, rows.value, vecs.value>(table + from, int64_t(of[t - p.t0 + 1] - from), left + block(c, true, i), pitch(true),
+                                                   right + block(c, false, j), pitch(false),
                                                    sums + (i - p.i0) * apart + ((j - p.j0) * taps_ + t) * kTile, add);
           });
         }

@@ -92,6 +92,9 @@ CHANNELS_LAST = [
     S(A((2, 16, 5, 5)), A((8, 16, 1, 1)), None, stride=2),  # positions that no tap reaches
     S(A((2, 3, 9, 8)), A((10, 3, 3, 3)), A((10,)), padding=1),  # few channels: vectors across filters
     S(A((3, 3, 5, 29)), A((50, 3, 3, 4)), None, stride=(1, 3), padding=(1, 9)),  # a block of two vectors, then one; odd rows
+    S(A((2, 3, 17, 33)), A((26, 3, 3, 5)), A((26,)), stride=(1, 2), padding=(1, 2)),  # weight gradients by overlapping rows
+    S(A((2, 16, 15, 18)), A((16, 16, 3, 3)), None, padding=1),
+    S(A((1, 6, 31, 40)), A((24, 3, 5, 3)), None, stride=(2, 1), padding=(0, 2), groups=2),
     S(A((2, 2, 7, 5)), A((9, 2, 3, 4)), A((9,))),  # rows too short for that: the taps of a row as one
     S(A((2, 2, 19, 30)), A((40, 2, 4, 5)), A((40,)), stride=(1, 4), padding=(0, 3), dilation=(2, 1)),
     S(A((2, 3, 9, 8)), A((10, 3, 3, 3)), A((10,)), padding=1, dilation=2),  # the rest: through the other layout
@@ -117,6 +120,7 @@ CASES = [
             S(A((1, 2, 3001)), A((3, 2, 9)), A((3,)), padding=4),  # rows cut across
             S(A((2, 1, 3001)), A((3, 1, 5)), None, stride=2, padding=6, dilation=3),
             S(A((1, 66, 1300)), A((66, 66, 4)), None, padding=1),  # many filters over them
+            S(A((1, 5, 2100)), A((40, 5, 7)), None, stride=2, padding=3),  # weight gradients by overlapping rows, cut across
             S(A((2, 1, 300)), A((9, 1, 40)), A((9,)), stride=16, padding=3),  # a stride's phases, alike and not
         ],
         kernels=KERNELS,
@@ -185,6 +189,7 @@ CASES = [
             S(A((2, 4, 5, 5)), A((0, 4, 3, 3)), None, padding=1),  # no filters
             S(A((2, 256, 5, 5)), A((256, 32, 3, 3)), None, padding=1, groups=8),  # tasks enough by groups
             S(A((3, 6, 9, 9)), A((16, 6, 5, 5)), A((16,))),
+            S(A((2, 4, 33, 61)), A((40, 4, 3, 3)), None, padding=1),  # weight gradients by overlapping rows
             S(A((3, 6, 9, 14)), A((16, 6, 5, 5)), A((16,))),  # rows too short for vectors: these across filters, an odd number of rows
             S(A((3, 4, 5, 10)), A((30, 4, 3, 3)), A((30,)), padding=1),  # two vectors of them
             S(A((2, 14, 6, 9)), A((30, 7, 3, 3)), None, padding=1, groups=2),  # pieces of a row that overlap
