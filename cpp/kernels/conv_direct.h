@@ -13,11 +13,14 @@ namespace LAMELLA_ISA {
 // ---- register tile: rows (filters) x vectors (positions) -----------------------------------------------------------------
 #if defined(__AVX512F__) || defined(__aarch64__)
 constexpr int kDirectRows = 8, kDirectVecs = 8;  // most rows; most vectors, of one row
-constexpr int direct_vecs(int rows) { return rows == 1 ? 8 : rows <= 6 ? 4 : 3; }
+constexpr int direct_vecs(int rows) { return rows == 1 ? 8 : 3; }
 #else
 constexpr int kDirectRows = 6, kDirectVecs = 6;
-constexpr int direct_vecs(int rows) { return rows == 1 ? 6 : rows == 2 ? 4 : rows <= 4 ? 3 : 2; }
+constexpr int direct_vecs(int rows) { return rows == 1 ? 6 : rows <= 4 ? 3 : 2; }
 #endif
+
+constexpr int kRowVecs = 3;  // most vectors of tiles within rows, of which there are all numbers,
+template <class A> constexpr bool kByRows = sizeof(A) == 4;  // but for float64, whose code they would double
 
 // Where a tile's sums go: row r to y + r * row, of the last vector as many as `last`. bias: per row, or null.
 template <class A> struct DirectEnds {
@@ -27,6 +30,12 @@ template <class A> struct DirectEnds {
   const A* bias;
   bool relu;
 };
+
+// The first n lanes: where a mask costs nothing, all by one.
+template <class A> LAMELLA_INLINE void store_last(A* to, vec<A> v, int n) {
+  if (kVecBytes < 64 && n == kLanes<A>) vstore(to, v);
+  else vstore(to, v, n);
+}
 
 // (R, V vectors) = sum over k of w[k][r] times the vectors at planes + offset[k].
 template <class A, int R, int V>
@@ -61,15 +70,15 @@ static void direct_tile(const A* planes, const int32_t* offset, const A* w, int6
     for (int v = 0; v < V; ++v) {
       const vec<A> sum = ends.relu ? relu(acc[r][v]) : acc[r][v];
       A* const to = ends.y + r * ends.row + v * L;
-      if (v < V - 1 || ends.last == L) vstore(to, sum);
-      else vstore(to, sum, ends.last);
+      if (v < V - 1) vstore(to, sum);
+      else store_last(to, sum, ends.last);
     }
 }
 
 template <class A> using DirectTile = void (*)(const A*, const int32_t*, const A*, int64_t, DirectEnds<A>);
 template <class A, int R, int V> static DirectTile<A> direct_tile_of(int vecs) {
-  if constexpr (V > 1)
-    if (vecs < V) return direct_tile_of<A, R, V - 1>(vecs);
+  if constexpr (V > 1 && kByRows<A>)
+    if (vecs < V) return direct_tile_of<A, R, (V > kRowVecs ? kRowVecs : V - 1)>(vecs);
   return direct_tile<A, R, V>;
 }
 template <class A, int R = kDirectRows> static DirectTile<A> direct_tile_of(int rows, int vecs) {
@@ -104,7 +113,7 @@ LAMELLA_INLINE bool direct_apt(const ImageWindow& w, const ConvShape& d) {
 
 // Whether tiles lie within rows of the grid, stored from registers; else positions run on, for rows that do not fill vectors.
 template <class A> LAMELLA_INLINE bool direct_by_rows(const ImageWindow& w, const ImageOut<A>& out) {
-  return out.stride[4] == 1 && w.grid[2] * 10 >= ceil_div(w.grid[2], kLanes<A>) * kLanes<A> * 7;
+  return kByRows<A> && out.stride[4] == 1 && w.grid[2] * 10 >= ceil_div(w.grid[2], kLanes<A>) * kLanes<A> * 7;
 }
 
 // Of every group: out = weights (rows, depth) . image; weight(group, row, k) reads one, k counting (channel, tap).
@@ -148,7 +157,7 @@ template <class A> struct DirectProduct {
   void multiply_rows(const Band& band, const A* image, const int32_t* offset, const A* weights, int64_t filter) const {
     constexpr int L = kLanes<A>;
     const bool in_registers = out.act == Act::none || out.act == Act::relu;
-    const int64_t pieces = ceil_div(ceil_div(band.columns, L), blocks.vecs), vecs = ceil_div(band.columns, L);
+    const int64_t vecs = ceil_div(band.columns, L), pieces = ceil_div(vecs, least(blocks.vecs, kRowVecs));
     A* const y = out.y + band.image * out.stride[0] + band.slice * out.stride[2] + band.row * out.stride[3] + band.column;
     for (int i = 0; i < blocks.count; ++i) {
       const auto& b = blocks.block[i];

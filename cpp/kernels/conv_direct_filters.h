@@ -10,9 +10,9 @@ namespace LAMELLA_ISA {
 
 // ---- register tile: P pieces of R consecutive positions x V vectors (filters) ------------------------------------------------
 #if defined(__AVX512F__) || defined(__aarch64__)
-constexpr int kPieceLengths[] = {14, 12, 10, 8, 6, 4};
+constexpr int kPieceLengths[] = {14, 10, 8, 4};
 #else
-constexpr int kPieceLengths[] = {6, 5, 4};
+constexpr int kPieceLengths[] = {6, 4};
 #endif
 constexpr int kLeastPiece = 4, kPieceVecs = 2;
 constexpr int pieces_of(int vecs) { return vecs == 1 ? 2 : 1; }
@@ -66,8 +66,8 @@ static void filters_tile(const A* const* pieces, const int32_t* offset, const A*
 #pragma GCC unroll 2
     for (int v = 0; v < V; ++v) {
       const vec<A> sum = ends.relu ? relu(acc[i][v]) : acc[i][v];
-      if (v < V - 1 || ends.last == L) vstore(to + v * L, sum);
-      else vstore(to + v * L, sum, ends.last);
+      if (v < V - 1) vstore(to + v * L, sum);
+      else store_last(to + v * L, sum, ends.last);
     }
   }
 }

@@ -39,7 +39,7 @@ template <class A, int R> static void dot_tile(DotOperands<A> o, const int32_t* 
       const auto step = [&](int64_t i, int64_t count) __attribute__((always_inline)) {
         vec<A> g[R];
 #pragma GCC unroll 8
-        for (int r = 0; r < R; ++r) g[r] = count == L ? vload(dy + r * o.dy_row + i) : vload(dy + r * o.dy_row + i, count);
+        for (int r = 0; r < R; ++r) g[r] = kVecBytes < 64 ? vload(dy + r * o.dy_row + i) : vload(dy + r * o.dy_row + i, count);
 #pragma GCC unroll 8
         for (int q = 0; q < Q; ++q) {
           vec<A> v = vload(x[q] + i);
@@ -48,9 +48,7 @@ template <class A, int R> static void dot_tile(DotOperands<A> o, const int32_t* 
           for (int r = 0; r < R; ++r) acc[r][q] = fma(g[r], v, acc[r][q]);
         }
       };
-      int64_t i = 0;
-      for (; i + L <= o.n; i += L) step(i, L);
-      if (i < o.n) step(i, o.n - i);
+      for (int64_t i = 0; i < o.n; i += L) step(i, least(L, o.n - i));  // parts of vectors with AVX-512 alone
 #pragma GCC unroll 8
       for (int q = 0; q < Q; ++q) x[q] += o.pitch;
     }

@@ -153,9 +153,11 @@ template <int C, class A> static void interleave_pixels(const A* x, int64_t chan
 // to[p * pitch + c]
 template <class T>
 static void transpose_pixels(const T* x, int64_t channel, int64_t n, int64_t channels, acc_t<T>* to, int64_t pitch) {
-  if (channels == 2 && pitch == 2) return interleave_pixels<2>(x, channel, n, to);
-  if (channels == 3 && pitch == 3) return interleave_pixels<3>(x, channel, n, to);
-  if (channels == 4 && pitch == 4) return interleave_pixels<4>(x, channel, n, to);
+  if constexpr (sizeof(T) == 4) {
+    if (channels == 2 && pitch == 2) return interleave_pixels<2>(x, channel, n, to);
+    if (channels == 3 && pitch == 3) return interleave_pixels<3>(x, channel, n, to);
+    if (channels == 4 && pitch == 4) return interleave_pixels<4>(x, channel, n, to);
+  }
   transpose_to(x, channel, n, channels, channels, [=](int64_t p) { return to + p * pitch; });
 }
 // to[place[p] * width + c], where place[p] >= 0

@@ -51,7 +51,7 @@ __attribute__((noinline)) static void pixel_tile(const A* const* rows, const Seg
       }
     }
   }
-  const bool whole = last == L;
+  const bool whole = kVecBytes < 64 && last == L;  // else a mask costs nothing, and code that does without it would double this
 #pragma GCC unroll 16
   for (int i = 0; i < R; ++i)
     if (i < count) {

@@ -73,7 +73,7 @@ template <class A> LAMELLA_INLINE void copy_row(const A* from, int64_t jump, int
     int64_t i = 0;
     for (; i + L <= n; i += L) vstore(to + i, vload(from + i));
     if (i < n) vstore(to + i, vload(from + i, n - i));
-  } else if (n >= L && jump >= 2 && jump <= 4) {
+  } else if (sizeof(A) == 4 && n >= L && jump >= 2 && jump <= 4) {
     if (jump == 2) copy_every<2>(from, n, to);
     else if (jump == 3) copy_every<3>(from, n, to);
     else copy_every<4>(from, n, to);
@@ -171,7 +171,7 @@ template <class A> struct Planes {
   // The planes of a band, every cell of them. A row's stores may run past its end, into what is written after it: a plane's last
   // cells, at least a vector, are exact.
   template <class T> void load(const T* x, const Band& b, A* to) const {
-    const bool together = w.stride[1] == 1 && channels >= kLanes<A> / 2;  // adjacent channels are transposed
+    const bool together = sizeof(A) == 4 && w.stride[1] == 1 && channels >= kLanes<A> / 2;  // adjacent channels are transposed
     const int64_t used = b.rows + down.high - down.low, at_once = together ? channels : 1;
     for (int64_t c = 0; c < channels; c += at_once)
       for (int64_t u0 = 0; u0 < w.taps[0]; ++u0) {

@@ -9,7 +9,7 @@ namespace lamella {
 namespace LAMELLA_ISA {
 
 // n bytes, which do not overlap.
-static inline void copy_bytes(void* to, const void* from, int64_t n) {
+__attribute__((noinline, unused)) static void copy_bytes(void* to, const void* from, int64_t n) {
   const char* const x = static_cast<const char*>(from);
   char* const y = static_cast<char*>(to);
   if (n < kVecBytes) {

@@ -84,7 +84,7 @@ void binary(const Binary& s) {
     }
     if (simple) { run(s.y, x, s.loop.shape[0], p); return; }
   }
-  const Run* const ones = s.dtype == DType::f32 ? ones_of<float>(s.op) : s.dtype == DType::f64 ? ones_of<double>(s.op) : nullptr;
+  const Run* const ones = s.dtype == DType::f32 ? ones_of<float>(s.op) : nullptr;
   const Port b = logic ? port_bool(s.dtype, s.b) : port(s.dtype, s.b);
   drive(s.loop, {to_bool ? port_raw(1, s.y) : port(s.dtype, s.y), a, b}, run, p, is_cheap(s.op), ones);
 }

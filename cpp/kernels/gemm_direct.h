@@ -62,7 +62,7 @@ static void direct_tile(int64_t depth, const A* a, int64_t a_row, int64_t a_col,
     A* to = c + i * stride;
 #pragma GCC unroll 4
     for (int j = 0; j < V; ++j) {
-      const bool full = j < V - 1 || whole;
+      const bool full = j < V - 1 || (kVecBytes < 64 && whole);  // else a mask costs nothing
       vec<A> v = acc[i][j];
       if (ends.add) v += full ? vload(to + j * L) : vload(to + j * L, last);
       if (ends.relu) v = relu(v);
