@@ -100,7 +100,7 @@ static void direct_weight_product(const ImageWindow& w, const T* x, const T* dy,
   const int64_t tasks = planes.tasks(), per = ceil_div(tasks, ceil_div(16, d.groups)), chunks = ceil_div(tasks, per);
   // dy is read in place where what its rows leave of vectors costs less than a copy at the planes' pitch.
   const int64_t rounded = ceil_div(planes.columns, L) * L;
-  const bool parts = kVecBytes == 64 || rounded == planes.columns;  // of vectors are loaded as quickly as whole ones, or not at all
+  const bool parts = kVecBytes == 64 || (rounded == planes.columns && planes.cuts == 1);  // of vectors cost nothing, or there are none
   const bool in_place = y_stride[4] == 1 && parts && depth * rounded * 15 <= (depth * 16 + 60) * planes.columns;
   const bool whole = planes.bands * planes.cuts * w.grid[0] == 1;  // bands are images
   const int64_t n = ceil_div(planes.rows * planes.pitch, L) * L, dy_size = in_place ? 0 : n + L;
