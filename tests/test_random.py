@@ -54,6 +54,8 @@ def test_permutation_and_multinomial():
     assert sorted(lamella.multinomial(lamella.ones(5), 5).tolist()) == [0, 1, 2, 3, 4]
     with pytest.raises(ValueError, match=r"\[multinomial\] num_samples must be at most 3"):
         lamella.multinomial(lamella.ones(3), 4)
+    with pytest.raises(ValueError, match=r"\[multinomial\] weights must leave at least 1 index to draw, got 0"):
+        lamella.multinomial(lamella.ones(0), 1, replacement=True)
 
 
 def test_dropout_uses_one_mask_both_ways():

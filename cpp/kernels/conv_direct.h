@@ -19,8 +19,9 @@ constexpr int kDirectRows = 6, kDirectVecs = 6;
 constexpr int direct_vecs(int rows) { return rows == 1 ? 6 : rows <= 4 ? 3 : 2; }
 #endif
 
-constexpr int kRowVecs = 3;  // most vectors of tiles within rows, of which there are all numbers,
-template <class A> constexpr bool kByRows = sizeof(A) == 4;  // but for float64, whose code they would double
+// Tiles within rows have 1 to kRowVecs vectors, so as to fill rows of any length: of float32 alone, for they are many.
+constexpr int kRowVecs = 3;
+template <class A> constexpr bool kByRows = sizeof(A) == 4;
 
 // Where a tile's sums go: row r to y + r * row, of the last vector as many as `last`. bias: per row, or null.
 template <class A> struct DirectEnds {
@@ -77,7 +78,8 @@ static void direct_tile(const A* planes, const int32_t* offset, const A* w, int6
 
 template <class A> using DirectTile = void (*)(const A*, const int32_t*, const A*, int64_t, DirectEnds<A>);
 template <class A, int R, int V> static DirectTile<A> direct_tile_of(int vecs) {
-  if constexpr (V > 1 && kByRows<A>)
+  constexpr int fewest = kByRows<A> ? 1 : direct_vecs(kDirectRows);
+  if constexpr (V > fewest)
     if (vecs < V) return direct_tile_of<A, R, (V > kRowVecs ? kRowVecs : V - 1)>(vecs);
   return direct_tile<A, R, V>;
 }
@@ -87,13 +89,13 @@ template <class A, int R = kDirectRows> static DirectTile<A> direct_tile_of(int 
   return direct_tile_of<A, R, direct_vecs(R)>(vecs);
 }
 
-// Filters in blocks of nearly equal size, each with its tiles of 1, 2, ... vectors.
+// Filters in blocks of nearly equal size.
 template <class A> struct DirectBlocks {
   static constexpr int kMost = 128 / kDirectRows + 1;
   struct Block {
     int64_t first;
     int rows;
-    DirectTile<A> tile[kDirectVecs + 1];
+    DirectTile<A> tile, within[kRowVecs + 1];  // of `vecs` vectors; within rows, of 1, 2, ... vectors
   };
   Block block[kMost];
   int count, vecs;  // vecs: the most that tiles of all blocks have
@@ -101,7 +103,8 @@ template <class A> struct DirectBlocks {
     for (int b = 0; b < count; ++b) {
       Block& one = block[b];
       one.first = rows * b / count, one.rows = int(rows * (b + 1) / count - one.first);
-      for (int v = 1; v <= vecs; ++v) one.tile[v] = direct_tile_of<A>(one.rows, v);
+      one.tile = direct_tile_of<A>(one.rows, vecs);
+      for (int v = 1; kByRows<A> && v <= least(vecs, kRowVecs); ++v) one.within[v] = direct_tile_of<A>(one.rows, v);
     }
   }
 };
@@ -114,6 +117,28 @@ LAMELLA_INLINE bool direct_apt(const ImageWindow& w, const ConvShape& d) {
 // Whether tiles lie within rows of the grid, stored from registers; else positions run on, for rows that do not fill vectors.
 template <class A> LAMELLA_INLINE bool direct_by_rows(const ImageWindow& w, const ImageOut<A>& out) {
   return kByRows<A> && out.stride[4] == 1 && w.grid[2] * 10 >= ceil_div(w.grid[2], kLanes<A>) * kLanes<A> * 7;
+}
+
+// The frame of both ways: pack(group, to) writes a group's weights, `size` of them; multiply(group, band, image, offset, weights)
+// has a band's planes, loaded, and after them `beside` cells of its own.
+template <class A, class Pack, class Multiply>
+static void each_band(const Planes<A>& planes, const A* x, int64_t groups, int64_t size, int64_t beside, const Pack& pack,
+                      const Multiply& multiply) {
+  const size_t depth = size_t(planes.channels * planes.w.tap_count());
+  A* const packed = static_cast<A*>(scratch(size_t(groups * size) * sizeof(A) + depth * sizeof(int32_t), kPlanesSlot));
+  int32_t* const offset = reinterpret_cast<int32_t*>(packed + groups * size);
+  planes.offsets(offset);
+  for (int64_t g = 0; g < groups; ++g) pack(g, packed + g * size);
+  const int64_t tasks = planes.tasks();
+  parallel_blocks(groups * tasks, planes.grain(size), [&](int64_t begin, int64_t end) {
+    A* const image = static_cast<A*>(scratch(size_t(planes.size + beside) * sizeof(A), kPlanesSlot + 1));
+    for (int64_t t = begin; t < end; ++t) {
+      const int64_t g = t / tasks;
+      const Band band = planes.band(t % tasks);
+      planes.load(x + g * planes.channels * planes.w.stride[1], band, image);
+      multiply(g, band, image, offset, packed + g * size);
+    }
+  });
 }
 
 // Of every group: out = weights (rows, depth) . image; weight(group, row, k) reads one, k counting (channel, tap).
@@ -131,26 +156,18 @@ template <class A> struct DirectProduct {
         depth(d.channels * w.tap_count()), size(d.rows * depth), by_rows(direct_by_rows(w, out)) {}
 
   template <class W> void run(const A* x, const W& weight) const {
-    A* const packed = static_cast<A*>(scratch(size_t(d.groups * size) * sizeof(A) + size_t(depth) * sizeof(int32_t), kPlanesSlot));
-    int32_t* const offset = reinterpret_cast<int32_t*>(packed + d.groups * size);
-    planes.offsets(offset);
-    for (int64_t g = 0; g < d.groups; ++g)
+    const auto pack = [&](int64_t g, A* to) {
       for (int i = 0; i < blocks.count; ++i) {
         const auto& b = blocks.block[i];
         for (int64_t k = 0; k < depth; ++k)
-          for (int r = 0; r < b.rows; ++r) packed[g * size + b.first * depth + k * b.rows + r] = weight(g, b.first + r, k);
+          for (int r = 0; r < b.rows; ++r) *to++ = weight(g, b.first + r, k);
       }
-    const int64_t tasks = planes.tasks();
-    parallel_blocks(d.groups * tasks, planes.grain(size), [&](int64_t begin, int64_t end) {
-      A* const buffer = static_cast<A*>(scratch(size_t(planes.size + kDirectRows * width) * sizeof(A), kPlanesSlot + 1));
-      for (int64_t t = begin; t < end; ++t) {
-        const int64_t g = t / tasks;
-        const Band band = planes.band(t % tasks);
-        planes.load(x + g * d.channels * planes.w.stride[1], band, buffer);
-        if (by_rows) multiply_rows(band, buffer, offset, packed + g * size, g * d.rows);
-        else multiply(band, buffer, offset, packed + g * size, g * d.rows, buffer + planes.size);
-      }
-    });
+    };
+    const auto multiply_band = [&](int64_t g, const Band& band, A* image, const int32_t* offset, const A* weights) {
+      if (by_rows) multiply_rows(band, image, offset, weights, g * d.rows);
+      else multiply(band, image, offset, weights, g * d.rows, image + planes.size);
+    };
+    each_band(planes, x, d.groups, size, by_rows ? 0 : kDirectRows * width, pack, multiply_band);
   }
 
  private:
@@ -166,8 +183,8 @@ template <class A> struct DirectProduct {
         for (int64_t p = 0, v = 0; p < pieces; ++p) {
           const int64_t at = v * L, end = vecs * (p + 1) / pieces, n = least(band.columns, end * L) - at;
           A* const to = y + (filter + b.first) * out.stride[1] + row * out.stride[3] + at;
-          b.tile[end - v](image + row * planes.pitch + at, offset, w, depth,
-                          {to, out.stride[1], int(n - (end - v - 1) * L), bias, out.act == Act::relu});
+          b.within[end - v](image + row * planes.pitch + at, offset, w, depth,
+                            {to, out.stride[1], int(n - (end - v - 1) * L), bias, out.act == Act::relu});
           for (int r = 0; !in_registers && r < b.rows; ++r) out.write(to + r * out.stride[1], to + r * out.stride[1], int(n), A(0));
           v = end;
         }
@@ -179,7 +196,7 @@ template <class A> struct DirectProduct {
       runs.next(planes, out, band);
       for (int i = 0; i < blocks.count; ++i) {
         const auto& b = blocks.block[i];
-        b.tile[blocks.vecs](image + at, offset, weights + b.first * depth, depth, {tile, width, kLanes<A>, nullptr, false});
+        b.tile(image + at, offset, weights + b.first * depth, depth, {tile, width, kLanes<A>, nullptr, false});
         runs.write(out, filter + b.first, b.rows, tile);
       }
     }

@@ -96,36 +96,28 @@ template <class A> struct FiltersProduct {
         size(ceil_div(d.rows, L) * L * depth), tile{filters_tile_of<A, 1>(length), filters_tile_of<A, 2>(length)} {}
 
   template <class W> void run(const A* x, const W& weight) const {
-    A* const packed = static_cast<A*>(scratch(size_t(d.groups * size) * sizeof(A) + size_t(depth) * sizeof(int32_t), kPlanesSlot));
-    int32_t* const offset = reinterpret_cast<int32_t*>(packed + d.groups * size);
-    planes.offsets(offset);
-    for (int64_t g = 0; g < d.groups; ++g)
+    const auto pack = [&](int64_t g, A* to) {
       each_block(g, [&](const Block& b) {
-        A* to = packed + b.weights;
         for (int64_t k = 0; k < depth; ++k)
           for (int64_t r = b.first; r < b.first + b.vecs * L; ++r) *to++ = r < d.rows ? weight(g, r, k) : A(0);
       });
-    const int64_t tasks = planes.tasks();
-    parallel_blocks(d.groups * tasks, planes.grain(size), [&](int64_t begin, int64_t end) {
-      const int64_t sums = in_place ? 0 : planes.rows * planes.columns * TC;
-      A* const image = static_cast<A*>(scratch(size_t(planes.size + sums) * sizeof(A), kPlanesSlot + 1));
-      for (int64_t t = begin; t < end; ++t) {
-        const int64_t g = t / tasks;
-        const Band band = planes.band(t % tasks);
-        planes.load(x + g * d.channels * planes.w.stride[1], band, image);
-        const int64_t rows = in_place ? 2 : band.rows;
-        for (int64_t row = 0; row < band.rows; row += rows)  // adjacent channels: all filters of some rows, to write in order
-          each_block(g, [&](const Block& b) { multiply(b, band, row, least(rows, band.rows - row), image, packed + b.weights, offset); });
-      }
-    });
+    };
+    const auto multiply_band = [&](int64_t g, const Band& band, A* image, const int32_t* offset, const A* weights) {
+      const int64_t rows = in_place ? 2 : band.rows;
+      for (int64_t row = 0; row < band.rows; row += rows)  // adjacent channels: all filters of some rows, to write in order
+        each_block(g, [&](const Block& b) {
+          multiply(b, band, row, least(rows, band.rows - row), image, weights + b.first * depth, offset);
+        });
+    };
+    each_band(planes, x, d.groups, size, in_place ? 0 : planes.rows * planes.columns * TC, pack, multiply_band);
   }
 
  private:
-  // Filters of a group: where their packed weights begin, the first, and as all groups count it.
-  struct Block { int64_t weights, first, channel; int vecs, cols; };
+  // Filters of a group: the first, and as all groups count it.
+  struct Block { int64_t first, channel; int vecs, cols; };
   template <class F> void each_block(int64_t group, const F& f) const {
     for (int64_t r = 0; r < d.rows; r += kPieceVecs * L)
-      f(Block{group * size + r * depth, r, group * d.rows + r, d.rows - r > L ? 2 : 1, int(least(kPieceVecs * L, d.rows - r))});
+      f(Block{r, group * d.rows + r, d.rows - r > L ? 2 : 1, int(least(kPieceVecs * L, d.rows - r))});
   }
 
   void multiply(const Block& b, const Band& band, int64_t first_row, int64_t rows, A* image, const A* w, const int32_t* offset) const {

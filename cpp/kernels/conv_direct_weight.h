@@ -36,7 +36,8 @@ template <class A, int R> static void dot_tile(DotOperands<A> o, const int32_t* 
 #pragma GCC unroll 8
     for (int q = 0; q < Q; ++q) x[q] = o.planes + offset[q];
     for (int64_t line = 0; line < o.lines; ++line, dy += o.dy_line) {
-      const auto step = [&](int64_t i, int64_t count) __attribute__((always_inline)) {
+      for (int64_t i = 0; i < o.n; i += L) {
+        const int64_t count = least(L, o.n - i);  // parts of vectors with AVX-512 alone
         vec<A> g[R];
 #pragma GCC unroll 8
         for (int r = 0; r < R; ++r) g[r] = kVecBytes < 64 ? vload(dy + r * o.dy_row + i) : vload(dy + r * o.dy_row + i, count);
@@ -47,8 +48,7 @@ template <class A, int R> static void dot_tile(DotOperands<A> o, const int32_t* 
 #pragma GCC unroll 8
           for (int r = 0; r < R; ++r) acc[r][q] = fma(g[r], v, acc[r][q]);
         }
-      };
-      for (int64_t i = 0; i < o.n; i += L) step(i, least(L, o.n - i));  // parts of vectors with AVX-512 alone
+      }
 #pragma GCC unroll 8
       for (int q = 0; q < Q; ++q) x[q] += o.pitch;
     }

@@ -4,6 +4,7 @@
 // result's channels. Channels-last images are read and written in place; of others a task transposes the part it reads,
 // and its results.
 #pragma once
+#include "conv_copy.h"
 #include "conv_order.h"
 #include "activation.h"
 
@@ -99,72 +100,6 @@ template <class A> struct PixelRows {
     return some;
   }
 };
-
-// pixel(p)[c] = x[c * channel + p] for p < n with pixel(p) not null, c < channels; zero for channels <= c < width.
-template <class T, class Pixel>
-LAMELLA_INLINE void transpose_to(const T* x, int64_t channel, int64_t n, int64_t channels, int64_t width, const Pixel& pixel) {
-  using A = acc_t<T>;
-  constexpr int L = kLanes<A>;
-  for (int64_t c = 0; c < width; c += L) {
-    const int64_t rows = least(L, channels - c), wide = least(L, width - c);
-    for (int64_t p = 0; p < n; p += L) {
-      const int64_t m = least(L, n - p);
-      const T* from = x + c * channel + p;
-      vec<A> r[L];
-#pragma GCC unroll 16
-      for (int l = 0; l < L; ++l) r[l] = l >= rows ? vec<A>{} : m == L ? vload(from + l * channel) : vload(from + l * channel, m);
-      transpose_lanes<A>(r);
-#pragma GCC unroll 16
-      for (int l = 0; l < L; ++l)
-        if (l < m) {
-          A* const to = pixel(p + l);
-          if (to && wide == L) vstore(to + c, r[l]);
-          else if (to) vstore(to + c, r[l], wide);
-        }
-    }
-  }
-}
-// Lanes j L, j L + 1, ... of C interleaved vectors: those of r[0] to r[s - 1] are in v.
-template <class A, int C, int j, int s = 1, int... l> LAMELLA_INLINE vec<A> interleave(const vec<A>* r, vec<A> v, Lanes<l...> lanes) {
-  constexpr int L = kLanes<A>;
-  using I = vec<int_of<A>>;
-  v = __builtin_shuffle(v, r[s], I{((j * L + l) % C == s ? L + (j * L + l) / C : s > 1 ? l : (j * L + l) / C)...});
-  if constexpr (s + 1 < C) return interleave<A, C, j, s + 1>(r, v, lanes);
-  else return v;
-}
-template <class A, int C, int j = 0> LAMELLA_INLINE void store_interleaved(const vec<A>* r, int64_t n, A* to) {
-  constexpr int L = kLanes<A>;
-  const int64_t left = n * C - j * L;
-  const vec<A> v = interleave<A, C, j>(r, r[0], AllLanes<A>{});
-  if (left >= L) vstore(to + j * L, v);
-  else if (left > 0) vstore(to + j * L, v, left);
-  if constexpr (j + 1 < C) store_interleaved<A, C, j + 1>(r, n, to);
-}
-template <int C, class A> static void interleave_pixels(const A* x, int64_t channel, int64_t n, A* to) {
-  constexpr int L = kLanes<A>;
-  for (int64_t p = 0; p < n; p += L, to += L * C) {
-    const int64_t m = least(L, n - p);
-    vec<A> r[C];
-#pragma GCC unroll 4
-    for (int c = 0; c < C; ++c) r[c] = m == L ? vload(x + c * channel + p) : vload(x + c * channel + p, m);
-    store_interleaved<A, C>(r, m, to);
-  }
-}
-// to[p * pitch + c]
-template <class T>
-static void transpose_pixels(const T* x, int64_t channel, int64_t n, int64_t channels, acc_t<T>* to, int64_t pitch) {
-  if constexpr (sizeof(T) == 4) {
-    if (channels == 2 && pitch == 2) return interleave_pixels<2>(x, channel, n, to);
-    if (channels == 3 && pitch == 3) return interleave_pixels<3>(x, channel, n, to);
-    if (channels == 4 && pitch == 4) return interleave_pixels<4>(x, channel, n, to);
-  }
-  transpose_to(x, channel, n, channels, channels, [=](int64_t p) { return to + p * pitch; });
-}
-// to[place[p] * width + c], where place[p] >= 0
-template <class T>
-static void transpose_placed(const T* x, int64_t channel, int64_t n, int64_t channels, acc_t<T>* to, int64_t width, const int32_t* place) {
-  transpose_to(x, channel, n, channels, width, [=](int64_t p) { return place[p] < 0 ? nullptr : to + place[p] * width; });
-}
 
 // The part of some images that a window sees, as rows of A's channels: where it lies, or a copy.
 template <class T> struct PixelSource {
@@ -268,7 +203,7 @@ template <class T> struct PixelsOut {
         for (int64_t h = 0; h < rows; ++h, sums += n * TC) {
           if (bias || act != Act::none)
             for (int64_t p = 0; p < n; ++p) end_row(sums + p * TC, channel, cols);
-          spread(sums, n, cols, y + i * stride[0] + channel * stride[1] + d * stride[2] + h * stride[3]);
+          split_pixels(sums, TC, n, cols, y + i * stride[0] + channel * stride[1] + d * stride[2] + h * stride[3], stride[1], stride[4]);
         }
   }
 
@@ -282,28 +217,6 @@ template <class T> struct PixelsOut {
       v = apply_act(act, v);
       if (n == L) vstore(row + c, v);
       else vstore(row + c, v, n);
-    }
-  }
-  // to[c * stride[1] + p * stride[4]] = x[p * kTileCols + c] for p < n, c < cols.
-  void spread(const A* x, int64_t n, int cols, T* to) const {
-    constexpr int L = kLanes<A>, TC = kTileCols<A>;
-    for (int64_t p = 0; p < n; p += L) {
-      const int64_t m = least(L, n - p);
-      for (int c = 0; c < cols; c += L) {
-        const A* from = x + p * TC + c;
-        vec<A> v[L];
-#pragma GCC unroll 16
-        for (int l = 0; l < L; ++l) v[l] = vload(from + (l < m ? l : 0) * TC);  // those from m on are not stored
-        transpose_lanes<A>(v);
-#pragma GCC unroll 16
-        for (int l = 0; l < L; ++l)
-          if (c + l < cols) {
-            T* const plane = to + (c + l) * stride[1] + p * stride[4];
-            if (stride[4] != 1) vstore_masked(plane, v[l], lanes_between(0, m), stride[4]);
-            else if (m == L) vstore(plane, v[l]);
-            else vstore(plane, v[l], m);
-          }
-      }
     }
   }
 };

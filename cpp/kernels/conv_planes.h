@@ -3,7 +3,7 @@
 // columns are consecutive. Rows and columns are dealt out by their remainder mod the window's step; in depth every tap has
 // its own copy.
 #pragma once
-#include "conv_columns.h"
+#include "conv_copy.h"
 
 namespace lamella {
 namespace LAMELLA_ISA {
@@ -44,68 +44,6 @@ struct PlaneAxis {
 // A rectangle of the grid of one slice (image, depth).
 struct Band { int64_t image, slice, row, rows, column, columns; };
 
-// A vector of elements J apart, and no others touched: those of the vectors read so far, with those of the next one beside them.
-template <class A, int J, int j = 0, int... l> LAMELLA_INLINE vec<A> load_every(const A* p, vec<A> v, Lanes<l...> lanes) {
-  constexpr int L = kLanes<A>;
-  if constexpr (j == 0) {
-    return load_every<A, J, 1>(p, vload(p), lanes);
-  } else {
-    constexpr int left = (L - 1) * J + 1 - j * L;
-    if constexpr (left <= 0) return v;
-    const vec<A> next = left >= L ? vload(p + j * L) : vload(p + j * L, left);
-    using I = vec<int_of<A>>;
-    v = __builtin_shuffle(v, next, I{(l * J < j * L ? (j == 1 ? l * J : l) : l * J < (j + 1) * L ? L + l * J - j * L : l)...});
-    if constexpr (j < J - 1) return load_every<A, J, j + 1>(p, v, lanes);
-    else return v;
-  }
-}
-template <int J, class A> static void copy_every(const A* from, int64_t n, A* to) {  // n: a vector at least
-  constexpr int L = kLanes<A>;
-  for (int64_t i = 0; i < n; i += L) {
-    i = least(i, n - L);
-    vstore(to + i, load_every<A, J>(from + i * J, vec<A>{}, AllLanes<A>{}));
-  }
-}
-// n elements `jump` apart; may write whole vectors.
-template <class A> LAMELLA_INLINE void copy_row(const A* from, int64_t jump, int64_t n, A* to) {
-  constexpr int L = kLanes<A>;
-  if (jump == 1) {
-    int64_t i = 0;
-    for (; i + L <= n; i += L) vstore(to + i, vload(from + i));
-    if (i < n) vstore(to + i, vload(from + i, n - i));
-  } else if (sizeof(A) == 4 && n >= L && jump >= 2 && jump <= 4) {
-    if (jump == 2) copy_every<2>(from, n, to);
-    else if (jump == 3) copy_every<3>(from, n, to);
-    else copy_every<4>(from, n, to);
-  } else {
-    for (int64_t i = 0; i < n; i += L)
-      vstore(to + i, vload_masked(from + i * jump, lanes_between(0, n - i < L ? n - i : L), jump));
-  }
-}
-// to[c * apart + p] = x[p * jump + c] for p < n, c < channels.
-template <class A> static void split_pixels(const A* x, int64_t jump, int64_t n, int64_t channels, A* to, int64_t apart) {
-  constexpr int L = kLanes<A>;
-  for (int64_t c = 0; c < channels; c += L) {
-    const int64_t m = least(L, channels - c);
-    for (int64_t p = 0; p < n; p += L) {
-      vec<A> r[L];
-#pragma GCC unroll 16
-      for (int l = 0; l < L; ++l) {
-        const A* const from = x + (p + l < n ? p + l : n - 1) * jump + c;
-        r[l] = m == L ? vload(from) : vload(from, m);
-      }
-      transpose_lanes<A>(r);
-#pragma GCC unroll 16
-      for (int l = 0; l < L; ++l)
-        if (l < m && p + L <= n) vstore(to + (c + l) * apart + p, r[l]);
-        else if (l < m) vstore(to + (c + l) * apart + p, r[l], n - p);
-    }
-  }
-}
-template <class A> LAMELLA_INLINE void zero_row(A* to, int64_t n) {  // writes whole vectors
-  for (int64_t i = 0; i < n; i += kLanes<A>) vstore(to + i, vec<A>{});
-}
-
 template <class A> struct Planes {
   const ImageWindow w;
   const PlaneAxis down, across;
@@ -115,8 +53,8 @@ template <class A> struct Planes {
   int64_t wide, pitch;          // cells of a row; from a row to the next: padding between whole rows is shared
   int64_t plane, size;          // cells of a plane; of all, and `slack` more that tiles may read
 
-  // slack: cells that tiles may read past the end; bands cut across are no narrower. A band's planes fit in `cache` bytes, with `beside` more rows of the
-  // grid's length.
+  // slack: cells that tiles may read past the end; bands cut across are no narrower. A band's planes fit in `cache` bytes, with
+  // `beside` more rows of the grid's length.
   Planes(const ImageWindow& window, int64_t c, int64_t n, int64_t slack, int64_t beside, int64_t cache)
       : w(window), down(w, 1), across(w, 2), channels(c), images(n), per_channel(w.taps[0] * down.phases * across.phases) {
     const int64_t reach = across.high - across.low, halo = down.high - down.low, count = channels * per_channel;

@@ -173,12 +173,11 @@ enum class RowTaps { apart, copied, overlapping };
 class WeightCells {
  public:
   WeightCells(const ImageWindow& w, int64_t n, RowTaps taps)
-      : window_(w), axis_{{w, 0}, {w, 1}, {seen(w, taps != RowTaps::apart), 2}}, images_(n), row_taps_(taps),
-        merges_(taps != RowTaps::apart), overlaps_(taps == RowTaps::overlapping) {
-    if (overlaps_) axis_[2].pitch = line_cells(w, w.grid[2]);
-    const CellAxis& x = axis_[2];
-    joined_ = !merges_ && x.to.phases == 1 && x.to.step == 1 && x.pitch == w.size[2] && axis_[1].to.phases == 1 && axis_[1].to.step == 1 &&
-              w.stride[3] == w.size[2] * w.stride[4];
+      : window_(w), axis_{{w, 0}, {w, 1}, {seen(w, taps != RowTaps::apart), 2}}, images_(n), row_taps_(taps) {
+    if (taps == RowTaps::overlapping) axis_[2].pitch = line_cells(w, w.grid[2]);
+    const CellAxis &down = axis_[1], &across = axis_[2];
+    joined_ = taps == RowTaps::apart && across.to.phases == 1 && across.to.step == 1 && across.pitch == w.size[2] &&
+              down.to.phases == 1 && down.to.step == 1 && w.stride[3] == w.size[2] * w.stride[4];
   }
   const CellAxis& axis(int d) const { return axis_[d]; }
   int64_t images() const { return images_; }
@@ -195,10 +194,11 @@ class WeightCells {
     int32_t* const place = reinterpret_cast<int32_t*>(memory);
     A* const line = reinterpret_cast<A*>(memory);
     int64_t low = 0, n = 0;
-    if (overlaps_ && b0 > 0) return;
+    const bool overlaps = row_taps_ == RowTaps::overlapping;
+    if (overlaps && b0 > 0) return;
     if (row_taps_ == RowTaps::copied) zero_row(line, line_size() * all + kTileCols<A>);
-    else if (!merges_) lay(place, low, n);
-    const int64_t width = overlaps_ ? w.step[2] * all : blocks.width, apart = pixels() * width;
+    else if (row_taps_ == RowTaps::apart) lay(place, low, n);
+    const int64_t width = overlaps ? w.step[2] * all : blocks.width, apart = pixels() * width;
     // Steps of the loops below: remainders mod the window's step, and cells of them.
     for (int64_t p0 = 0; p0 < axis_[0].to.phases; ++p0) {
       const PlaneAxis::Inside d = axis_[0].inside(p0);
@@ -209,12 +209,12 @@ class WeightCells {
             const A* from = x + (d.from + j0 * w.step[0]) * w.stride[2] + (h.from + j1 * w.step[1]) * w.stride[3];
             const int64_t row = ((p0 * axis_[0].pitch + j0) * down.cells() + p1 * down.pitch + j1) * across.cells();
             A* const cells = to + (row * images_ + image) * width;
-            if (overlaps_) {
+            if (overlaps) {
               __builtin_memset(cells, 0, size_t(across.pitch * width) * sizeof(A));
               lay_line(from, all, cells);
               continue;
             }
-            if (merges_) {
+            if (row_taps_ == RowTaps::copied) {
               lay_line(from, all, line);
               for (int64_t b = b0; b < b1; ++b) merge(line, all, blocks.first(b), cells + b * apart, width);
               continue;
@@ -234,7 +234,7 @@ class WeightCells {
   CellAxis axis_[3];
   int64_t images_;
   RowTaps row_taps_;
-  bool merges_, overlaps_, joined_;  // joined: rows of a slice follow each other as cells and in the image
+  bool joined_;  // rows of a slice follow each other as cells and in the image
 
   int64_t line_size() const { return (window_.grid[2] - 1) * window_.step[2] + window_.taps[2]; }  // pixels
   static ImageWindow seen(ImageWindow w, bool merges) {

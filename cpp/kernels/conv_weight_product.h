@@ -28,17 +28,19 @@ template <class A> class WeightProduct {
 #else
   static constexpr int kRowUnit = kLanes<A>;
 #endif
+  static constexpr int64_t kSmallImage = 200;  // positions; of smaller images chunks of several are better than overlapping rows of one
 
  public:
   // y_stride: image, channel, depth, height, width of dy.
   WeightProduct(const ImageWindow& w, const A* x, const A* dy, const int64_t* y_stride, const ConvShape& d)
-      : shape_(d), image_(w), grid_(grid_of(w, y_stride)), x_(x), dy_(dy),
-        merges_(weight_merges<A>(w, d)),
-        row_taps_(!merges_ ? RowTaps::apart : w.volume() < 200 ? RowTaps::copied : RowTaps::overlapping), taps_(merges_ ? w.taps[0] * w.taps[1] : w.tap_count()),
-        sources_(merges_ ? d.channels * w.taps[2] : d.channels), swapped_(tiles_cost<A>(sources_, d.rows) < tiles_cost<A>(d.rows, sources_)),
+      : shape_(d), image_(w), grid_(grid_of(w, y_stride)), x_(x), dy_(dy), merges_(weight_merges<A>(w, d)),
+        row_taps_(!merges_ ? RowTaps::apart : w.volume() < kSmallImage ? RowTaps::copied : RowTaps::overlapping),
+        taps_(merges_ ? w.taps[0] * w.taps[1] : w.tap_count()), sources_(merges_ ? d.channels * w.taps[2] : d.channels),
+        swapped_(tiles_cost<A>(sources_, d.rows) < tiles_cost<A>(d.rows, sources_)),
         rows_(swapped_ ? sources_ : d.rows, TR, kRowUnit, kThird<A>, kTwoThirds<A>), cols_(swapped_ ? d.rows : sources_, TC, kLanes<A>, 0, 0),
         sums_size_(rows_.count * cols_.count * taps_ * kTile), by_parts_(few_sums()),
-        chunks_(w, row_taps_ == RowTaps::overlapping ? 1 : d.images, d.images, chunk_positions()), source_room_(room_of(image_)), grid_room_(room_of(grid_)) {
+        chunks_(w, row_taps_ == RowTaps::overlapping ? 1 : d.images, d.images, chunk_positions()),
+        source_room_(room_of(image_, row_taps_)), grid_room_(room_of(grid_, RowTaps::apart)) {
     room_ = cell(true) * (swapped_ ? source_room_ : grid_room_) + cell(false) * (swapped_ ? grid_room_ : source_room_) + 2 * TC;
     room_ = ceil_div(room_, 16) * 16;
   }
@@ -87,15 +89,13 @@ template <class A> class WeightProduct {
     for (int d = 0; d < 5; ++d) g.stride[d] = stride[d];
     return g;
   }
-  int64_t room_of(const ImageWindow& w) const {
+  int64_t room_of(const ImageWindow& w, RowTaps row_taps) const {
     int64_t pixels = chunks_.images;
     for (int d = 0; d < 3; ++d) {
-      if (d == 2 && merges_) {
-        pixels *= w.taps[2] > 1 && row_taps_ == RowTaps::overlapping ? WeightCells::line_cells(w, chunks_.part[d]) : chunks_.part[d];
-        continue;
-      }
+      const int64_t part = chunks_.part[d];
       const PlaneAxis axis(w, d);
-      pixels *= axis.phases * least(chunks_.part[d] + axis.high - axis.low, w.size[d]);
+      if (d < 2 || row_taps == RowTaps::apart) pixels *= axis.phases * least(part + axis.high - axis.low, w.size[d]);
+      else pixels *= row_taps == RowTaps::overlapping ? WeightCells::line_cells(w, part) : part;
     }
     return pixels;
   }
@@ -111,7 +111,7 @@ template <class A> class WeightProduct {
     chunks_.cut(i, shape_.images, y, image);
     return {image, {x, n, row_taps_}, {y, n, RowTaps::apart}};
   }
-  size_t copy_bytes() const {  // of WeightCells::copy's memory
+  size_t line_bytes() const {  // of WeightCells::copy's memory
     const int64_t pixels = (chunks_.part[2] - 1) * image_.step[2] + image_.taps[2];
     const int64_t line = merges_ ? (pixels * shape_.channels + 3 * TC) * int64_t(sizeof(A)) : 0;
     const PlaneAxis down(image_, 1);
@@ -217,7 +217,7 @@ template <class A> class WeightProduct {
     const Part whole{0, rows_.count, 0, cols_.count, 0, taps_};
     A* const sums = static_cast<A*>(scratch(size_t(shape_.groups * size) * sizeof(A), kPixelSlot));
     parallel(shape_.groups * parts, [&](int64_t task) {
-      const size_t tables = table_bytes(taps_), lines = copy_bytes();
+      const size_t tables = table_bytes(taps_), lines = line_bytes();
       char* const memory = static_cast<char*>(scratch(tables + lines + size_t(room_) * sizeof(A), kPixelSlot + 2));
       A* const room = reinterpret_cast<A*>(memory + tables + lines);
       const int64_t group = task / parts, begin = task % parts * per, end = least(begin + per, count);
@@ -276,7 +276,7 @@ template <class A> class WeightProduct {
       const int64_t b0 = (left ? unit : unit - row_units) * some, b1 = least(b0 + some, left ? rows_.count : cols_.count);
       const Chunk c = chunk(first + k);
       if (image < c.grid.images())
-        copy(c, group, left, image, b0, b1, rooms + k * room_, static_cast<char*>(scratch(copy_bytes(), kPixelSlot + 2)));
+        copy(c, group, left, image, b0, b1, rooms + k * room_, static_cast<char*>(scratch(line_bytes(), kPixelSlot + 2)));
     });
   }
   A* dw_of(A* dw, int64_t group) const { return dw + group * shape_.rows * shape_.channels * image_.tap_count(); }

@@ -41,11 +41,11 @@ template <BinaryOp op, class A, int k> static void one_run(void* y, const void* 
   const void* const other[1] = {x[1 - k]};
   map1<A>(y, other, n, [=](vec<A> v) __attribute__((always_inline)) { return k == 0 ? Of<op>::on(one, v, p0, p1) : Of<op>::on(v, one, p0, p1); });
 }
-template <class A> static const Run* ones_of(BinaryOp op) {
-#define ONES(name)                                                                                       \
-  case BinaryOp::name: {                                                                                 \
-    static constexpr Run runs[2] = {one_run<BinaryOp::name, A, 0>, one_run<BinaryOp::name, A, 1>};       \
-    return runs;                                                                                         \
+static const Run* ones_of(BinaryOp op) {  // float32
+#define ONES(name)                                                                                         \
+  case BinaryOp::name: {                                                                                   \
+    static constexpr Run runs[2] = {one_run<BinaryOp::name, float, 0>, one_run<BinaryOp::name, float, 1>}; \
+    return runs;                                                                                           \
   }
   switch (op) {
     ONES(add) ONES(sub) ONES(mul) ONES(div) ONES(maximum) ONES(minimum) ONES(prelu)
@@ -84,7 +84,7 @@ void binary(const Binary& s) {
     }
     if (simple) { run(s.y, x, s.loop.shape[0], p); return; }
   }
-  const Run* const ones = s.dtype == DType::f32 ? ones_of<float>(s.op) : nullptr;
+  const Run* const ones = s.dtype == DType::f32 ? ones_of(s.op) : nullptr;
   const Port b = logic ? port_bool(s.dtype, s.b) : port(s.dtype, s.b);
   drive(s.loop, {to_bool ? port_raw(1, s.y) : port(s.dtype, s.y), a, b}, run, p, is_cheap(s.op), ones);
 }

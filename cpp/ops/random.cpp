@@ -83,9 +83,11 @@ Array multinomial(const Array& weights, int64_t count, bool replacement, Generat
   std::vector<std::pair<double, int64_t>> arrivals;
   for (int64_t r = 0; r < rows; ++r) {
     const double* row = w.data<double>() + r * n;
+    double most = 0, total = 0;
     for (int64_t i = 0; i < n; ++i) {
       check<ValueError>(row[i] >= 0 && std::isfinite(row[i]), "[multinomial] weights must be finite and not negative, got ",
                         row[i], " at position ", i);
+      most = std::max(most, row[i]);
     }
     int64_t* out = y.data<int64_t>() + r * count;
     if (!replacement) {  // exponential arrivals at these rates come in the order of draws without replacement
@@ -100,9 +102,8 @@ Array multinomial(const Array& weights, int64_t count, bool replacement, Generat
       for (int64_t k = 0; k < count; ++k) out[k] = arrivals[size_t(k)].second;
       continue;
     }
-    const double most = *std::max_element(row, row + n), scale = most > 0 ? 1 / most : 0;  // weights may add up to infinity
-    double total = 0;
-    for (int64_t i = 0; i < n; ++i) sums[size_t(i)] = total += most > 0x1p900 ? row[i] * scale : row[i];
+    const double scale = most > 0x1p900 ? 1 / most : 1;  // weights may add up to infinity
+    for (int64_t i = 0; i < n; ++i) sums[size_t(i)] = total += row[i] * scale;
     check<ValueError>(total > 0, "[multinomial] weights must leave at least 1 index to draw, got 0");
     for (int64_t k = 0; k < count; ++k) {
       const auto it = std::upper_bound(sums.begin(), sums.end(), u.next() * total);

@@ -93,7 +93,7 @@ static void convolution(int64_t groups, int64_t stride, int64_t c, int64_t k, in
       const float v = ended[i] + bias[i / size_t(ys[1]) % size_t(k)];
       ended[i] = act == Act::relu ? (v > 0 ? v : 0) : v * 0.5f * (1 + std::erf(v * 0.70710678f));
     }
-    CHECK(close(y, ended, 1e-3f));
+    CHECK(close(y, ended));
   }
 }
 
