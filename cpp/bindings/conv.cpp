@@ -5,7 +5,8 @@
 namespace lamella {
 
 void bind_conv(py::module_& m) {
-  using ops::ConvOptions;
+  m.def("conv_winograd", &ops::conv_winograd);
+  m.def("set_conv_winograd", &ops::set_conv_winograd, py::arg("on"));
   def(m, "conv", [](const Array& x, const Array& w, const std::optional<Array>& bias, const Dims& stride, const Dims& padding,
                    const Dims& dilation, int64_t groups) {
     return ops::conv(x, w, bias ? &*bias : nullptr, {stride, padding, dilation, groups});

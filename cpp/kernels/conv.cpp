@@ -9,6 +9,7 @@
 #include "conv_direct_weight.h"
 #include "conv_pixels_product.h"
 #include "conv_weight_product.h"
+#include "conv_winograd_weight.h"
 
 namespace lamella {
 namespace LAMELLA_ISA {
@@ -45,8 +46,9 @@ template <class T> static void forward(const ConvFwd& a) {
   const int64_t columns = g.n * volume(g.out);
   const T *x = static_cast<const T*>(a.x), *weights = static_cast<const T*>(a.w);
   const ConvShape shape{g.n, g.groups, channels, rows};
-  const bool by_filters = last && filters_apt_last<T>(w, shape), merge = !by_filters && pixels_merge(w, shape, last);
-  if (by_filters || (!last && !merge && direct_apt(w, shape))) {
+  const bool winograd = !g.plain && winograd_apt<A>(w, shape), by_filters = !winograd && last && filters_apt_last<T>(w, shape);
+  const bool merge = !by_filters && pixels_merge(w, shape, last);
+  if (by_filters || (!winograd && !last && !merge && direct_apt(w, shape))) {
     out.bias = static_cast<const T*>(a.bias);
     const int64_t taps = volume(g.kernel);
     const auto weight = [&](int64_t group, int64_t r, int64_t k) {
@@ -54,7 +56,8 @@ template <class T> static void forward(const ConvFwd& a) {
     };
     return direct_product<T>(w, x, shape, weight, out, by_filters);
   }
-  if (merge || pixels_apt(w, shape, last)) return pixels_forward<T>(a, w, shape, PixelsOut<T>(out, static_cast<const T*>(a.bias)), merge);
+  const PixelsOut<T> pixels(out, static_cast<const T*>(a.bias));
+  if (winograd || merge || pixels_apt(w, shape, last)) return pixels_forward<T>(a, w, shape, pixels, merge, winograd);
   w.flatten();
   for (int64_t group = 0; group < g.groups; ++group) {
     StridedOperand<T, kTileRows<A>> left{weights + group * rows * depth, depth, 1};
@@ -174,8 +177,9 @@ template <class T> static void backward_input(const ConvBwdInput& a) {
   PixelPart<T> parts[kMostPixelParts];  // phases that go the way of conv_pixels_product.h: together, as they read the same images
   PhaseWeights<T> phases[kMostPixelParts];
   int count = 0;
+  bool winograd = false;  // then there is one phase
   const auto finish = [&] {
-    if (count > 0) pixels_backward_input<T>(a, parts, phases, count, shape);
+    if (count > 0) pixels_backward_input<T>(a, parts, phases, count, shape, winograd);
     count = 0;
   };
   for (int64_t p0 = 0; p0 < least(g.stride[0], g.in[0]); ++p0)
@@ -183,7 +187,9 @@ template <class T> static void backward_input(const ConvBwdInput& a) {
       for (int64_t p2 = 0, alike; p2 < least(g.stride[2], g.in[2]); p2 += alike) {
         const int64_t at[3] = {p0, p1, p2};
         InputPhase<T> p(a, at);
-        const bool by_filters = last && filters_apt_last<T>(p.w, shape), direct = by_filters || (!last && direct_apt(p.w, shape));
+        winograd = !g.plain && winograd_apt<acc_t<T>>(p.w, shape);
+        const bool by_filters = !winograd && last && filters_apt_last<T>(p.w, shape);
+        const bool direct = by_filters || (!winograd && !last && direct_apt(p.w, shape));
         alike = phases_alike(g, p2);
         if (p.w.tap_count() == 0) {
           fill_positions(p.out, g.n, g.c);
@@ -191,7 +197,7 @@ template <class T> static void backward_input(const ConvBwdInput& a) {
           p.left.apart = 1, p.out.stride[1] = 1;
           const PixelPart<T> part{p.w, PixelsOut<T>(p.out, nullptr), 0};
           pixels_backward_input<T>(a, &part, &p.left, 1, {g.n, 1, g.k, alike});
-        } else if (depthwise || direct || !pixels_apt(p.w, shape, last)) {
+        } else if (depthwise || direct || !(winograd || pixels_apt(p.w, shape, last))) {
           backward_input_phase<T>(a, p, shape, direct, by_filters);
         } else {
           if (count == kMostPixelParts) finish();
@@ -262,8 +268,9 @@ template <class T> static void backward_weight(const ConvBwdWeight& a) {
   const ConvShape shape{a.g.n, a.g.groups, a.g.c / a.g.groups, a.g.k / a.g.groups};
   const T *x = static_cast<const T*>(a.x), *dy = static_cast<const T*>(a.dy);
   T* const dw = static_cast<T*>(a.dw);
-  if (depthwise_apt(a.g)) depthwise_weight<T>(a, w);
-  else if (!pixels_dense(a.g) && direct_apt_weight(w, shape) && weight_fill<T>(w, shape) < 0.8)  // as measured
+  if (depthwise_apt(a.g)) return depthwise_weight<T>(a, w);
+  if (!a.g.plain && winograd_weight<T>(w, x, dy, a.g.y_stride, shape, dw)) return;
+  if (!pixels_dense(a.g) && direct_apt_weight(w, shape) && weight_fill<T>(w, shape) < 0.8)  // as measured
     direct_weight_product(w, x, dy, a.g.y_stride, shape, dw);
   else WeightProduct<T>(w, x, dy, a.g.y_stride, shape).run(dw);
 }

@@ -45,7 +45,8 @@ template <class A> LAMELLA_INLINE void zero_row(A* to, int64_t n) {  // writes w
 }
 
 // ---- channels apart, to adjacent ones -------------------------------------------------------------------------------------
-// pixel(p)[c] = x[c * channel + p] for p < n with pixel(p) not null, c < channels; zero for channels <= c < width.
+// pixel(p)[c] = x[c * channel + p] for p < n with pixel(p) not null, c < channels; zero for channels <= c < width. Whole squares in
+// registers, others by way of memory.
 template <class T, class Pixel>
 LAMELLA_INLINE void transpose_to(const T* x, int64_t channel, int64_t n, int64_t channels, int64_t width, const Pixel& pixel) {
   using A = acc_t<T>;
@@ -54,18 +55,24 @@ LAMELLA_INLINE void transpose_to(const T* x, int64_t channel, int64_t n, int64_t
     const int64_t rows = least(L, channels - c), wide = least(L, width - c);
     for (int64_t p = 0; p < n; p += L) {
       const int64_t m = least(L, n - p);
-      const T* from = x + c * channel + p;
-      vec<A> r[L];
+      const T* const from = x + c * channel + p;
+      if (rows == L && m == L) {
+        vec<A> r[L];
 #pragma GCC unroll 16
-      for (int l = 0; l < L; ++l) r[l] = l >= rows ? vec<A>{} : m == L ? vload(from + l * channel) : vload(from + l * channel, m);
-      transpose_lanes<A>(r);
+        for (int l = 0; l < L; ++l) r[l] = vload(from + l * channel);
+        transpose_lanes<A>(r);
 #pragma GCC unroll 16
-      for (int l = 0; l < L; ++l)
-        if (l < m) {
-          A* const to = pixel(p + l);
-          if (to && wide == L) vstore(to + c, r[l]);
-          else if (to) vstore(to + c, r[l], wide);
-        }
+        for (int l = 0; l < L; ++l)
+          if (A* const to = pixel(p + l)) vstore(to + c, r[l]);
+        continue;
+      }
+      alignas(64) A square[L * L];
+#pragma GCC unroll 1
+      for (int l = 0; l < L; ++l) vstore(square + l * L, l < rows ? vload(from + l * channel, m) : vec<A>{});
+      transpose_square(square);
+#pragma GCC unroll 1
+      for (int l = 0; l < m; ++l)
+        if (A* const to = pixel(p + l)) vstore(to + c, vload(square + l * L), wide);
     }
   }
 }
@@ -112,32 +119,31 @@ static void transpose_placed(const T* x, int64_t channel, int64_t n, int64_t cha
 }
 
 // ---- adjacent channels, to planes --------------------------------------------------------------------------------------------
-// to[c * apart + p * step] = x[p * jump + c] for p < n, c < channels.
+// to[c * apart + p * step] = x[p * jump + c] for p < n, c < channels. As transpose_to.
 template <class A>
 static void split_pixels(const A* x, int64_t jump, int64_t n, int64_t channels, A* to, int64_t apart, int64_t step = 1) {
   constexpr int L = kLanes<A>;
-  for (int64_t c = 0; c < channels; c += L) {
-    const int64_t m = least(L, channels - c);
+  for (int64_t c = 0; c < channels; c += L)
     for (int64_t p = 0; p < n; p += L) {
-      const int64_t some = least(L, n - p);
+      const int64_t rows = least(L, channels - c), m = least(L, n - p);
       const A* const from = x + p * jump + c;
-      vec<A> r[L];
+      A* const row = to + c * apart + p * step;
+      if (rows == L && m == L && step == 1) {
+        vec<A> r[L];
 #pragma GCC unroll 16
-      for (int l = 0; l < L; ++l) {
-        const A* const pixel = from + (l < some ? l : 0) * jump;  // those from `some` on are not stored
-        r[l] = m == L ? vload(pixel) : vload(pixel, m);
+        for (int l = 0; l < L; ++l) r[l] = vload(from + l * jump);
+        transpose_lanes<A>(r);
+#pragma GCC unroll 16
+        for (int l = 0; l < L; ++l) vstore(row + l * apart, r[l]);
+        continue;
       }
-      transpose_lanes<A>(r);
-#pragma GCC unroll 16
-      for (int l = 0; l < L; ++l)
-        if (l < m) {
-          A* const row = to + (c + l) * apart + p * step;
-          if (step != 1) vstore_masked(row, r[l], lanes_between(0, some), step);
-          else if (some == L) vstore(row, r[l]);
-          else vstore(row, r[l], some);
-        }
+      alignas(64) A square[L * L];
+#pragma GCC unroll 1
+      for (int l = 0; l < L; ++l) vstore(square + l * L, l < m ? vload(from + l * jump, rows) : vec<A>{});
+      transpose_square(square);
+#pragma GCC unroll 1
+      for (int l = 0; l < rows; ++l) vstore_masked(row + l * apart, vload(square + l * L), lanes_between(0, m), step);
     }
-  }
 }
 
 }  // namespace LAMELLA_ISA

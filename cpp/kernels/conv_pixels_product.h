@@ -1,72 +1,11 @@
 // SPDX-License-Identifier: MIT
-// The product of conv_pixels.h: its tile, how it is cut, and convolution and its input gradient made of it.
+// The product of conv_pixels.h: how it is cut, and convolution and its input gradient made of it.
 #pragma once
-#include "conv_pixels.h"
+#include "conv_winograd_product.h"
 
 namespace lamella {
 namespace LAMELLA_ISA {
 
-// ---- the tile: rows (positions) x vectors (channels) --------------------------------------------------------------------
-// What a tile does besides the product, in registers: starts from a bias per column (or null), adds to c, ends in relu.
-template <class A> struct PixelEnds { const A* bias; bool add, relu; };
-
-// Row i, at c[i] + offset (R rows, of which `count` are stored, by cols <= V vectors) = or += sum over s of rows[s][i] . the part of
-// the panel that belongs to seen[s], whose segments have `run` elements each.
-template <class A, int R, int V>
-__attribute__((noinline)) static void pixel_tile(const A* const* rows, const SegmentRun* seen, int64_t segments, int64_t run,
-                                                 const A* panel, A* const* c, int64_t offset, int count, int cols, PixelEnds<A> ends) {
-  constexpr int L = kLanes<A>;
-  const int last = cols - (V - 1) * L;
-  vec<A> acc[R][V];
-#pragma GCC unroll 4
-  for (int j = 0; j < V; ++j) {
-    vec<A> first{};
-    if (ends.bias) first = j < V - 1 || last == L ? vload(ends.bias + j * L) : vload(ends.bias + j * L, last);
-#pragma GCC unroll 16
-    for (int i = 0; i < R; ++i) acc[i][j] = first;
-  }
-  for (int i = 0; i < count; ++i) {  // what the end will write
-    __builtin_prefetch(c[i] + offset, 1);
-    __builtin_prefetch(c[i] + offset + L, 1);
-  }
-  for (int64_t s = 0; s < segments; ++s, rows += kTileRows<A>) {
-    const A* a[R];  // ends of rows: with the one index that runs to 0 they fit the registers
-#pragma GCC unroll 16
-    for (int i = 0; i < R; ++i) a[i] = rows[i] + seen[s].count * run;
-    const A* b = panel + seen[s].first * run * kTileCols<A>;
-#pragma GCC unroll 1
-    for (int64_t q = -seen[s].count * run; q != 0; ++q) {  // as in gemm_core.h, copies of the body are slower
-      vec<A> row[V];
-#pragma GCC unroll 4
-      for (int j = 0; j < V; ++j) row[j] = vload(b + j * L);
-#pragma GCC unroll 4
-      for (int j = 0; j < V; ++j) __builtin_prefetch(b + (12 * kTileVecs + j) * L);  // panels stream from L2
-      b += kTileCols<A>;
-#pragma GCC unroll 16
-      for (int i = 0; i < R; ++i) {
-        vec<A> x = splat(a[i][q]);
-        pin(x);
-#pragma GCC unroll 4
-        for (int j = 0; j < V; ++j) acc[i][j] = fma(x, row[j], acc[i][j]);
-      }
-    }
-  }
-  const bool whole = kVecBytes < 64 && last == L;  // else a mask costs nothing, and code that does without it would double this
-#pragma GCC unroll 16
-  for (int i = 0; i < R; ++i)
-    if (i < count) {
-      A* to = c[i] + offset;
-#pragma GCC unroll 4
-      for (int j = 0; j < V; ++j) {
-        const bool full = j < V - 1 || whole;
-        vec<A> v = acc[i][j];
-        if (ends.add) v += full ? vload(to + j * L) : vload(to + j * L, last);
-        if (ends.relu) v = relu(v);
-        if (full) vstore(to + j * L, v);
-        else vstore(to + j * L, v, last);
-      }
-    }
-}
 // ---- tasks -----------------------------------------------------------------------------------------------------------------
 // Tasks: a part of the grid (some whole images, or a rectangle of one slice), whose source stays in L2, by some panels of a
 // group's filters.
@@ -253,15 +192,6 @@ template <class T> class PixelTiles {
   int64_t sums(int64_t panels) const { return in_place_ ? 0 : (blocks_ == 1 ? 1 : panels) * positions_ * TC; }
 };
 
-// A function (panel, group, h) that packs panel h of a group's weights, for all parts. Refers to what it is made of.
-template <class A> struct PanelPacker {
-  const void* function;
-  void (*call)(const void*, A*, int64_t, int64_t);
-  template <class F> PanelPacker(const F& f)
-      : function(&f), call([](const void* g, A* panel, int64_t group, int64_t h) { (*static_cast<const F*>(g))(panel, group, h); }) {}
-  void operator()(A* panel, int64_t group, int64_t h) const { call(function, panel, group, h); }
-};
-
 // For each group and part: out = image under the window . weights. One part may merge the taps of a row (pixels_merge).
 template <class T>
 static void pixels_product(const PixelPart<T>* parts, int count, const T* x, const ConvShape& d, const acc_t<T>* zeros,
@@ -330,7 +260,7 @@ static void pixels_product(const PixelPart<T>* parts, int count, const T* x, con
 }
 
 template <class T>
-static void pixels_forward(const ConvFwd& a, const ImageWindow& w, const ConvShape& d, const PixelsOut<T>& out, bool merge) {
+static void pixels_forward(const ConvFwd& a, const ImageWindow& w, const ConvShape& d, const PixelsOut<T>& out, bool merge, bool winograd) {
   using A = acc_t<T>;
   constexpr int TC = kTileCols<A>;
   const int64_t taps = w.tap_count(), depth = taps * d.channels;
@@ -344,14 +274,16 @@ static void pixels_forward(const ConvFwd& a, const ImageWindow& w, const ConvSha
     if (a.w_last) pack_transposed<T, TC>(panel, from, depth, count, depth);
     else transpose_placed(from, depth, depth, count, panel, TC, place);
   };
+  const T* const x = static_cast<const T*>(a.x);
+  if (winograd && winograd_product<T>(w, d, out, x, zeros, pack)) return;
   const PixelPart<T> part{w, out, 0};
-  pixels_product<T>(&part, 1, static_cast<const T*>(a.x), d, zeros, pack, merge);
+  pixels_product<T>(&part, 1, x, d, zeros, pack, merge);
 }
 
 // Phases of the input gradient together: parts[i] has the window and the results of phases[i], which says what its taps are.
 template <class T>
 static void pixels_backward_input(const ConvBwdInput& a, const PixelPart<T>* parts, const PhaseWeights<T>* phases, int count,
-                                  const ConvShape& d) {
+                                  const ConvShape& d, bool winograd = false) {
   using A = acc_t<T>;
   constexpr int TC = kTileCols<A>;
   const PhaseWeights<T>& all = phases[0];
@@ -374,7 +306,9 @@ static void pixels_backward_input(const ConvBwdInput& a, const PixelPart<T>* par
       }
     }
   };
-  pixels_product<T>(parts, count, static_cast<const T*>(a.dy), d, zeros, pack);
+  const T* const dy = static_cast<const T*>(a.dy);
+  if (winograd && winograd_product<T>(parts[0].w, d, parts[0].out, dy, zeros, pack)) return;
+  pixels_product<T>(parts, count, dy, d, zeros, pack);
 }
 
 }  // namespace LAMELLA_ISA

@@ -78,6 +78,14 @@ struct ChannelBlocks {
   int64_t most_, even_, two_;  // even: channels in blocks of `most`
 };
 
+// A window on the result's gradient, each of whose positions is its own source. stride: image, channel, depth, height, width.
+LAMELLA_INLINE ImageWindow grid_window(const ImageWindow& w, const int64_t* stride) {
+  ImageWindow g = w;
+  for (int d = 0; d < 3; ++d) g.size[d] = w.grid[d], g.taps[d] = g.step[d] = g.next[d] = 1, g.first[d] = 0;
+  for (int d = 0; d < 5; ++d) g.stride[d] = stride[d];
+  return g;
+}
+
 // ---- chunks -----------------------------------------------------------------------------------------------------------------
 // A part of the grid: some whole images, some slices or rows of one, or a piece of a row.
 struct WeightChunks {

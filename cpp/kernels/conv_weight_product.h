@@ -33,7 +33,7 @@ template <class A> class WeightProduct {
  public:
   // y_stride: image, channel, depth, height, width of dy.
   WeightProduct(const ImageWindow& w, const A* x, const A* dy, const int64_t* y_stride, const ConvShape& d)
-      : shape_(d), image_(w), grid_(grid_of(w, y_stride)), x_(x), dy_(dy), merges_(weight_merges<A>(w, d)),
+      : shape_(d), image_(w), grid_(grid_window(w, y_stride)), x_(x), dy_(dy), merges_(weight_merges<A>(w, d)),
         row_taps_(!merges_ ? RowTaps::apart : w.volume() < kSmallImage ? RowTaps::copied : RowTaps::overlapping),
         taps_(merges_ ? w.taps[0] * w.taps[1] : w.tap_count()), sources_(merges_ ? d.channels * w.taps[2] : d.channels),
         swapped_(tiles_cost<A>(sources_, d.rows) < tiles_cost<A>(d.rows, sources_)),
@@ -83,12 +83,6 @@ template <class A> class WeightProduct {
     return !by_parts_ || part > most ? most : part < 128 ? 128 : part;
   }
 
-  static ImageWindow grid_of(const ImageWindow& w, const int64_t* stride) {
-    ImageWindow g = w;
-    for (int d = 0; d < 3; ++d) g.size[d] = w.grid[d], g.taps[d] = g.step[d] = g.next[d] = 1, g.first[d] = 0;
-    for (int d = 0; d < 5; ++d) g.stride[d] = stride[d];
-    return g;
-  }
   int64_t room_of(const ImageWindow& w, RowTaps row_taps) const {
     int64_t pixels = chunks_.images;
     for (int d = 0; d < 3; ++d) {

@@ -7,30 +7,44 @@
 namespace lamella {
 namespace LAMELLA_ISA {
 
-// One square: `count` rows of `n` elements, row i from row(i), stored as n rows of `width` elements, R apart; zero past count.
-template <class T, int R, class Row>
-LAMELLA_INLINE void pack_square(acc_t<T>* out, const Row& row, int count, int n, int width) {
+// A square of lanes in memory, transposed there.
+template <class A> __attribute__((noinline)) static void transpose_square(A* square) {
+  constexpr int L = kLanes<A>;
+  vec<A> r[L];
+#pragma GCC unroll 16
+  for (int i = 0; i < L; ++i) r[i] = vload(square + i * L);
+  transpose_lanes<A>(r);
+#pragma GCC unroll 16
+  for (int i = 0; i < L; ++i) vstore(square + i * L, r[i]);
+}
+
+// A square of a panel: row i from row(i), stored as L rows of `width` elements, R apart.
+template <class T, int R, class Row> LAMELLA_INLINE void pack_square(acc_t<T>* out, const Row& row, int width) {
   using A = acc_t<T>;
   constexpr int L = kLanes<A>;
   vec<A> r[L];
 #pragma GCC unroll 16
   for (int i = 0; i < L; ++i) {
-    if (i < count) __builtin_prefetch(row(i) + 4 * L);
-    r[i] = i >= count ? vec<A>{} : n == L ? vload(row(i)) : vload(row(i), n);
+    if (i < width) __builtin_prefetch(row(i) + 4 * L);
+    r[i] = i < width ? vload(row(i)) : vec<A>{};
   }
   transpose_lanes<A>(r);
 #pragma GCC unroll 16
   for (int i = 0; i < L; ++i)
-    if (i < n) {
-      if (width == L) vstore(out + i * R, r[i]);
-      else vstore(out + i * R, r[i], width);
-    }
+    if (width == L) vstore(out + i * R, r[i]);
+    else vstore(out + i * R, r[i], width);
 }
-
-// A square at an edge: apart, as with all its cases it is large.
+// At an edge, of `count` rows of n elements, zero past count: by way of memory, as in registers its cases are many.
 template <class T, int R, class Row>
 __attribute__((noinline)) static void pack_edge(acc_t<T>* out, const Row& row, int count, int n, int width) {
-  pack_square<T, R>(out, row, count, n, width);
+  using A = acc_t<T>;
+  constexpr int L = kLanes<A>;
+  alignas(64) A square[L * L];
+#pragma GCC unroll 1
+  for (int i = 0; i < L; ++i) vstore(square + i * L, i < count ? vload(row(i), n) : vec<A>{});
+  transpose_square(square);
+#pragma GCC unroll 1
+  for (int i = 0; i < n; ++i) vstore(out + i * R, vload(square + i * L), width);
 }
 
 // R rows, row i from row(i) on, `depth` long and adjacent along k: squares are transposed in registers.
@@ -43,7 +57,7 @@ LAMELLA_INLINE void pack_rows(acc_t<T>* panel, const Row& row, int count, int64_
     int64_t q = 0;
     const auto from = [&](int r) { return row(i + r) + q; };
     if (rows == width)  // the compiler sees all but rows' addresses and q as constants
-      for (; q + L <= depth; q += L) pack_square<T, R>(panel + q * R + i, from, width, L, width);
+      for (; q + L <= depth; q += L) pack_square<T, R>(panel + q * R + i, from, width);
     for (; q < depth; q += L) pack_edge<T, R>(panel + q * R + i, from, rows, int(depth - q < L ? depth - q : L), width);
   }
 }

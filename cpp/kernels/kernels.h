@@ -137,6 +137,7 @@ struct ConvGeometry {
   int64_t n, c, k, groups;
   int64_t in[3], out[3], kernel[3], stride[3], pad[3], dilation[3];
   int64_t x_stride[5], y_stride[5];
+  bool plain = false;  // by sums of products alone, none of transformed pixels (kernels/conv_winograd.h): for the CPU's kernels
 };
 // w is contiguous; where w_last it has adjacent channels as x and y do (what ops/conv.cpp asks the CPU's kernels to take).
 struct ConvFwd { ConvGeometry g; const void *x, *w, *bias; void* y; Act act; bool w_last = false; };  // bias (k) or null

@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: MIT
 #include "conv.h"
+#include <atomic>
 #include "dispatch/dispatch.h"
 #include "elementwise.h"
 
 namespace lamella::ops {
 namespace {
+
+std::atomic<bool> winograd{true};
 
 void check_options(const char* op, const ConvOptions& o, int dims) {
   const auto one = [&](const char* name, const Dims& v, int64_t least) {
@@ -51,6 +54,7 @@ ConvGeometry geometry(const Array& x, const Shape& w, const Array& y, const Conv
   g.c = x.shape[1];
   g.k = w[0];
   g.groups = o.groups;
+  g.plain = !conv_winograd();
   for (int i = 0; i < 3; ++i) {
     g.in[i] = spatial(x.shape, 2, dims, i, 1);
     g.out[i] = spatial(y.shape, 2, dims, i, 1);
@@ -109,6 +113,9 @@ bool narrow(const Array& a) { return size_of(a.dtype) == 2 && a.device().is_cpu(
 Array wide(const Array& a) { return cast(a, DType::f32); }
 
 }  // namespace
+
+bool conv_winograd() { return winograd.load(std::memory_order_relaxed); }
+void set_conv_winograd(bool on) { winograd.store(on, std::memory_order_relaxed); }
 
 Array conv(const Array& x, const Array& w, const Array* bias, const ConvOptions& o, Act act) {
   check_operands("conv", "input", x, w);

@@ -10,6 +10,10 @@ namespace lamella::ops {
 
 struct ConvOptions { Dims stride, padding, dilation; int64_t groups; };  // one value per spatial dim
 
+// Whether 3x3 convolutions of many channels may go Winograd's way (kernels/conv_winograd.h): of all threads, true at first.
+bool conv_winograd();
+void set_conv_winograd(bool);
+
 Array conv(const Array& x, const Array& w, const Array* bias, const ConvOptions&, Act act = Act::none);
 // d(sum dy . conv(x, w)) / dx for x of shape `input`; plus a bias per channel, or null.
 Array conv_input_grad(const Array& dy, const Array& w, const Shape& input, const ConvOptions&, const Array* bias = nullptr);

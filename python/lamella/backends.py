@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Switches of the devices, under PyTorch's names: `lamella.backends.cuda.matmul.allow_tf32`."""
+"""Switches of the devices: `lamella.backends.cuda.matmul.allow_tf32` (PyTorch's name), `lamella.backends.cpu.winograd`."""
 
 from __future__ import annotations
 
@@ -35,6 +35,17 @@ class _Cpu:
     def get_cpu_capability() -> str:
         """The instruction set that kernels use: v2, v3 (AVX2), v4 (AVX-512) and its extensions, or neon."""
         return _core.active_isa()
+
+    @property
+    def winograd(self) -> bool:
+        """Whether 3x3 convolutions of 16 channels and more, and their gradients, may use Winograd's algorithm: a quarter of the
+        products, about twice the rounding error (rms) of plain sums, as large relative to the largest values nearby. True
+        unless set. What is not finite that way is computed plainly."""
+        return _core.conv_winograd()
+
+    @winograd.setter
+    def winograd(self, value: bool) -> None:
+        _core.set_conv_winograd(bool(value))
 
 
 cuda, cpu = _Cuda(), _Cpu()

@@ -12,6 +12,7 @@ from lamella.nn import functional as F
 KERNELS = ("conv_fwd", "conv_bwd_input", "conv_bwd_weight")
 TOL = {"float32": 1e-5, "float64": 1e-12}
 TOL_ALL = {**TOL, "bfloat16": 2e-2, "float16": 4e-3}
+TOL_WINOGRAD = {**TOL_ALL, "float32": 2e-5}
 
 
 def _each(v, dims):
@@ -108,6 +109,15 @@ CHANNELS_LAST = [
     S(A((3, 8, 9, 6)), A((8, 8, 7, 5)), None, padding=(3, 2)),  # as many kinds of edges as taps
 ]
 
+WINOGRAD = [
+    S(A((3, 16, 13, 18)), A((20, 16, 3, 3)), A((20,)), padding=1),  # tiles cut at two edges, filters that do not fill vectors
+    S(A((2, 32, 17, 16)), A((48, 32, 3, 3)), None, padding=1),
+    S(A((1, 32, 25, 27)), A((64, 16, 3, 3)), A((64,)), groups=2),  # no padding
+    S(A((9, 16, 8, 7)), A((32, 16, 3, 3)), None, padding=2),  # several images to a task
+    S(A((2, 16, 7, 7)), A((288, 16, 3, 3)), A((288,)), padding=1),  # by panels of filters
+    S(A((1, 112, 20, 17)), A((112, 112, 3, 3)), None, padding=1),  # the weight gradient by panels of channels
+]
+
 CASES = [
     Case(
         "conv1d",
@@ -135,6 +145,25 @@ CASES = [
         kernels=KERNELS,
         dtypes=ALL_FLOATS,
         tol=TOL_ALL,
+        layouts=False,
+    ),
+    Case(
+        "conv2d-winograd",
+        F.conv2d,
+        reference,
+        WINOGRAD,
+        kernels=KERNELS,
+        dtypes=ALL_FLOATS,
+        tol=TOL_WINOGRAD,
+        layouts=False,
+    ),
+    Case(
+        "conv2d-winograd-channels-last",
+        channels_last,
+        reference,
+        WINOGRAD,
+        kernels=KERNELS,
+        tol=TOL_WINOGRAD,
         layouts=False,
     ),
     Case(
