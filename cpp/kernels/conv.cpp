@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 // Convolution as products whose rows are positions, read where they lie (conv_pixels.h); where one tap is all, as products
-// whose image operand packs itself (conv_columns.h), images folded into one long column axis. Few channels or filters go the
-// direct way (conv_direct.h, with vectors across filters conv_direct_filters.h), channels-last depthwise ones their own
-// (conv_depthwise.h). Weight gradients: conv_weight.h, of little work conv_direct_weight.h.
+// whose image operand packs itself (conv_columns.h), images folded into one long column axis. 3x3 of many channels goes Winograd's
+// way (conv_winograd.h). Few channels or filters go the direct way (conv_direct.h, with vectors across filters
+// conv_direct_filters.h), channels-last depthwise ones their own (conv_depthwise.h). Weight gradients: conv_weight.h, of little
+// work conv_direct_weight.h, of 3x3 conv_winograd_weight.h.
 #include "conv_columns.h"
 #include "conv_depthwise.h"
 #include "conv_direct_filters.h"

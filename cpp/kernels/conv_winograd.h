@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
-// 3x3 convolution with a quarter of the products: F(4x4, 3x3) of Winograd (Lavin and Gray 2016, "Fast algorithms for convolutional
-// neural networks"). Tiles of 4x4 results see 6x6 pixels. A polynomial product: pixels, filters and sums are taken to their values
-// at 6x6 points (0, +-sqrt(1/2), +-sqrt(2), infinity, along each side), "spots", where a convolution over channels is one matrix
-// product for each spot. With these points, whose squares' products are 1, rounding errors are about twice those of the plain sums; with the
-// customary 0, +-1, +-2 they are four to nine times. Where a value is not finite the tile would spread it to all its results: then
-// nothing is kept, and the convolution is done plainly.
+// 3x3 convolution with a quarter of the products: Winograd's F(4x4, 3x3) (Lavin and Gray 2016, "Fast algorithms for convolutional
+// neural networks"). A tile of 4x4 results, which sees 6x6 pixels, is a product of polynomials: pixels and weights are taken to
+// their values at 6x6 points, "spots", at each of which a convolution over channels is one matrix product, and its sums back to
+// results. Along a side the points are 0, a, -a, b, -b and infinity, a = sqrt(1/2), b = sqrt(2): rounding errors (rms) are about
+// twice those of plain sums, where with the customary 0, 1, -1, 2, -2 they are four to five times, the largest up to nine. A
+// value that is not finite would spread over its tile: if any result is not, none counts, and the convolution is done plainly.
 #pragma once
 #include "conv_copy.h"
 #include "conv_pixels.h"
@@ -13,9 +13,10 @@ namespace lamella {
 namespace LAMELLA_ISA {
 
 // ---- transforms -------------------------------------------------------------------------------------------------------------
-constexpr double kHalfRoot = 0.70710678118654752, kRoot = 1.41421356237309505;  // a, b: the points are 0, a, -a, b, -b, infinity
+constexpr double kHalfRoot = 0.70710678118654752, kRoot = 1.41421356237309505;  // a, b
+constexpr int kSpots = 36, kSpotSide = 6, kTileSide = 4;
 
-// Of a side: 6 pixels, 3 weights to the points; 6 sums from there to 4 results.
+// Of a side, 6 pixels, and 3 weights, to the points; and 6 sums from there to 4 results.
 struct PixelsToPoints {
   template <class A> LAMELLA_INLINE static void on(const vec<A>* x, vec<A>* y) {
     const vec<A> a = splat(A(kHalfRoot)), b = splat(A(kRoot)), half = splat(A(-0.5)), two = splat(A(-2)), both = splat(A(-2.5));
@@ -82,8 +83,6 @@ LAMELLA_INLINE void map_square(const Load& load, const Store& store) {
     for (int j = 0; j < M; ++j) store(i, j, out[j]);
   }
 }
-
-constexpr int kSpots = 36, kSpotSide = 6, kTileSide = 4;
 
 // ---- images, cut into tiles -------------------------------------------------------------------------------------------------
 // Rows of tiles [from, end) of one image, the first of whose tiles is number `tile` at the spots.

@@ -22,8 +22,9 @@ template <class A> class WinogradWeight {
   bool run(A* dw) const { return panels_ * sums_size() <= kFewSums ? by_parts(dw) : by_panels(dw); }
 
  private:
-  static constexpr int64_t kFewSums = 400000;  // of a task; with those of kPartTiles tiles they are at hand in L2
-  static constexpr int64_t kLeastTiles = 16, kPartTiles = 64, kRoundTiles = 128, kCopyTiles = 12;
+  static constexpr int64_t kFewSums = 400000;                  // of a task
+  static constexpr int64_t kLeastTiles = 16, kPartTiles = 64;  // of a task, and of what it takes at once
+  static constexpr int64_t kRoundTiles = 128, kCopyTiles = 12;  // that all tasks read, and that one transforms
   const ConvShape d_;
   const TileGrid grid_;
   const SpotPixels<A, kSpotSide, PixelsToPoints> source_;
@@ -37,19 +38,22 @@ template <class A> class WinogradWeight {
     return x > dy ? x : dy;
   }
 
-  // Few sums: a task has some rows of tiles and sums of its own, which are added in order.
+  // Few sums: a task has some rows of tiles and sums of its own, which are added in order. (As soon as they do not fit in L2 beside the
+  // tiles they cost more than tiles that all tasks read.)
   bool by_parts(A* dw) const {
     const int64_t rows = grid_.rows(), size = panels_ * sums_size(), some = ceil_div(kPartTiles, grid_.across);
     const int64_t cheap = (8 << 20) / (size * int64_t(sizeof(A))), most_parts = cheap < 8 ? 8 : least(cheap, 32);
     const int64_t parts = least(least(rows, ceil_div(grid_.tiles(), kLeastTiles)), most_parts);
     A* const sums = static_cast<A*>(scratch(size_t(parts * size) * sizeof(A), kPixelSlot));
     parallel(parts, [&](int64_t t) {
-      const int64_t begin = rows * t / parts, end = rows * (t + 1) / parts, chunks = ceil_div(end - begin, some), most = ceil_div(end - begin, chunks);
-      const int64_t x_size = kSpots * source_.spot(most * grid_.across), dy_size = kSpots * gradient_.spot(most * grid_.across);
+      const int64_t begin = rows * t / parts, end = rows * (t + 1) / parts, chunks = ceil_div(end - begin, some);
+      const int64_t most = ceil_div(end - begin, chunks), x_size = kSpots * source_.spot(most * grid_.across);
+      const int64_t dy_size = kSpots * gradient_.spot(most * grid_.across);
       A* const pixels = static_cast<A*>(scratch(size_t(x_size + dy_size + room_size(most)) * sizeof(A), kPixelSlot + 2));
       A *const gradients = pixels + x_size, *const room = gradients + dy_size;
+      const auto at = [&](int64_t i) { return begin + (end - begin) * i / chunks; };
       for (int64_t i = 0; i < chunks; ++i) {
-        const int64_t from = begin + (end - begin) * i / chunks, to = begin + (end - begin) * (i + 1) / chunks, tiles = (to - from) * grid_.across;
+        const int64_t from = at(i), to = at(i + 1), tiles = (to - from) * grid_.across;
         grid_.each(from, to, 0, [&](const TileRows& r) { source_.transform(grid_, r, tiles, pixels, room); });
         grid_.each(from, to, 0, [&](const TileRows& r) { gradient_.transform(grid_, r, tiles, gradients, room); });
         for (int64_t j = 0; j < panels_; ++j) multiply(tiles, pixels, gradients, j, 0, blocks_.count, sums + t * size + j * sums_size(), i > 0);
@@ -91,10 +95,12 @@ template <class A> class WinogradWeight {
     }
     return !bad;
   }
+  // Rows of tiles [begin, end) of both operands, a few to a task.
   void transform(int64_t begin, int64_t end, A* pixels, A* gradients) const {
     const int64_t tiles = (end - begin) * grid_.across, n = ceil_div(end - begin, ceil_div(kCopyTiles, grid_.across));
+    const auto at = [&](int64_t i) { return begin + (end - begin) * i / n; };
     parallel(2 * n, [&](int64_t i) {
-      const int64_t from = begin + (end - begin) * (i / 2) / n, to = begin + (end - begin) * (i / 2 + 1) / n;
+      const int64_t from = at(i / 2), to = at(i / 2 + 1);
       A* const room = static_cast<A*>(scratch(size_t(room_size(to - from)) * sizeof(A), kPixelSlot + 2));
       grid_.each(from, to, (from - begin) * grid_.across, [&](const TileRows& r) {
         if (i % 2) gradient_.transform(grid_, r, tiles, gradients, room);
