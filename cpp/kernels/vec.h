@@ -93,10 +93,13 @@ template <class T> LAMELLA_INLINE void vstore(T* p, vec<acc_t<T>> v) {
   else if constexpr (__is_same(T, bf16)) {  // round to nearest even, NaN kept quiet: as bf16::from
     typedef uint32_t vu __attribute__((vector_size(kVecBytes)));
     vu u = (vu)v;
-    vu r = (u + 0x7fffu + ((u >> 16) & 1)) >> 16;
-    vu q = (u >> 16) | 0x40;
-    vu nan = (vu)(v != v);
-    r = (nan & q) | (~nan & r);
+    const vu even = u + 0x7fffu + ((u >> 16) & 1);
+#if defined(__AVX512F__)
+    const vu r = (vu)_mm512_mask_or_epi32((__m512i)even, _mm512_cmp_ps_mask((__m512)v, (__m512)v, _CMP_UNORD_Q), (__m512i)u,
+                                          _mm512_set1_epi32(0x400000)) >> 16;
+#else
+    const vu nan = (vu)(v != v), r = ((nan & (u | 0x400000)) | (~nan & even)) >> 16;
+#endif
 #if defined(__AVX512F__)
     _mm256_storeu_si256((__m256i*)p, _mm512_maskz_cvtepi32_epi16(0xffff, (__m512i)r));
 #else

@@ -39,7 +39,6 @@ namespace {
 // Uniform doubles in [0, 1) of one stream, in order, from a Philox block on.
 class Uniforms {
  public:
-  explicit Uniforms(Generator& g) : Uniforms(g.seed, g.stream++, 0) {}
   Uniforms(uint64_t seed, uint64_t stream, uint64_t first) : seed_(seed), stream_(stream), block_(first) {}
   double next() {
     if (at_ == 0) words_ = philox(seed_, block_++, stream_);
@@ -52,6 +51,13 @@ class Uniforms {
   Philox words_{};
   int at_ = 0;
 };
+
+// The first n of them at once.
+Array uniforms(int64_t n, Generator& g) {
+  Array u = empty({n}, DType::f64);
+  kernels().random({RandomOp::uniform, DType::f64, n, u.data(), g.seed, g.stream++, 0, 1});
+  return u;
+}
 }  // namespace
 
 Array randperm(int64_t n, Generator& g) {
@@ -61,8 +67,9 @@ Array randperm(int64_t n, Generator& g) {
   Array y = empty({n}, DType::i64);
   int64_t* p = y.data<int64_t>();
   for (int64_t i = 0; i < n; ++i) p[i] = i;
-  Uniforms u(g);
-  for (int64_t i = n - 1; i > 0; --i) std::swap(p[i], p[int64_t(u.next() * double(i + 1))]);
+  const Array draws = uniforms(std::max<int64_t>(n - 1, 0), g);
+  const double* u = draws.data<double>();
+  for (int64_t i = n - 1; i > 0; --i) std::swap(p[i], p[int64_t(*u++ * double(i + 1))]);
   return to_device(y, device);
 }
 
@@ -77,36 +84,42 @@ Array multinomial(const Array& weights, int64_t count, bool replacement, Generat
   check<ValueError>(replacement || count <= n, "[multinomial] num_samples must be at most ", n,
                     " without replacement, got ", count);
   Array y = empty(w.ndim() == 2 ? Shape{rows, count} : Shape{count}, DType::i64);
-  Uniforms u(g);
   replacement |= count == 1;  // the same, and cheaper
-  std::vector<double> sums(static_cast<size_t>(n));
-  std::vector<std::pair<double, int64_t>> arrivals;
+  Array draws = uniforms(rows * (replacement ? count : n), g);
+  if (!replacement) draws = unary(UnaryOp::log1p, unary(UnaryOp::neg, draws));  // minus the times until arrivals at rate 1
+  const double* u = draws.data<double>();
+  std::vector<double> sums(replacement ? static_cast<size_t>(n) : 0);
+  std::vector<std::pair<double, int64_t>> first;
   for (int64_t r = 0; r < rows; ++r) {
     const double* row = w.data<double>() + r * n;
     double most = 0, total = 0;
+    int64_t some = 0;
     for (int64_t i = 0; i < n; ++i) {
       check<ValueError>(row[i] >= 0 && std::isfinite(row[i]), "[multinomial] weights must be finite and not negative, got ",
                         row[i], " at position ", i);
       most = std::max(most, row[i]);
+      some += row[i] > 0;
     }
     int64_t* out = y.data<int64_t>() + r * count;
-    if (!replacement) {  // exponential arrivals at these rates come in the order of draws without replacement
-      arrivals.clear();
-      for (int64_t i = 0; i < n; ++i) {
-        const double e = -std::log1p(-u.next());
-        if (row[i] > 0) arrivals.emplace_back(e / row[i], i);
+    if (!replacement) {  // arrivals at the weights as rates come in the order of draws without replacement: a heap has the first
+      check<ValueError>(some >= count, "[multinomial] weights must leave at least ", count, " indices to draw, got ", some);
+      first.clear();
+      for (int64_t i = 0; i < n; ++i, ++u) {
+        const std::pair<double, int64_t> arrival(-*u / row[i], i);
+        if (row[i] == 0 || (int64_t(first.size()) == count && !(arrival < first.front()))) continue;
+        if (int64_t(first.size()) == count) std::pop_heap(first.begin(), first.end()), first.pop_back();
+        first.push_back(arrival);
+        std::push_heap(first.begin(), first.end());
       }
-      check<ValueError>(int64_t(arrivals.size()) >= count, "[multinomial] weights must leave at least ", count,
-                        " indices to draw, got ", arrivals.size());
-      std::partial_sort(arrivals.begin(), arrivals.begin() + count, arrivals.end());
-      for (int64_t k = 0; k < count; ++k) out[k] = arrivals[size_t(k)].second;
+      std::sort_heap(first.begin(), first.end());
+      for (int64_t k = 0; k < count; ++k) out[k] = first[size_t(k)].second;
       continue;
     }
     const double scale = most > 0x1p900 ? 1 / most : 1;  // weights may add up to infinity
     for (int64_t i = 0; i < n; ++i) sums[size_t(i)] = total += row[i] * scale;
     check<ValueError>(total > 0, "[multinomial] weights must leave at least 1 index to draw, got 0");
     for (int64_t k = 0; k < count; ++k) {
-      const auto it = std::upper_bound(sums.begin(), sums.end(), u.next() * total);
+      const auto it = std::upper_bound(sums.begin(), sums.end(), *u++ * total);
       out[k] = std::min<int64_t>(it - sums.begin(), n - 1);
     }
   }

@@ -12,7 +12,7 @@ from lamella.nn import functional as F
 KERNELS = ("conv_fwd", "conv_bwd_input", "conv_bwd_weight")
 TOL = {"float32": 1e-5, "float64": 1e-12}
 TOL_ALL = {**TOL, "bfloat16": 2e-2, "float16": 4e-3}
-TOL_WINOGRAD = {**TOL_ALL, "float32": 2e-5}
+TOL_WINOGRAD = {**TOL, "float32": 2e-5}
 
 
 def _each(v, dims):
@@ -154,7 +154,7 @@ CASES = [
         WINOGRAD,
         kernels=KERNELS,
         dtypes=ALL_FLOATS,
-        tol=TOL_WINOGRAD,
+        tol={**TOL_ALL, **TOL_WINOGRAD},
         layouts=False,
     ),
     Case(

@@ -9,10 +9,11 @@ from collections import namedtuple
 
 from .. import _core
 from ..precision import in_float32
-from .creation import arange, as_tensor, linspace
+from .creation import arange, as_tensor, linspace, ones_like
 from .elementwise import clamp, floor, isnan, maximum, minimum, ne, sqrt, square, where
 from .gemm import matmul
 from .index import gather, index_add_
+from .join import cat
 from .reduce import amax, amin, mean, norm, sum
 from .sort import searchsorted, sort
 from .view import reshape, unsqueeze
@@ -278,14 +279,17 @@ def cdist(x1, x2, p=2.0, compute_mode="use_mm_for_euclid_dist_if_necessary"):
         raise ValueError(f"[cdist] p must not be negative, got {p}")
     many = builtins.max(x1.shape[-2], x2.shape[-2]) > 25
     if p == 2 and compute_mode != modes[2] and (many or compute_mode == modes[1]) and x1.shape[-1]:
-        squares = sum(square(x1), -1, True) + sum(square(x2), -1, True).transpose(-1, -2)
-        return _root(maximum(squares - 2 * matmul(x1, x2.transpose(-1, -2)), 0.0))
+        left, right = sum(square(x1), -1, True), sum(square(x2), -1, True)
+        left, right = cat([x1 * -2, left, ones_like(left)], -1), cat([x2, ones_like(right), right], -1)
+        return _root(maximum(matmul(left, right.transpose(-1, -2)), 0.0))
     d = unsqueeze(x1, -2) - unsqueeze(x2, -3)
     return norm(d, p, -1) if x1.shape[-1] else sum(d, -1)
 
 
 def _root(x):
     """sqrt, whose derivative at 0 is 0."""
+    if not x.requires_grad:
+        return sqrt(x)
     zero = x == 0
     return where(zero, 0.0, sqrt(where(zero, 1.0, x)))
 
