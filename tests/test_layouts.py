@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import lamella
-from harness import CASES, Call, check_close, leaves_of, to_numpy, to_tensor, tolerance
+from harness import CASES, Call, bits, check_close, leaves_of, to_numpy, to_tensor, tolerance
 
 
 def transposed(x: np.ndarray) -> lamella.Tensor:
@@ -107,3 +107,15 @@ def test_large_results_go_past_the_caches(first):
     np.testing.assert_allclose(lamella.addcmul(x, x, x, value=0.5).numpy(), n + np.float32(0.5) * n * n, rtol=1e-6, atol=1e-6)
     x += x
     np.testing.assert_array_equal(x.numpy(), 2 * n)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "bfloat16"])
+@pytest.mark.parametrize(("shape", "turned"), [((513, 200), False), ((770, 193), False), ((192, 600), True), ((2, 520, 200), False)])
+def test_a_product_with_its_own_transpose_has_the_bits_of_any_other(shape, turned, dtype):
+    """Of x x^T half is computed."""
+    x = lamella.randn(*shape, generator=lamella.Generator(3)).to(getattr(lamella, dtype))
+    x = x.mT if turned else x
+    x[..., 7, 5] = float("inf")
+    y = x @ x.mT
+    assert bits(y) == bits(x @ x.clone().mT)
+    assert bits(y) == bits(y.mT.contiguous())

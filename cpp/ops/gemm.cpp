@@ -29,6 +29,36 @@ static Array run(Gemm& g, Array c) {
   return c;
 }
 
+// Whether y is x with its last two dimensions exchanged, the same memory, and large enough that half a product is quicker.
+static bool is_transpose(const Array& x, const Array& y) {
+  const int n = x.ndim();
+  if (!x.device().is_cpu() || x.data() != y.data() || y.ndim() != n || x.shape[n - 2] < 512 || x.shape[n - 1] < 192) return false;
+  for (int d = 0; d < n; ++d) {
+    const int e = d < n - 2 ? d : 2 * n - 3 - d;
+    if (x.shape[d] != y.shape[e] || x.strides[d] != y.strides[e]) return false;
+  }
+  return true;
+}
+
+// x x^T is symmetric: rows in parts, each from the diagonal on, and then what lies below them.
+static Array run_symmetric(const Gemm& whole, Array c) {
+  const int64_t n = whole.n, parts = n < 768 ? 2 : n < 2048 ? 4 : 8, size = size_of(whole.dtype);
+  const int across = c.ndim() - 1, down = across - 1;
+  for (int64_t i = 0; i < parts; ++i) {
+    const int64_t begin = n * i / parts, end = n * (i + 1) / parts;
+    Gemm g = whole;
+    g.m = end - begin, g.n = n - begin;
+    g.a = static_cast<const char*>(g.a) + begin * g.a_row * size;
+    g.b = static_cast<const char*>(g.b) + begin * g.b_col * size;
+    g.c = static_cast<char*>(c.data()) + begin * (n + 1) * size;
+    kernels().gemm(g);
+    if (end == n) break;
+    Array below = c.slice(down, end, n, 1).slice(across, begin, end, 1);
+    copy_(below, c.slice(down, begin, end, 1).slice(across, end, n, 1).transpose(down, across));
+  }
+  return c;
+}
+
 Array matmul(const Array& a, const Array& b) {
   check(a.ndim() > 0 && b.ndim() > 0, "[matmul] operands must have at least 1 dimension, got ", a.shape, " and ",
         b.shape);
@@ -69,7 +99,8 @@ Array matmul(const Array& a, const Array& b) {
   }
   if (!row) batch.push(g.m);
   if (!column) batch.push(g.n);
-  return run(g, empty(batch, a.dtype));
+  Array c = empty(batch, a.dtype);
+  return !row && !column && is_transpose(x, y) ? run_symmetric(g, c) : run(g, c);
 }
 
 // (rows, size of the last dimension), without a copy where the leading dimensions are evenly spaced.
