@@ -28,6 +28,19 @@ def test_import_starts_no_thread():
     assert (code, out) == (0, "1"), err
 
 
+def test_numpy_is_loaded_by_its_first_use_alone():
+    code = """
+    import sys, lamella
+    model = lamella.nn.Sequential(lamella.nn.Linear(3, 4), lamella.nn.ReLU(), lamella.nn.Linear(4, 1))
+    optimizer = lamella.optim.AdamW(model.parameters())
+    model(lamella.randn(5, 3)).square().mean().backward()
+    optimizer.step()
+    assert "numpy" not in sys.modules
+    assert model(lamella.ones(1, 3)).detach().numpy().shape == (1, 1)
+    """
+    assert run(code)[0] == 0
+
+
 def test_forced_isa_must_exist():
     code, _, err = run("import lamella; lamella.ones(3) + 1", LAMELLA_ISA="v9")
     assert code == 1 and "LAMELLA_ISA must be one of" in err

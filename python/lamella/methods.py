@@ -5,9 +5,8 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
-
 from . import _core, ops
+from ._numpy import np
 from .ops import inplace
 
 __all__ = ["attach_methods"]

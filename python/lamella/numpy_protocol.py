@@ -6,9 +6,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from . import _core, ops
+from ._numpy import np
 
 # NumPy's names that differ from lamella's.
 _NAMES = {

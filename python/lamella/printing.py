@@ -7,9 +7,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import numpy as np
-
 from . import _core
+from ._numpy import np
 
 __all__ = ["set_printoptions"]
 

@@ -15,7 +15,7 @@ import secrets
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import numpy as np
+from ._numpy import np
 
 # Names of the format, sizes in bytes, and the NumPy dtype of the same bytes (bfloat16 has none: int16 bits).
 _FORMAT = {

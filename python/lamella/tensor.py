@@ -12,9 +12,8 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-
 from . import _core, ops
+from ._numpy import np
 from .autograd import backward
 from .device import device
 from .methods import attach_methods

@@ -6,9 +6,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-
 from .. import _core
+from .._numpy import np
 
 __all__ = ["GradcheckError", "gradcheck", "gradgradcheck"]
 

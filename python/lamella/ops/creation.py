@@ -7,9 +7,8 @@ import builtins
 import math
 from typing import Any
 
-import numpy as np
-
 from .. import _core
+from .._numpy import np
 from ..autograd import record
 from ..device import place_of
 

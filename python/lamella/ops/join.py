@@ -5,9 +5,8 @@ from __future__ import annotations
 
 import functools
 
-import numpy as np
-
 from .. import _core
+from .._numpy import np
 from ..autograd import record
 from .creation import arange, from_numpy
 from .index import _embed, _zeros, getitem, index_select

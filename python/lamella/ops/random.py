@@ -11,9 +11,8 @@ import contextlib
 import math
 import os
 
-import numpy as np
-
 from .. import _core
+from .._numpy import np
 from ..autograd import prepare_inplace, record
 from ..device import place_of
 from .creation import _finish, _shape, get_default_dtype

@@ -6,9 +6,8 @@ from __future__ import annotations
 import functools
 import itertools
 
-import numpy as np
-
 from .. import _core
+from .._numpy import np
 from ..autograd import record
 from ..device import place_of
 from .creation import arange, meshgrid, zeros

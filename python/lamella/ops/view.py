@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from .. import _core
+from .._numpy import np
 from ..autograd import prepare_inplace, record, record_inplace
 from .creation import as_tensor
 

@@ -8,8 +8,7 @@ import os
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
-import numpy as np
-
+from .._numpy import np
 from .optimizer import Optimizer
 
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import numpy as np
-
+from ..._numpy import np
 from ...ops import creation, join
 from ...tensor import Tensor
 
