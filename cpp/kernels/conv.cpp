@@ -178,7 +178,7 @@ template <class T> static void backward_input(const ConvBwdInput& a) {
   PixelPart<T> parts[kMostPixelParts];  // phases that go the way of conv_pixels_product.h: together, as they read the same images
   PhaseWeights<T> phases[kMostPixelParts];
   int count = 0;
-  bool winograd = false;  // then there is one phase
+  bool winograd = false;
   const auto finish = [&] {
     if (count > 0) pixels_backward_input<T>(a, parts, phases, count, shape, winograd);
     count = 0;
@@ -188,7 +188,7 @@ template <class T> static void backward_input(const ConvBwdInput& a) {
       for (int64_t p2 = 0, alike; p2 < least(g.stride[2], g.in[2]); p2 += alike) {
         const int64_t at[3] = {p0, p1, p2};
         InputPhase<T> p(a, at);
-        winograd = !g.plain && winograd_apt<acc_t<T>>(p.w, shape);
+        winograd = !g.plain && volume(g.stride) == 1 && winograd_apt<acc_t<T>>(p.w, shape);
         const bool by_filters = !winograd && last && filters_apt_last<T>(p.w, shape);
         const bool direct = by_filters || (!winograd && !last && direct_apt(p.w, shape));
         alike = phases_alike(g, p2);

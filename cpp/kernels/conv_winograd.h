@@ -115,7 +115,7 @@ template <class A, int N, class Map> struct SpotPixels {
   int64_t spot(int64_t tiles) const { return ceil_div(channels, width) * tiles * width + 16; }  // from one to the next: other sets of L1
   int64_t room(int64_t rows) const { return in_place ? 0 : (rows * kTileSide + N - kTileSide) * w.size[2] * channels; }
 
-  // Some rows of the tiles; where channels are apart, from a copy in `room`.
+  // Some rows of the tiles, of which there are `tiles` at a spot; where channels are apart, from a copy in `room`.
   void transform(const TileGrid& grid, const TileRows& r, int64_t tiles, A* to, A* room) const {
     const int64_t all = spot(tiles);
     constexpr int L = kLanes<A>;
@@ -151,6 +151,7 @@ template <class A, int N, class Map> struct SpotPixels {
 // Whether a convolution goes this way: 3x3 of full vectors of channels, where tiles are filled well and enough to share weights.
 template <class A> static bool winograd_apt(const ImageWindow& w, const ConvShape& d) {
   if (sizeof(A) != 4 || w.taps[0] != 1 || w.grid[0] != 1 || w.size[0] != 1 || w.first[0] != 0) return false;
+  if (w.stride[1] != 1 && w.stride[4] != 1) return false;
   int64_t seen = 1;  // taps that see inside the image, of all positions
   for (int i = 1; i < 3; ++i) {
     if (w.taps[i] != 3 || w.step[i] != 1 || w.next[i] != 1) return false;
@@ -162,7 +163,8 @@ template <class A> static bool winograd_apt(const ImageWindow& w, const ConvShap
     seen *= of_side;
   }
   const TileGrid grid(w, d.images);
-  return d.channels % kLanes<A> == 0 && d.rows >= 16 && grid.tiles() >= (d.rows < 256 ? 16 : 8) && seen >= 55 * grid.down * grid.across;
+  const bool shared = grid.tiles() >= (d.rows < 256 ? 16 : 8), filled = seen >= 55 * grid.down * grid.across;
+  return d.channels % kLanes<A> == 0 && d.channels >= 16 && d.rows >= 16 && shared && filled;
 }
 
 }  // namespace LAMELLA_ISA

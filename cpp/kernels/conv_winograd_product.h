@@ -88,7 +88,6 @@ template <class A> struct WinogradProduct {
     return hsum(bad);
   }
 
-
   // Panel h of the results of rows of tiles [begin, end), from pixels at their spots. total: spots of sums. Returns 0 if finite.
   A panel(int64_t begin, int64_t end, const A* pixels, const A* weights, int64_t h, A* total, A* room) const {
     const int64_t tiles = (end - begin) * grid.across, sums = sum_spot(tiles);
@@ -108,6 +107,7 @@ template <class A> struct WinogradProduct {
     };
     int bad = 0;
     const auto check = [&](A sum) { if (!(sum == 0)) __atomic_store_n(&bad, 1, __ATOMIC_RELAXED); };
+    // The rows of tiles in n parts.
     const int64_t many = ceil_div(rows, ceil_div(kTaskTiles, grid.across)), n = many < 8 ? least(rows, 8) : many, part = ceil_div(rows, n);
     const auto begin = [&](int64_t i) { return rows * i / n; };
     if (panels > n) {  // a task: a panel, whose weights none other needs

@@ -142,7 +142,7 @@ template <class A> class WinogradWeight {
 template <class A>
 static bool winograd_weight(const ImageWindow& w, const A* x, const A* dy, const int64_t* y_stride, const ConvShape& d, A* dw) {
   if constexpr (sizeof(A) == 4) {
-    if (!winograd_apt<A>(w, d) || d.rows % kLanes<A>) return false;
+    if (!winograd_apt<A>(w, d) || d.rows % kLanes<A> || (y_stride[1] != 1 && y_stride[4] != 1)) return false;
     const int64_t most = d.rows > d.channels ? d.rows : d.channels;
     A* const zeros = static_cast<A*>(scratch(size_t(most) * sizeof(A), kPixelSlot + 1));
     __builtin_memset(zeros, 0, size_t(most) * sizeof(A));

@@ -301,6 +301,7 @@ CASES = [
             S(A((3, 12, 6, 5)), A((12, 33, 4, 4)), A((33,)), stride=2, padding=1),  # phases together
             S(A((2, 9, 4, 5)), A((9, 26, 3, 3)), A((26,)), stride=2, padding=1),  # of unequal size
             S(A((1, 8, 3, 3)), A((8, 26, 6, 6)), A((26,)), stride=5, padding=1),  # more than are taken at once
+            S(A((2, 16, 10, 9)), A((16, 20, 6, 6)), A((20,)), stride=2, padding=2),  # four, of 3x3 taps each
             S(A((2, 16, 4, 4)), A((16, 13, 3, 2)), A((26,)), stride=(2, 3), groups=2, dilation=(2, 1)),
         ],
         kernels=KERNELS,
