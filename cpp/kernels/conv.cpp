@@ -178,7 +178,7 @@ template <class T> static void backward_input(const ConvBwdInput& a) {
   PixelPart<T> parts[kMostPixelParts];  // phases that go the way of conv_pixels_product.h: together, as they read the same images
   PhaseWeights<T> phases[kMostPixelParts];
   int count = 0;
-  bool winograd = false;
+  bool winograd = false;  // of the only phase
   const auto finish = [&] {
     if (count > 0) pixels_backward_input<T>(a, parts, phases, count, shape, winograd);
     count = 0;

@@ -58,18 +58,14 @@ LAMELLA_INLINE void transpose_to(const T* x, int64_t channel, int64_t n, int64_t
       const T* const from = x + c * channel + p;
       if (rows == L && m == L) {
         vec<A> r[L];
-#pragma GCC unroll 16
-        for (int l = 0; l < L; ++l) r[l] = vload(from + l * channel);
-        transpose_lanes<A>(r);
+        load_square(from, channel, r);
 #pragma GCC unroll 16
         for (int l = 0; l < L; ++l)
           if (A* const to = pixel(p + l)) vstore(to + c, r[l]);
         continue;
       }
       alignas(64) A square[L * L];
-#pragma GCC unroll 1
-      for (int l = 0; l < L; ++l) vstore(square + l * L, l < rows ? vload(from + l * channel, m) : vec<A>{});
-      transpose_square(square);
+      load_edge(square, [=](int l) { return from + l * channel; }, rows, m);
 #pragma GCC unroll 1
       for (int l = 0; l < m; ++l)
         if (A* const to = pixel(p + l)) vstore(to + c, vload(square + l * L), wide);
@@ -130,17 +126,13 @@ static void split_pixels(const A* x, int64_t jump, int64_t n, int64_t channels, 
       A* const row = to + c * apart + p * step;
       if (rows == L && m == L && step == 1) {
         vec<A> r[L];
-#pragma GCC unroll 16
-        for (int l = 0; l < L; ++l) r[l] = vload(from + l * jump);
-        transpose_lanes<A>(r);
+        load_square(from, jump, r);
 #pragma GCC unroll 16
         for (int l = 0; l < L; ++l) vstore(row + l * apart, r[l]);
         continue;
       }
       alignas(64) A square[L * L];
-#pragma GCC unroll 1
-      for (int l = 0; l < L; ++l) vstore(square + l * L, l < m ? vload(from + l * jump, rows) : vec<A>{});
-      transpose_square(square);
+      load_edge(square, [=](int l) { return from + l * jump; }, m, rows);
 #pragma GCC unroll 1
       for (int l = 0; l < rows; ++l) vstore_masked(row + l * apart, vload(square + l * L), lanes_between(0, m), step);
     }

@@ -162,7 +162,7 @@ template <class T> class PixelTiles {
         const A* const panel = panels + (h - h0) * apart + (part_.first_tap + s) * run_ * TC;
         const int cols = int(least(TC, d.rows - h * TC));
         const int64_t column = group * d.rows + h * TC, offset = in_place_ ? column : blocks_ == 1 ? 0 : (h - h0) * positions_ * TC;
-        const PixelEnds<A> ends{in_registers_ && first && out.bias ? out.bias + column : nullptr, !first,
+        const TileEnds<A> ends{in_registers_ && first && out.bias ? out.bias + column : nullptr, !first,
                                 in_registers_ && last && out.act == Act::relu};
         for (int64_t t = 0; t < tiles; ++t) {
           const int count = counts[t];

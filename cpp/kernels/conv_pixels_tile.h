@@ -7,24 +7,15 @@ namespace lamella {
 namespace LAMELLA_ISA {
 
 // ---- the tile: rows (positions) x vectors (channels) --------------------------------------------------------------------
-// What a tile does besides the product, in registers: starts from a bias per column (or null), adds to c, ends in relu.
-template <class A> struct PixelEnds { const A* bias; bool add, relu; };
-
 // Row i, at c[i] + offset (R rows, of which `count` are stored, by cols <= V vectors) = or += sum over s of rows[s][i] . the part of
 // the panel that belongs to seen[s], whose segments have `run` elements each.
 template <class A, int R, int V>
 __attribute__((noinline)) static void pixel_tile(const A* const* rows, const SegmentRun* seen, int64_t segments, int64_t run,
-                                                 const A* panel, A* const* c, int64_t offset, int count, int cols, PixelEnds<A> ends) {
+                                                 const A* panel, A* const* c, int64_t offset, int count, int cols, TileEnds<A> ends) {
   constexpr int L = kLanes<A>;
   const int last = cols - (V - 1) * L;
   vec<A> acc[R][V];
-#pragma GCC unroll 4
-  for (int j = 0; j < V; ++j) {
-    vec<A> first{};
-    if (ends.bias) first = j < V - 1 || last == L ? vload(ends.bias + j * L) : vload(ends.bias + j * L, last);
-#pragma GCC unroll 16
-    for (int i = 0; i < R; ++i) acc[i][j] = first;
-  }
+  start_tile<A, R, V>(acc, ends.bias, last);
   for (int i = 0; i < count; ++i) {  // what the end will write
     __builtin_prefetch(c[i] + offset, 1);
     __builtin_prefetch(c[i] + offset + L, 1);

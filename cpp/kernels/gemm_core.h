@@ -61,6 +61,21 @@ template <class V> LAMELLA_INLINE void pin(V& v) {
 #endif
 }
 
+// What tiles that are kept by rows (gemm_direct.h, conv_pixels_tile.h) do besides the product, in registers: start from a bias per
+// column (or null), add to c, end in relu.
+template <class A> struct TileEnds { const A* bias; bool add, relu; };
+// Sums at their start: the bias, of whose last vector there are `last` elements, or zero.
+template <class A, int R, int V> LAMELLA_INLINE void start_tile(vec<A> (&acc)[R][V], const A* bias, int last) {
+  constexpr int L = kLanes<A>;
+#pragma GCC unroll 4
+  for (int j = 0; j < V; ++j) {
+    vec<A> first{};
+    if (bias) first = j < V - 1 || last == L ? vload(bias + j * L) : vload(bias + j * L, last);
+#pragma GCC unroll 16
+    for (int i = 0; i < R; ++i) acc[i][j] = first;
+  }
+}
+
 // c (rows x cols) = or += a . b for one packed panel each; computes R x V vectors, stores rows <= R, cols <= V vectors.
 // `ahead`, which is multiplied next, comes into L2 meanwhile.
 template <class A, int R, int V>

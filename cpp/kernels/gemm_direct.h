@@ -14,9 +14,6 @@ constexpr bool kMaskedLoads = true;  // a partial vector costs no more than a wh
 constexpr bool kMaskedLoads = false;
 #endif
 
-// What a tile does besides the product, in registers: starts from a bias per column (or null), adds to c, ends in relu.
-template <class A> struct TileEnds { const A* bias; bool add, relu; };
-
 // c (R x cols) = or += a . b, cols <= V vectors. Three rows of A share a base pointer: few registers for many rows.
 template <class A, int R, int V>
 static void direct_tile(int64_t depth, const A* a, int64_t a_row, int64_t a_col, const A* b, int64_t b_row, A* c,
@@ -27,13 +24,7 @@ static void direct_tile(int64_t depth, const A* a, int64_t a_row, int64_t a_col,
 #pragma GCC unroll 4
   for (int g = 0; g < G; ++g) base[g] = a + 3 * g * a_row;
   vec<A> acc[R][V];
-#pragma GCC unroll 4
-  for (int j = 0; j < V; ++j) {
-    vec<A> first{};
-    if (ends.bias) first = j < V - 1 || last == L ? vload(ends.bias + j * L) : vload(ends.bias + j * L, last);
-#pragma GCC unroll 16
-    for (int i = 0; i < R; ++i) acc[i][j] = first;
-  }
+  start_tile<A, R, V>(acc, ends.bias, last);
   const auto step = [&](bool whole) __attribute__((always_inline)) {
     for (int64_t p = 0; p < depth; ++p) {
       vec<A> row[V];

@@ -7,15 +7,25 @@
 namespace lamella {
 namespace LAMELLA_ISA {
 
-// A square of lanes in memory, transposed there.
-template <class A> __attribute__((noinline)) static void transpose_square(A* square) {
+// A square of lanes, whose rows lie `row` apart, transposed: in registers.
+template <class T> LAMELLA_INLINE void load_square(const T* x, int64_t row, vec<acc_t<T>>* r) {
+#pragma GCC unroll 16
+  for (int i = 0; i < kLanes<acc_t<T>>; ++i) r[i] = vload(x + i * row);
+  transpose_lanes<acc_t<T>>(r);
+}
+template <class A> __attribute__((noinline)) static void transpose_square(A* square) {  // in its place
   constexpr int L = kLanes<A>;
   vec<A> r[L];
-#pragma GCC unroll 16
-  for (int i = 0; i < L; ++i) r[i] = vload(square + i * L);
-  transpose_lanes<A>(r);
+  load_square(square, L, r);
 #pragma GCC unroll 16
   for (int i = 0; i < L; ++i) vstore(square + i * L, r[i]);
+}
+// One at an edge, of `count` rows of n elements, row i from row(i), zero past them: in memory, as in registers its cases are many.
+template <class A, class Row> LAMELLA_INLINE void load_edge(A* square, const Row& row, int64_t count, int64_t n) {
+  constexpr int L = kLanes<A>;
+#pragma GCC unroll 1
+  for (int i = 0; i < L; ++i) vstore(square + i * L, i < count ? vload(row(i), n) : vec<A>{});
+  transpose_square(square);
 }
 
 // A square of a panel: row i from row(i), stored as L rows of `width` elements, R apart.
@@ -34,15 +44,13 @@ template <class T, int R, class Row> LAMELLA_INLINE void pack_square(acc_t<T>* o
     if (width == L) vstore(out + i * R, r[i]);
     else vstore(out + i * R, r[i], width);
 }
-// At an edge, of `count` rows of n elements, zero past count: by way of memory, as in registers its cases are many.
+// The same at an edge.
 template <class T, int R, class Row>
 __attribute__((noinline)) static void pack_edge(acc_t<T>* out, const Row& row, int count, int n, int width) {
   using A = acc_t<T>;
   constexpr int L = kLanes<A>;
   alignas(64) A square[L * L];
-#pragma GCC unroll 1
-  for (int i = 0; i < L; ++i) vstore(square + i * L, i < count ? vload(row(i), n) : vec<A>{});
-  transpose_square(square);
+  load_edge(square, row, count, n);
 #pragma GCC unroll 1
   for (int i = 0; i < n; ++i) vstore(out + i * R, vload(square + i * L), width);
 }

@@ -97,12 +97,9 @@ template <class T> LAMELLA_INLINE void vstore(T* p, vec<acc_t<T>> v) {
 #if defined(__AVX512F__)
     const vu r = (vu)_mm512_mask_or_epi32((__m512i)even, _mm512_cmp_ps_mask((__m512)v, (__m512)v, _CMP_UNORD_Q), (__m512i)u,
                                           _mm512_set1_epi32(0x400000)) >> 16;
-#else
-    const vu nan = (vu)(v != v), r = ((nan & (u | 0x400000)) | (~nan & even)) >> 16;
-#endif
-#if defined(__AVX512F__)
     _mm256_storeu_si256((__m256i*)p, _mm512_maskz_cvtepi32_epi16(0xffff, (__m512i)r));
 #else
+    const vu nan = (vu)(v != v), r = ((nan & (u | 0x400000)) | (~nan & even)) >> 16;
     typedef uint16_t half __attribute__((vector_size(kVecBytes / 2)));
     half h = __builtin_convertvector(r, half);
     std::memcpy(p, &h, sizeof h);
