@@ -123,10 +123,11 @@ template <class A> struct FiltersProduct {
   void multiply(const Block& b, const Band& band, int64_t first_row, int64_t rows, A* image, const A* w, const int32_t* offset) const {
     const PixelsOut<A> to = out.from(band.image * out.stride[0] + band.slice * out.stride[2] + band.row * out.stride[3] +
                                      band.column * out.stride[4]);
-    A* const sums = image + planes.size;
-    const bool in_registers = in_place && (out.act == Act::none || out.act == Act::relu);
+    const bool in_registers = out.in_registers();
+    const int64_t pixel = in_place ? out.stride[4] : TC, line = in_place ? out.stride[3] : band.columns * TC;
+    A* const y = in_place ? to.y + b.channel : image + planes.size;
     const int most = pieces_of(b.vecs);
-    PieceEnds<A> ends{{}, in_place ? out.stride[4] : TC, b.cols - (b.vecs - 1) * L,
+    PieceEnds<A> ends{{}, pixel, b.cols - (b.vecs - 1) * L,
                       in_registers && out.bias ? out.bias + b.channel : nullptr, in_registers && out.act == Act::relu};
     const A* pieces[2];
     int n = 0;
@@ -139,17 +140,17 @@ template <class A> struct FiltersProduct {
       for (int64_t c = 0; c < band.columns; c += length) {
         const int64_t at = least(c, band.columns - length);
         pieces[n] = image + row * planes.pitch + at;
-        ends.to[n] = in_place ? to.y + row * out.stride[3] + at * out.stride[4] + b.channel : sums + (row * band.columns + at) * TC;
+        ends.to[n] = y + row * line + at * pixel;
         if (++n == most) finish();
       }
     if (n > 0) finish();
-    const int64_t grid[3] = {1, band.rows, band.columns};
-    if (!in_place) return to.write_planes(sums, 1, grid, b.channel, b.cols);
     for (int64_t row = first_row; !in_registers && row < first_row + rows; ++row)
       for (int64_t c = 0; c < band.columns; ++c) {  // once each: pieces overlap
-        A* const sum = to.y + row * out.stride[3] + c * out.stride[4] + b.channel;
+        A* const sum = y + row * line + c * pixel;
         out.end_rows(&sum, 0, 1, b.channel, b.cols);
       }
+    const int64_t grid[3] = {1, band.rows, band.columns};
+    if (!in_place) to.write_planes(y, 1, grid, b.channel, b.cols);
   }
 };
 

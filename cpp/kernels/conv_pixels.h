@@ -189,22 +189,20 @@ template <class T> struct PixelsOut {
   }
   T* at(const PixelRun& r) const { return y + r.image * stride[0] + r.g0 * stride[2] + r.g1 * stride[3] + r.g2 * stride[4]; }
 
-  // Complete sums of some channels from `channel` on, where they are to stay: row i at to[i] + offset.
+  bool in_registers() const { return act == Act::none || act == Act::relu; }  // tiles can do what follows the sums
+  // Sums of some channels from `channel` on to results, in place: row i at to[i] + offset.
   void end_rows(A* const* to, int64_t offset, int rows, int64_t channel, int cols) const {
     for (int r = 0; r < rows; ++r) end_row(to[r] + offset, channel, cols);
   }
-  // Complete sums (images, grid, kTileCols) of channels from `channel` on, to planes. May change them.
-  void write_planes(A* sums, int64_t images, const int64_t* grid, int64_t channel, int cols) const {
+  // Results (images, grid, kTileCols) of channels from `channel` on, to planes.
+  void write_planes(const A* results, int64_t images, const int64_t* grid, int64_t channel, int cols) const {
     constexpr int64_t TC = kTileCols<A>;
     const bool joined = stride[3] == grid[2] * stride[4];  // rows of a slice
     const int64_t rows = joined ? 1 : grid[1], n = joined ? grid[1] * grid[2] : grid[2];
     for (int64_t i = 0; i < images; ++i)
       for (int64_t d = 0; d < grid[0]; ++d)
-        for (int64_t h = 0; h < rows; ++h, sums += n * TC) {
-          if (bias || act != Act::none)
-            for (int64_t p = 0; p < n; ++p) end_row(sums + p * TC, channel, cols);
-          split_pixels(sums, TC, n, cols, y + i * stride[0] + channel * stride[1] + d * stride[2] + h * stride[3], stride[1], stride[4]);
-        }
+        for (int64_t h = 0; h < rows; ++h, results += n * TC)
+          split_pixels(results, TC, n, cols, y + i * stride[0] + channel * stride[1] + d * stride[2] + h * stride[3], stride[1], stride[4]);
   }
 
  private:

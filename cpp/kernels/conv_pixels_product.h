@@ -10,12 +10,14 @@ namespace LAMELLA_ISA {
 // Tasks: a part of the grid (some whole images, or a rectangle of one slice), whose source stays in L2, by some panels of a
 // group's filters.
 struct PixelChunks {
+  static constexpr int64_t kFewColumns = 48;
   int64_t images, depth, rows, columns;  // of a chunk
   int64_t n[4];                          // chunks along each of them
   int64_t panels, panel_tasks;           // per task
   // bytes: of an element; tile_work: multiply-adds of a tile.
   PixelChunks(const ImageWindow& w, const ConvShape& d, int64_t all_panels, int64_t bytes, int64_t tile_work) {
-    const int64_t room = least(320 * 1024 / (d.channels * bytes), 1024), many = 832 * 1024 / (d.channels * bytes);  // pixels of the source
+    const int64_t steps = w.step[0] * w.step[1] * w.step[2], many = 832 * 1024 / (d.channels * bytes);
+    const int64_t room = least(320 * 1024 / (d.channels * bytes), 1024 * steps);  // pixels of the source, under some 1024 positions
     const int64_t source = w.size[0] * w.size[1] * w.size[2], halo = (w.taps[1] - 1) * w.next[1];
     images = 1, depth = 1, rows = w.grid[1], columns = w.grid[2];
     const bool small = source <= room;  // images: as many as L2 holds beside weights, for few edges; they are copied before the tasks
@@ -28,7 +30,7 @@ struct PixelChunks {
       } else {
         rows = least(rows, 2);
         const int64_t across = room / (w.taps[0] * (halo + rows * w.step[1])) / w.step[2];
-        columns = least(columns, across < 48 ? 48 : across);
+        columns = least(columns, across < kFewColumns ? kFewColumns : across);
       }
     }
     panels = all_panels;
@@ -36,9 +38,11 @@ struct PixelChunks {
     const auto tasks = [&] { count(w, d); return n[0] * n[1] * n[2] * n[3] * d.groups * ceil_div(all_panels, panels); };
     while (tasks() < 32) {  // a cut of positions reads weights again, one of panels pixels
       const int64_t positions = images * depth * rows * columns;
-      const bool fewer = (images > 1 || rows > 1) && worth(positions / 2, panels), narrower = panels > 1 && worth(positions, panels / 2);
+      int64_t& cut = images > 1 ? images : rows > 1 ? rows : columns;
+      const bool fewer = cut > (&cut == &columns ? kFewColumns : 1) && worth(positions / 2, panels);
+      const bool narrower = panels > 1 && worth(positions, panels / 2);
       if (narrower && (!fewer || small || panels * kTileCols<float> * w.tap_count() > positions)) panels = (panels + 1) / 2;
-      else if (fewer) (images > 1 ? images : rows) = ((images > 1 ? images : rows) + 1) / 2;
+      else if (fewer) cut = (cut + 1) / 2;
       else break;
     }
     // Even parts.
@@ -112,7 +116,7 @@ template <class T> class PixelTiles {
   // run: elements of a segment.
   PixelTiles(const PixelPart<T>& part, const ImageWindow& cut, int64_t images, int64_t run)
       : part_(part), order_(cut), grid_{cut.grid[0], cut.grid[1], cut.grid[2]}, images_(images), run_(run), taps_(cut.tap_count()),
-        in_place_(part.out.stride[1] == 1), in_registers_(in_place_ && (part.out.act == Act::none || part.out.act == Act::relu)),
+        in_place_(part.out.stride[1] == 1), in_registers_(part.out.in_registers()),
         positions_(images * cut.volume()), most_tiles_(positions_ / TR + order_.kinds() + 1),
         blocks_(ceil_div(taps_, least(taps_, run_ >= 4 * kBlockDepth ? 1 : 4 * kBlockDepth / run_))), block_(ceil_div(taps_, blocks_)) {}
 
@@ -170,7 +174,7 @@ template <class T> class PixelTiles {
             pixel_tile<A, rows_of.value, vecs.value>(sources + t * TR * block_, seen + t * block_, many[t], run_, panel, results + t * TR,
                                                      offset, count, cols, ends);
           });
-          if (last && in_place_ && !in_registers_) out.end_rows(results + t * TR, offset, count, column, cols);
+          if (last && !in_registers_) out.end_rows(results + t * TR, offset, count, column, cols);
         }
         if (last && !in_place_) out.write_planes(kept + offset, images_, grid_, column, cols);
       }

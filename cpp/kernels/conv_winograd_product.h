@@ -58,6 +58,7 @@ template <class A> struct WinogradProduct {
     const PixelsOut<A> to = out.from(r.image * out.stride[0] + first_row * out.stride[3]);
     const int64_t pixel = in_place ? out.stride[4] : TC, row = in_place ? out.stride[3] : width * TC;
     A* const first = in_place ? to.y + channel : room;
+    const bool in_registers = out.in_registers();
     vec<A> bad{};
     sums += r.tile * TC;
     for (int64_t i = r.from; i < r.end; ++i)
@@ -66,17 +67,20 @@ template <class A> struct WinogradProduct {
         const int64_t rows = height - i * kTileSide, columns = width - j * kTileSide;
         for (int c = 0; c < cols; c += L) {
           const int n = cols - c;
+          const vec<A> bias = !in_registers || !out.bias ? vec<A>{} : n >= L ? vload(out.bias + channel + c) : vload(out.bias + channel + c, n);
           map_square<A, kSpotSide, kTileSide, PointsToResults>(
               [&](int u, int v) { return vload(sums + (u * kSpotSide + v) * spot + c); },
               [&](int u, int v, vec<A> y) {
                 if (u >= rows || v >= columns) return;
                 bad = fma(y, vec<A>{}, bad);
+                y += bias;
+                if (in_registers && out.act == Act::relu) y = relu(y);
                 A* const at = corner + u * row + v * pixel + c;
                 if (n >= L) vstore(at, y);
                 else vstore(at, y, n);
               });
         }
-        if (in_place && (out.bias || out.act != Act::none))
+        if (!in_registers)
           for (int64_t u = 0; u < least(kTileSide, rows); ++u)
             for (int64_t v = 0; v < least(kTileSide, columns); ++v) {
               A* const at = corner + u * row + v * pixel;
