@@ -81,22 +81,27 @@ template <class A> struct PixelRows {
       else seen[some++] = {int32_t(s), 1};
     }
     int i = 0;
+    const A* sources[R];  // of rows under a tap that adds nothing
     for (int r = 0; r < n; ++r) {
       const int64_t at0 = runs[r].g0 * w.step[0] + w.first[0], at1 = runs[r].g1 * w.step[1] + w.first[1];
       int64_t at2 = runs[r].g2 * w.step[2] + w.first[2];
       const A* from = x + runs[r].image * w.stride[0] + at0 * w.stride[2] + at1 * w.stride[3] + at2 * w.stride[4];
       for (int l = 0; l < runs[r].length; ++l, ++i, at2 += w.step[2], from += w.step[2] * w.stride[4]) {
-        const A** out = to + i;
-        for (int s = 0; s < some; ++s, out += R) {
+        sources[i] = from;
+        for (int s = 0; !inside && s < some; ++s) {
           const Segment& segment = first[seen[s].first];
           const int64_t* reach = segment.reach;
-          *out = inside || (uint64_t(at0 + reach[0]) < uint64_t(w.size[0]) && uint64_t(at1 + reach[1]) < uint64_t(w.size[1]) &&
-                            uint64_t(at2 + reach[2]) < uint64_t(w.size[2])) ? from + segment.shift : zeros;
+          to[s * R + i] = uint64_t(at0 + reach[0]) < uint64_t(w.size[0]) && uint64_t(at1 + reach[1]) < uint64_t(w.size[1]) &&
+                          uint64_t(at2 + reach[2]) < uint64_t(w.size[2]) ? from + segment.shift : zeros;
         }
       }
     }
-    for (; i < R; ++i)
-      for (int s = 0; s < some; ++s) to[s * R + i] = to[s * R];
+    for (int rest = i; rest < R; ++rest) {
+      sources[rest] = sources[0];
+      for (int s = 0; !inside && s < some; ++s) to[s * R + rest] = to[s * R];
+    }
+    for (int s = 0; inside && s < some; ++s, to += R)
+      for (int r = 0; r < R; ++r) to[r] = sources[r] + first[seen[s].first].shift;
     return some;
   }
 };
