@@ -94,7 +94,10 @@ template <int C, class A> static void interleave_pixels(const A* x, int64_t chan
     const int64_t m = least(L, n - p);
     vec<A> r[C];
 #pragma GCC unroll 4
-    for (int c = 0; c < C; ++c) r[c] = m == L ? vload(x + c * channel + p) : vload(x + c * channel + p, m);
+    for (int c = 0; c < C; ++c) {
+      __builtin_prefetch(x + c * channel + p + 32 * L);
+      r[c] = m == L ? vload(x + c * channel + p) : vload(x + c * channel + p, m);
+    }
     store_interleaved<A, C>(r, m, to);
   }
 }

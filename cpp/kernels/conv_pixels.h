@@ -133,10 +133,11 @@ template <class T> struct PixelSource {
     return address(w, room);
   }
   void copy(const ImageWindow& w, const T* x, int64_t images, int64_t channels, A* room) const {
-    const bool joined = !merges && w.stride[1] != 1 && count[2] == w.size[2] && w.stride[3] == w.size[2] && w.stride[4] == 1;
+    const bool whole = low[2] == 0 && count[2] == w.size[2];  // rows are
+    const bool joined = whole && w.stride[1] != 1 && w.stride[3] == w.size[2] && w.stride[4] == 1;
     const int64_t rows = joined ? 1 : count[1], columns = joined ? count[1] * count[2] : count[2];
     const int64_t begin = merges && low[2] < 0 ? least(-low[2], columns) : 0;  // of a row: what lies inside the image
-    const int64_t inside = merges ? least(columns, w.size[2] - low[2]) : columns, end = inside < begin ? begin : inside;
+    const int64_t inside = merges && !whole ? least(columns, w.size[2] - low[2]) : columns, end = inside < begin ? begin : inside;
     for (int64_t i = 0; i < images; ++i)
       for (int64_t d = 0; d < count[0]; ++d)
         for (int64_t h = 0; h < rows; ++h, room += columns * pitch) {
