@@ -201,6 +201,7 @@ template <class T> struct ImageOut {
   A* at(int64_t, int64_t) const { return nullptr; }
   int64_t row = 0;
   bool accumulate = false;
+  const A* start(int64_t) const { return nullptr; }
 
   void finish(int64_t i, int64_t j, int rows, int cols, A* tile, int64_t tile_stride) const {
     const int64_t inner = grid[2];

@@ -15,7 +15,7 @@ __attribute__((noinline)) static void pixel_tile(const A* const* rows, const Seg
   constexpr int L = kLanes<A>;
   const int last = cols - (V - 1) * L;
   vec<A> acc[R][V];
-  start_tile<A, R, V>(acc, ends.bias, last);
+  start_tile<A, R, V>(acc, ends.start, last);
   for (int i = 0; i < count; ++i) {  // what the end will write
     __builtin_prefetch(c[i] + offset, 1);
     __builtin_prefetch(c[i] + offset + L, 1);

@@ -17,6 +17,7 @@
 //     the sums of a tile are complete: tile[r * stride + c], r < rows <= kTileRows, c < cols <= kTileCols, belongs to
 //     element (i + r, j + c). If kDirect, it is that memory itself. May change tile. Called from several threads.
 //   bool accumulate;                                    (kDirect) C is added to
+//   const S* start(int64_t j) const;                    what the sums of column j and those after it start from, or null: zero
 //
 // Sums run over k in blocks of fixed size and tasks are cut by shape: the same bits on any number of threads.
 #pragma once
@@ -61,34 +62,33 @@ template <class V> LAMELLA_INLINE void pin(V& v) {
 #endif
 }
 
-// What tiles that are kept by rows (gemm_direct.h, conv_pixels_tile.h) do besides the product, in registers: start from a bias per
+// What tiles that are kept by rows (gemm_direct.h, conv_pixels_tile.h) do besides the product, in registers: start from a number per
 // column (or null), add to c, end in relu.
-template <class A> struct TileEnds { const A* bias; bool add, relu; };
-// Sums at their start: the bias, of whose last vector there are `last` elements, or zero.
-template <class A, int R, int V> LAMELLA_INLINE void start_tile(vec<A> (&acc)[R][V], const A* bias, int last) {
-  constexpr int L = kLanes<A>;
+template <class A> struct TileEnds { const A* start; bool add, relu; };
+// Sums at their start, of whose last vector there are `last` elements, or zero.
+template <class S, int R, int V> LAMELLA_INLINE void start_tile(vec<S> (&acc)[R][V], const S* start, int last) {
+  constexpr int L = kLanes<S>;
 #pragma GCC unroll 4
   for (int j = 0; j < V; ++j) {
-    vec<A> first{};
-    if (bias) first = j < V - 1 || last == L ? vload(bias + j * L) : vload(bias + j * L, last);
+    vec<S> first{};
+    if (start) first = j < V - 1 || last == L ? vload(start + j * L) : vload(start + j * L, last);
 #pragma GCC unroll 16
     for (int i = 0; i < R; ++i) acc[i][j] = first;
   }
 }
 
-// c (rows x cols) = or += a . b for one packed panel each; computes R x V vectors, stores rows <= R, cols <= V vectors.
-// `ahead`, which is multiplied next, comes into L2 meanwhile.
+// c (rows x cols) = start (per column, or null) + a . b for one packed panel each, or += it; computes R x V vectors, stores
+// rows <= R, cols <= V vectors. `ahead`, which is multiplied next, comes into L2 meanwhile.
 template <class A, int R, int V>
 static void micro_tile(int64_t depth, const A* a, const A* b, sum_t<A>* c, int64_t stride, int rows, int cols, bool add,
-                       const A* ahead) {
+                       const sum_t<A>* start, const A* ahead) {
   using M = Multiply<A>;
   using S = sum_t<A>;
   constexpr int L = kLanes<A>, kLine = 64 / int(sizeof(A));
+  const bool whole = cols == V * L;
+  const int last = cols - (V - 1) * L;  // columns in the last vector
   vec<S> acc[R][V];
-#pragma GCC unroll 16
-  for (int i = 0; i < R; ++i)
-#pragma GCC unroll 4
-    for (int j = 0; j < V; ++j) acc[i][j] = vec<S>{};
+  start_tile<S, R, V>(acc, start, last);
   const auto step = [&]() __attribute__((always_inline)) {
     decltype(M::load(b)) row[V];
 #pragma GCC unroll 4
@@ -129,8 +129,6 @@ static void micro_tile(int64_t depth, const A* a, const A* b, sum_t<A>* c, int64
   }
 #pragma GCC unroll 1
   for (; p < depth; p += 16) steps(least(16, depth - p));
-  const bool whole = cols == V * L;
-  const int last = cols - (V - 1) * L;  // columns in the last vector
 #pragma GCC unroll 16
   for (int i = 0; i < R; ++i) {
     if (i < rows) {
@@ -272,7 +270,8 @@ static void gemm_blocked(int64_t m, int64_t n, int64_t k, const L& left, const R
                 else if (tiles > 1) to = sums + ((g - g0) * (h1 - h0) + h - h0) * TR * TC;
                 const A* const ahead = theirs + Shared * d + (g - g0) * (Shared * d / (g1 - g0));  // part of the next panel
                 at_edges<A>(r, c, [&](auto rows, auto vecs) {
-                  micro_tile<A, rows.value, vecs.value>(d, own_rows ? mine : theirs, own_rows ? theirs : mine, to, stride, r, c, add, ahead);
+                  micro_tile<A, rows.value, vecs.value>(d, own_rows ? mine : theirs, own_rows ? theirs : mine, to, stride, r, c, add,
+                                                           add ? nullptr : out.start(j), ahead);
                 });
                 if (last) out.finish(i, j, r, c, to, stride);
               }

@@ -24,7 +24,7 @@ static void direct_tile(int64_t depth, const A* a, int64_t a_row, int64_t a_col,
 #pragma GCC unroll 4
   for (int g = 0; g < G; ++g) base[g] = a + 3 * g * a_row;
   vec<A> acc[R][V];
-  start_tile<A, R, V>(acc, ends.bias, last);
+  start_tile<A, R, V>(acc, ends.start, last);
   const auto step = [&](bool whole) __attribute__((always_inline)) {
     for (int64_t p = 0; p < depth; ++p) {
       vec<A> row[V];
@@ -74,14 +74,13 @@ static void direct_panel(int64_t begin, int64_t end, int64_t depth, const A* a, 
                          const A* b, int64_t b_row, const Out& out, int64_t j, int cols, bool first, bool last) {
   int64_t i = begin;
   const auto& e = out.epilogue;
-  const bool in_registers = e.axis != BiasAxis::row && (e.act == Act::none || e.act == Act::relu);
-  const TileEnds<A> ends{in_registers && first && e.bias ? e.bias + j : nullptr, !first || out.accumulate,
-                         in_registers && last && e.act == Act::relu};
+  const bool relu = last && e.act == Act::relu && (e.axis == BiasAxis::none || out.starts());
+  const TileEnds<A> ends{first ? out.start(j) : nullptr, !first || out.accumulate, relu};
   const auto f = [&](int64_t at, auto rows) __attribute__((always_inline)) {
     constexpr int R = decltype(rows)::value;
     A* c = out.at(at, j);
     direct_tile<A, R, V>(depth, a + at * a_row, a_row, a_col, b, b_row, c, out.row, cols, ends);
-    if (last && !in_registers) out.finish(at, j, R, cols, c, out.row);
+    if (last && !relu) out.finish(at, j, R, cols, c, out.row);
   };
   take_rows<A, 12>(i, end, f);
   take_rows<A, 8>(i, end, f);

@@ -22,9 +22,16 @@ template <class T> struct MatrixOut {
   Epilogue<T> epilogue;
 
   T* at(int64_t i, int64_t j) const { return c + i * row + j; }
+  bool starts() const { return kDirect && epilogue.axis == BiasAxis::column && !accumulate; }  // sums do, from the bias
+  const A* start(int64_t j) const {
+    if constexpr (kDirect) return starts() ? epilogue.bias + j : nullptr;
+    else return nullptr;
+  }
   void finish(int64_t i, int64_t j, int rows, int cols, A* tile, int64_t stride) const {
-    if (kDirect && epilogue.empty()) return;
-    for (int r = 0; r < rows; ++r, tile += stride) write(i + r, j, cols, tile, !kDirect && accumulate);
+    MatrixOut rest = *this;
+    if (starts()) rest.epilogue.axis = BiasAxis::none;
+    if (kDirect && rest.epilogue.empty()) return;
+    for (int r = 0; r < rows; ++r, tile += stride) rest.write(i + r, j, cols, tile, !kDirect && accumulate);
   }
   // C's row i from column j on: act(sum + bias), or C + sum.
   void write(int64_t i, int64_t j, int cols, const A* sum, bool add = false) const {
