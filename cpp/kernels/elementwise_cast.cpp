@@ -134,7 +134,7 @@ void fill(const Fill& f) {  // a copy of an operand with strides of zero
 }
 
 template <class T> static void where_run(void* y, const void* const* x, int64_t n, const double*) {
-  const bool* c = static_cast<const bool*>(x[0]);
+  const uint8_t* c = static_cast<const uint8_t*>(x[0]);
   const T *a = static_cast<const T*>(x[1]), *b = static_cast<const T*>(x[2]);
   T* o = static_cast<T*>(y);
 #pragma GCC ivdep

@@ -73,7 +73,8 @@ Port port(DType t, const void* data) {
     case DType::u8: return make_port<uint8_t, int32_t>(data);
     case DType::b8: break;
   }
-  return make_port<bool, int32_t>(data);
+  return {static_cast<char*>(const_cast<void*>(data)), sizeof(bool), sizeof(int32_t), false, gather<uint8_t, int32_t>,
+          scatter<bool, int32_t>};  // read as 0 and 1: compilers do not vectorise loops over bool
 }
 
 Port port_raw(int size, const void* data) {

@@ -20,7 +20,7 @@ template <UnaryOp op, class A> static void predicate_run(void* y, const void* co
   each1<A, bool>(y, x, n, [](A v) __attribute__((always_inline)) { return Predicate<op>::on(v); });
 }
 static void not_run(void* y, const void* const* x, int64_t n, const double*) {
-  each1<bool, bool>(y, x, n, [](bool v) __attribute__((always_inline)) { return !v; });
+  each1<uint8_t, uint8_t>(y, x, n, [](uint8_t v) __attribute__((always_inline)) { return uint8_t(v ^ 1); });
 }
 
 template <UnaryOp op, class A> constexpr Run run_for() {
