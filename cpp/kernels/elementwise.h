@@ -10,6 +10,8 @@ namespace LAMELLA_ISA {
 
 // y[i] = f(x[0][i], x[1][i], ...) for i in [0, n); p: the op's constants. y may be one of the x.
 using Run = void (*)(void* y, const void* const* x, int64_t n, const double* p);
+// The same over rows of n elements, row i of y at y + i * down[0], of x[k] at x[k] + i * down[k + 1] elements.
+using RowsRun = void (*)(void* y, const void* const* x, const int64_t* down, int64_t rows, int64_t n, const double* p);
 using Gather = void (*)(const void* x, int64_t stride, void* buffer, int64_t n);   // storage to arithmetic type
 using Scatter = void (*)(const void* buffer, void* y, int64_t stride, int64_t n);  // and back
 
@@ -34,14 +36,14 @@ inline __attribute__((always_inline)) Wide wide_of(DType t) {
 
 // Calls run over the loop; port[0] is the output. A null run copies operand 1. cheap: memory bounds the run, and a large result
 // goes past the caches (relu, exp over 16 M: 0.8 of the time; of gelu, which computes longer than it stores, 1.15).
-// ones: of binary ops, or null: the Run in which operand 1 is one element, and that in which operand 2 is.
+// rows: of binary ops, or null: RowsRuns for broadcast operands as they lie; [1 + k] takes one element a row of operand k.
 void drive(int operands, int ndim, const int64_t* shape, const int64_t (*stride)[kLoopDims], const Port* port, Run run,
-           const double* p, bool cheap, const Run* ones);
+           const double* p, bool cheap, const RowsRun* rows);
 
 template <int N>
 LAMELLA_INLINE void drive(const Loop<N>& loop, const Port (&port)[N], Run run, const double* p, bool cheap = false,
-                          const Run* ones = nullptr) {
-  drive(N, loop.ndim, loop.shape, loop.stride, port, run, p, cheap, ones);
+                          const RowsRun* rows = nullptr) {
+  drive(N, loop.ndim, loop.shape, loop.stride, port, run, p, cheap, rows);
 }
 
 // True where all operands are plain arrays, and few enough elements for one task: the Run is called at once.

@@ -34,24 +34,34 @@ static constexpr Run kRuns[int(BinaryOp::count)][wide_count] = {
 #undef ROW
 };
 
-// Operand k is one element: rows of broadcast operands, and numbers. Of the ops that are met there often.
-template <BinaryOp op, class A, int k> static void one_run(void* y, const void* const* x, int64_t n, const double* p) {
-  const A p0 = A(p[0]), p1 = A(p[1]);
-  const vec<A> one = splat(*static_cast<const A*>(x[k]));
-  const void* const other[1] = {x[1 - k]};
-  map1<A>(y, other, n, [=](vec<A> v) __attribute__((always_inline)) { return k == 0 ? Of<op>::on(one, v, p0, p1) : Of<op>::on(v, one, p0, p1); });
+// Rows of broadcast operands, and numbers, of the ops that are met there often. Operand `one` has one element a row; -1: none.
+template <BinaryOp op, class A, int one>
+static void rows_run(void* y, const void* const* x, const int64_t* down, int64_t rows, int64_t n, const double* p) {
+  constexpr int64_t L = kLanes<A>;
+  const A p0 = A(p[0]), p1 = A(p[1]), *a = static_cast<const A*>(x[0]), *b = static_cast<const A*>(x[1]);
+  A* o = static_cast<A*>(y);
+  for (; rows > 0; --rows, o += down[0], a += down[1], b += down[2]) {
+    const vec<A> single = one < 0 ? vec<A>{} : splat(*(one == 0 ? a : b));
+    int64_t i = 0;
+    for (; i + L <= n; i += L) vstore<A>(o + i, Of<op>::on(one == 0 ? single : vload(a + i), one == 1 ? single : vload(b + i), p0, p1));
+    if (i < n) {
+      const vec<A> u = one == 0 ? single : vload(a + i, n - i), v = one == 1 ? single : vload(b + i, n - i);
+      vstore<A>(o + i, Of<op>::on(u, v, p0, p1), n - i);
+    }
+  }
 }
-static const Run* ones_of(BinaryOp op) {  // float32
-#define ONES(name)                                                                                         \
-  case BinaryOp::name: {                                                                                   \
-    static constexpr Run runs[2] = {one_run<BinaryOp::name, float, 0>, one_run<BinaryOp::name, float, 1>}; \
-    return runs;                                                                                           \
+static const RowsRun* rows_of(BinaryOp op) {  // float32
+#define ROWS(name)                                                                                                  \
+  case BinaryOp::name: {                                                                                            \
+    static constexpr RowsRun runs[3] = {rows_run<BinaryOp::name, float, -1>, rows_run<BinaryOp::name, float, 0>,    \
+                                        rows_run<BinaryOp::name, float, 1>};                                        \
+    return runs;                                                                                                    \
   }
   switch (op) {
-    ONES(add) ONES(sub) ONES(mul) ONES(div) ONES(maximum) ONES(minimum) ONES(prelu)
+    ROWS(add) ROWS(sub) ROWS(mul) ROWS(div) ROWS(maximum) ROWS(minimum) ROWS(prelu)
     default: return nullptr;
   }
-#undef ONES
+#undef ROWS
 }
 
 static bool is_cheap(BinaryOp op) {
@@ -84,9 +94,9 @@ void binary(const Binary& s) {
     }
     if (simple) { run(s.y, x, s.loop.shape[0], p); return; }
   }
-  const Run* const ones = s.dtype == DType::f32 ? ones_of(s.op) : nullptr;
+  const RowsRun* const rows = s.dtype == DType::f32 ? rows_of(s.op) : nullptr;
   const Port b = logic ? port_bool(s.dtype, s.b) : port(s.dtype, s.b);
-  drive(s.loop, {to_bool ? port_raw(1, s.y) : port(s.dtype, s.y), a, b}, run, p, is_cheap(s.op), ones);
+  drive(s.loop, {to_bool ? port_raw(1, s.y) : port(s.dtype, s.y), a, b}, run, p, is_cheap(s.op), rows);
 }
 
 }  // namespace LAMELLA_ISA

@@ -116,6 +116,7 @@ Port port_bool(DType t, const void* data) {
 // ---- the walk -------------------------------------------------------------------------------------------------------
 namespace {
 constexpr int kOperands = 4;
+constexpr int64_t kShortRow = 128;  // elements of a row from which on rows are run one by one
 constexpr int64_t kStreamBytes = 32 << 20;  // a result of that size is not in the caches by the time it is read;
 constexpr int64_t kStreamTraffic = 64 << 20;  // nor is half of it where operands take their place
 
@@ -125,8 +126,8 @@ struct Plan {
   Port port[kOperands];
   bool flat[kOperands];      // one contiguous array over the whole loop
   bool constant[kOperands];  // one element for the whole loop
+  bool same_row[kOperands];  // one row for the whole loop, of more than one element
   Run run;
-  const Run* ones;           // where an operand is one element of the row, or null
   const double* p;
   bool stream;               // results go past the caches
 };
@@ -158,7 +159,7 @@ struct Position {  // a row of the loop, and each operand's element offset at it
   }
 };
 
-struct Buffers { alignas(64) char of[kOperands][kChunk * 8]; };
+struct Buffers { alignas(64) char of[kOperands][kChunk * 8 + 64]; };
 }  // namespace
 
 // Bytes from a buffer to `to`, whole lines past the caches.
@@ -184,50 +185,62 @@ static void gather_piece(const Port& port, const char* x, int64_t stride, char* 
   for (int64_t i = 0; i < n; ++i) to[i] = from[i * stride];
 }
 
-// A stretch of one row: elements [at, at + n) of the row at `pos`.
-static void run_row(const Plan& plan, Buffers& buffers, const Position& pos, int64_t at, int64_t n) {
-  const int last = plan.ndim - 1;
-  if (!plan.run && plan.port[0].native && plan.port[1].native && plan.stride[0][last] == 1 && plan.stride[1][last] == 0)  // copies of one value
-    return plan.port[1].gather(element(plan, 1, pos.offset[1]), 0, element(plan, 0, pos.offset[0] + at), n);
-  bool direct[kOperands], whole = true;
-  Run run = plan.run;
-  for (int k = 0; k < plan.operands; ++k) {
-    direct[k] = plan.port[k].native && plan.stride[k][last] == 1;
-    if (k && plan.stride[k][last] == 0 && plan.ones && plan.port[k].native && run == plan.run) {
-      run = plan.ones[k - 1];
-      direct[k] = true;
-    }
-    whole &= direct[k];
-    if (k && plan.stride[k][last] == 0 && !direct[k]) {  // one value for the row
-      const Port& q = plan.port[k];
-      q.gather(element(plan, k, pos.offset[k]), 0, buffers.of[k], n < kChunk ? n : kChunk);
+// Runs stretches of rows; what all rows have in common is found once.
+class RowRunner {
+ public:
+  RowRunner(const Plan& plan, Buffers& buffers) : plan_(plan), buffers_(buffers), last_(plan.ndim - 1) {
+    one_value_ = !plan.run && plan.port[0].native && plan.port[1].native && plan.stride[0][last_] == 1 && plan.stride[1][last_] == 0;
+    for (int k = 0; k < plan.operands; ++k) {
+      direct_[k] = plan.port[k].native && plan.stride[k][last_] == 1;
+      whole_ &= direct_[k];
     }
   }
-  const int64_t chunk = whole && !plan.stream ? n : kChunk;
-  for (int64_t end = at + n; at < end; at += chunk) {
-    const int64_t m = end - at < chunk ? end - at : chunk;
+  // Elements [at, at + n) of the row at `pos`.
+  LAMELLA_INLINE void operator()(const Position& pos, int64_t at, int64_t n) const {
+    if (!whole_ || !plan_.run || plan_.stream) return in_chunks(pos, at, n);
     const void* x[kOperands];
-    char* y = element(plan, 0, pos.offset[0] + at * plan.stride[0][last]);
-    for (int k = 1; k < plan.operands; ++k) {
-      const int64_t s = plan.stride[k][last];
-      char* p = element(plan, k, pos.offset[k] + at * s);
-      x[k - 1] = direct[k] ? p : buffers.of[k];
-      if (!direct[k] && s != 0) {
-        if (!plan.run && direct[0]) { plan.port[k].gather(p, s, y, m); x[0] = y; }
-        else plan.port[k].gather(p, s, buffers.of[k], m);
+    for (int k = 1; k < plan_.operands; ++k) x[k - 1] = element(plan_, k, pos.offset[k] + at);
+    plan_.run(element(plan_, 0, pos.offset[0] + at), x, n, plan_.p);
+  }
+
+ private:
+  const Plan& plan_;
+  Buffers& buffers_;
+  const int last_;
+  bool one_value_, direct_[kOperands], whole_ = true;
+
+  void in_chunks(const Position& pos, int64_t at, int64_t n) const {
+    const Plan& plan = plan_;
+    if (one_value_) return plan.port[1].gather(element(plan, 1, pos.offset[1]), 0, element(plan, 0, pos.offset[0] + at), n);
+    for (int k = 1; k < plan.operands; ++k)
+      if (plan.stride[k][last_] == 0 && !direct_[k])  // one value for the row
+        plan.port[k].gather(element(plan, k, pos.offset[k]), 0, buffers_.of[k], n < kChunk ? n : kChunk);
+    const int64_t chunk = whole_ && !plan.stream ? n : kChunk;
+    for (int64_t end = at + n; at < end; at += chunk) {
+      const int64_t m = end - at < chunk ? end - at : chunk;
+      const void* x[kOperands];
+      char* y = element(plan, 0, pos.offset[0] + at * plan.stride[0][last_]);
+      for (int k = 1; k < plan.operands; ++k) {
+        const int64_t s = plan.stride[k][last_];
+        char* p = element(plan, k, pos.offset[k] + at * s);
+        x[k - 1] = direct_[k] ? p : buffers_.of[k];
+        if (!direct_[k] && s != 0) {
+          if (!plan.run && direct_[0]) { plan.port[k].gather(p, s, y, m); x[0] = y; }
+          else plan.port[k].gather(p, s, buffers_.of[k], m);
+        }
+      }
+      if (plan.run) plan.run(direct_[0] && !plan.stream ? y : buffers_.of[0], x, m, plan.p);
+      if (plan.stream) {
+        stream_out(buffers_.of[0], y, m * plan.port[0].size);
+      } else if (!plan.run) {
+        if (!direct_[0]) plan.port[0].scatter(x[0], y, plan.stride[0][last_], m);
+        else if (x[0] != y) copy_bytes(y, x[0], m * plan.port[0].size);
+      } else if (!direct_[0]) {
+        plan.port[0].scatter(buffers_.of[0], y, plan.stride[0][last_], m);
       }
     }
-    if (run) run(direct[0] && !plan.stream ? y : buffers.of[0], x, m, plan.p);
-    if (plan.stream) {
-      stream_out(buffers.of[0], y, m * plan.port[0].size);
-    } else if (!plan.run) {
-      if (!direct[0]) plan.port[0].scatter(x[0], y, plan.stride[0][last], m);
-      else if (x[0] != y) copy_bytes(y, x[0], m * plan.port[0].size);
-    } else if (!direct[0]) {
-      plan.port[0].scatter(buffers.of[0], y, plan.stride[0][last], m);
-    }
   }
-}
+};
 
 // Elements [begin, end) of a copy whose rows are contiguous on both sides.
 static void copy_rows(const Plan& plan, int64_t begin, int64_t end) {
@@ -241,66 +254,73 @@ static void copy_rows(const Plan& plan, int64_t begin, int64_t end) {
   }
 }
 
-// Rows of a few words each: `rows` of them, `inner` long, of one side of the loop, column by column into the buffer.
-static void gather_columns(const Plan& plan, int k, const Position& pos, int64_t rows, int64_t inner, char* buffer) {
-  const int last = plan.ndim - 1;
-  const int64_t across = plan.stride[k][last], down = plan.stride[k][last - 1];
-  uint32_t* to = reinterpret_cast<uint32_t*>(buffer);
-  for (int64_t j = 0; j < inner; ++j) {
-    const uint32_t* from = reinterpret_cast<const uint32_t*>(element(plan, k, pos.offset[k] + j * across));
-    if (down == 1) {
-      for (int64_t i = 0; i < rows; ++i) to[i * inner + j] = from[i];
-    } else {
-      for (int64_t i = 0; i < rows; ++i) to[i * inner + j] = from[i * down];
+// Rows of the loop's last two dimensions: `rows` of them, `inner` long, into `to`, past whose end a vector may be written.
+template <class T> static void gather_block(const T* x, int64_t across, int64_t down, int64_t rows, int64_t inner, T* to) {
+  constexpr int64_t L = kLanes<T>;
+  if (across == 0) {
+    for (int64_t i = 0; i < rows; ++i, x += down, to += inner)
+      for (int64_t j = 0; j < inner; j += L) vstore<T>(to + j, splat(*x));
+  } else if (across == 1 && (inner >= L || kVecBytes == 64)) {
+    const int64_t whole = inner / L * L;
+    for (int64_t i = 0; i < rows; ++i, x += down, to += inner) {
+      for (int64_t j = 0; j < whole; j += L) vstore<T>(to + j, vload(x + j));
+      if (whole == inner) continue;
+      if (kVecBytes == 64) vstore<T>(to + whole, vload(x + whole, inner - whole));
+      else vstore<T>(to + inner - L, vload(x + inner - L));
     }
+  } else {
+    for (int64_t j = 0; j < inner; ++j, x += across)
+      for (int64_t i = 0; i < rows; ++i) to[i * inner + j] = x[i * down];
   }
 }
 
-// Rows too short to be run one by one: chunks of elements in row-major order, across rows.
+// Rows too short to be run one by one: chunks of elements in row-major order, whole rows but at the ends.
 static void run_across(const Plan& plan, Buffers& buffers, int64_t begin, int64_t end) {
   const int last = plan.ndim - 1;
-  const int64_t inner = plan.shape[last];
+  const int64_t inner = plan.shape[last], chunk = kChunk / inner * inner;
   Position pos;
   pos.seek(plan, begin / inner);
   int64_t at = begin % inner;
-  for (int k = 1; k < plan.operands; ++k)
-    if (plan.constant[k]) plan.port[k].gather(plan.port[k].data, 0, buffers.of[k], kChunk);
-  bool columns = inner <= 8;
-  for (int k = 1; k < plan.operands; ++k) columns &= plan.flat[k] || plan.constant[k] || (plan.port[k].native && plan.port[k].size == 4);
-  for (; begin < end; begin += kChunk) {
-    const int64_t n = end - begin < kChunk ? end - begin : kChunk;
+  bool blocks = true, pieces = !plan.flat[0];  // some operands come row by row; all of these in blocks of rows
+  for (int k = 1; k < plan.operands; ++k) {
+    const Port& in = plan.port[k];
+    if (plan.constant[k]) in.gather(in.data, 0, buffers.of[k], kChunk);
+    if (plan.same_row[k])
+      for (int64_t i = 0; i < chunk; i += inner) in.gather(in.data, plan.stride[k][last], buffers.of[k] + i * in.wide, inner);
+    if (plan.flat[k] || plan.constant[k] || plan.same_row[k]) continue;
+    pieces = true;
+    blocks &= in.native && in.size >= 4;
+  }
+  while (begin < end) {
+    const int64_t most = at ? inner - at : chunk, n = end - begin < most ? end - begin : most;
     const void* x[kOperands];
-    bool pieces = !plan.flat[0];
     for (int k = 1; k < plan.operands; ++k) {
       const bool direct = plan.flat[k] && plan.port[k].native;
-      x[k - 1] = direct ? element(plan, k, begin) : buffers.of[k];
+      x[k - 1] = direct ? element(plan, k, begin) : buffers.of[k] + (plan.same_row[k] ? at * plan.port[k].wide : 0);
       if (plan.flat[k] && !direct) plan.port[k].gather(element(plan, k, begin), 1, buffers.of[k], n);
-      pieces |= !plan.flat[k] && !plan.constant[k];
     }
     const Position start = pos;
     const int64_t start_at = at;
-    if (pieces)
-      for (int64_t done = 0; done < n;) {
-        if (columns && at == 0 && n - done >= 4 * inner) {
-          int64_t rows = plan.shape[last - 1] - pos.index[last - 1];
-          if (rows > (n - done) / inner) rows = (n - done) / inner;
-          for (int k = 1; k < plan.operands; ++k)
-            if (!plan.flat[k] && !plan.constant[k]) gather_columns(plan, k, pos, rows, inner, buffers.of[k] + done * 4);
-          done += rows * inner;
-          pos.skip(plan, rows);
-          continue;
-        }
-        const int64_t m = inner - at < n - done ? inner - at : n - done;
-        for (int k = 1; k < plan.operands; ++k) {
-          if (plan.flat[k] || plan.constant[k]) continue;
-          const int64_t s = plan.stride[k][last];
-          const Port& in = plan.port[k];
-          gather_piece(in, element(plan, k, pos.offset[k] + at * s), s, buffers.of[k] + done * in.wide, m);
-        }
-        done += m;
-        at += m;
-        if (at == inner) { at = 0; pos.next(plan); }
+    for (int64_t done = 0; pieces && done < n;) {
+      const bool block = blocks && at == 0 && n - done >= inner;
+      const int64_t rows = block ? least((n - done) / inner, plan.shape[last - 1] - pos.index[last - 1]) : 1;
+      const int64_t m = block ? rows * inner : least(inner - at, n - done);
+      for (int k = 1; k < plan.operands; ++k) {
+        if (plan.flat[k] || plan.constant[k] || plan.same_row[k]) continue;
+        const int64_t s = plan.stride[k][last], down = plan.stride[k][last - 1];
+        const Port& in = plan.port[k];
+        const char* from = element(plan, k, pos.offset[k] + at * s);
+        char* to = buffers.of[k] + done * in.wide;
+        if (!block) gather_piece(in, from, s, to, m);
+        else if (in.size == 4) gather_block(reinterpret_cast<const float*>(from), s, down, rows, inner, reinterpret_cast<float*>(to));
+        else gather_block(reinterpret_cast<const double*>(from), s, down, rows, inner, reinterpret_cast<double*>(to));
       }
+      done += m;
+      at += m;
+      if (block) { at = 0; pos.skip(plan, rows); }
+      else if (at == inner) { at = 0; pos.next(plan); }
+    }
+    if (!pieces) at = (at + n) % inner;
     const Port& out = plan.port[0];
     const bool direct = plan.flat[0] && out.native;
     void* y = direct ? element(plan, 0, begin) : buffers.of[0];
@@ -312,35 +332,63 @@ static void run_across(const Plan& plan, Buffers& buffers, int64_t begin, int64_
       Position to = start;
       int64_t to_at = start_at;
       for (int64_t done = 0; done < n;) {
-        const int64_t m = inner - to_at < n - done ? inner - to_at : n - done, s = plan.stride[0][last];
+        const int64_t m = least(inner - to_at, n - done), s = plan.stride[0][last];
         out.scatter(from + done * out.wide, element(plan, 0, to.offset[0] + to_at * s), s, m);
         done += m;
         to_at += m;
         if (to_at == inner) { to_at = 0; to.next(plan); }
       }
     }
+    begin += n;
+  }
+}
+
+// Whether rows of a binary op are run as they lie: those that fill vectors, or leave parts where these cost nothing.
+static bool rows_apt(const Plan& plan) {
+  const int last = plan.ndim - 1;
+  const int64_t inner = plan.shape[last], a = plan.stride[1][last], b = plan.stride[2][last];
+  const bool adjacent = plan.stride[0][last] == 1 && (a == 1 || a == 0) && (b == 1 || b == 0) && a + b > 0;
+  const bool fills = inner >= kLanes<float> && (kVecBytes == 64 || inner % kLanes<float> == 0 || inner >= 64);
+  return last > 0 && !plan.stream && adjacent && fills;
+}
+static void run_rows(const Plan& plan, RowsRun run, int64_t begin, int64_t end) {
+  const int last = plan.ndim - 1;
+  const int64_t inner = plan.shape[last];
+  int64_t down[3], at = begin % inner;
+  for (int k = 0; k < 3; ++k) down[k] = plan.stride[k][last - 1];
+  Position pos;
+  pos.seek(plan, begin / inner);
+  while (begin < end) {
+    const bool whole = at == 0 && end - begin >= inner;
+    const int64_t rows = whole ? least((end - begin) / inner, plan.shape[last - 1] - pos.index[last - 1]) : 1;
+    const int64_t n = whole ? inner : least(inner - at, end - begin);
+    const void* const x[2] = {element(plan, 1, pos.offset[1] + at * plan.stride[1][last]),
+                              element(plan, 2, pos.offset[2] + at * plan.stride[2][last])};
+    run(element(plan, 0, pos.offset[0] + at), x, down, rows, n, plan.p);
+    begin += rows * n, at = 0;
+    pos.skip(plan, rows);
   }
 }
 
 void drive(int operands, int ndim, const int64_t* shape, const int64_t (*stride)[kLoopDims], const Port* port, Run run,
-           const double* p, bool cheap, const Run* ones) {
+           const double* p, bool cheap, const RowsRun* rows) {
   Plan plan;
   plan.operands = operands;
   plan.ndim = ndim ? ndim : 1;
   plan.run = run;
-  plan.ones = ones;
   plan.p = p;
   int64_t total = 1;
   for (int d = 0; d < plan.ndim; ++d) total *= plan.shape[d] = ndim ? shape[d] : 1;
   if (total == 0) return;
   for (int k = 0; k < operands; ++k) {
     plan.port[k] = port[k];
-    plan.flat[k] = plan.constant[k] = true;
+    plan.flat[k] = plan.constant[k] = plan.same_row[k] = true;
     int64_t expected = 1;
     for (int d = plan.ndim - 1; d >= 0; --d) {
       const int64_t s = plan.stride[k][d] = ndim ? stride[k][d] : 1;
       plan.flat[k] &= s == expected;
       plan.constant[k] &= s == 0;
+      plan.same_row[k] &= (s == 0) == (d < plan.ndim - 1);
       expected *= plan.shape[d];
     }
   }
@@ -359,14 +407,20 @@ void drive(int operands, int ndim, const int64_t* shape, const int64_t (*stride)
     parallel_blocks(total, kGrain, [&](int64_t begin, int64_t end) { copy_rows(plan, begin, end); });
     return;
   }
+  if (rows && rows_apt(plan)) {
+    const RowsRun of_rows = rows[plan.stride[1][last] == 0 ? 1 : plan.stride[2][last] == 0 ? 2 : 0];
+    parallel_blocks(total, kGrain, [&](int64_t begin, int64_t end) { run_rows(plan, of_rows, begin, end); });
+    return;
+  }
   parallel_blocks(total, kGrain, [&](int64_t begin, int64_t end) {
     Buffers buffers;
-    if (plan.ndim > 1 && inner < 128) return run_across(plan, buffers, begin, end);
+    if (plan.ndim > 1 && inner < kShortRow) return run_across(plan, buffers, begin, end);
+    const RowRunner run_row(plan, buffers);
     Position pos;
     pos.seek(plan, begin / inner);
     for (int64_t at = begin % inner; begin < end; at = 0, pos.next(plan)) {
       const int64_t n = inner - at < end - begin ? inner - at : end - begin;
-      run_row(plan, buffers, pos, at, n);
+      run_row(pos, at, n);
       begin += n;
     }
     if (plan.stream) stream_end();
