@@ -45,6 +45,29 @@ add_op(
 )  # fmt: skip
 add("elementwise", "randn-16M", lambda lib: lambda: lib.randn(MILLIONS), bytes=4.0 * MILLIONS)
 
+# broadcast over rows too short for the row to pay for itself, and masks
+BROADCAST = {"bias": (32,), "column": (1 << 15, 1)}
+for _name, _shape in BROADCAST.items():
+    add_op(
+        "elementwise", f"add-{_name}-32Kx32", plus, [(1 << 15, 32), _shape], bytes=8.0 * (1 << 20), backward=None, numpy=plus,
+        jax=plus,
+    )  # fmt: skip
+
+
+def masked(fn: Callable[[Any, Any, Any], Any]) -> Callable[[Any], Callable[[], Any]]:
+    """fn(library, x, mask) of a million numbers, half of them masked."""
+
+    def build(lib: Any) -> Callable[[], Any]:
+        x = lib.randn(1024, 1024)
+        mask = x > 0
+        return lambda: fn(lib, x, mask)
+
+    return build
+
+
+add("elementwise", "where-1M", masked(lambda lib, x, mask: lib.where(mask, x, 0.0)), bytes=9.0 * (1 << 20))
+add("elementwise", "masked_fill-1M", masked(lambda lib, x, mask: x.masked_fill(~mask, 0.0)), bytes=11.0 * (1 << 20))
+
 for _log in range(8, 27, 2):
     add_op(
         "elementwise", f"relu-2^{_log}", activation("relu"), [(1 << _log,)], bytes=8.0 * (1 << _log), backward=None, sweep=True

@@ -12,6 +12,41 @@ template <BinaryOp op, class A> static void float_run(void* y, const void* const
   const A p0 = A(p[0]), p1 = A(p[1]);
   map2<A>(y, x, n, [=](vec<A> a, vec<A> b) __attribute__((always_inline)) { return Of<op>::on(a, b, p0, p1); });
 }
+// Integer division by lanes of double, whose quotient of numbers below 2^51 lies on the right side of every integer: a / b is at
+// least 1 / |b| away from those that it is not. A vector with other numbers, or a divisor of 0, goes element by element.
+constexpr int kDivided = kLanes<double>;
+template <class A> struct DividedLanes { typedef A type __attribute__((vector_size(kDivided * 4))); };
+template <> struct DividedLanes<int64_t> { using type = vec<int64_t>; };
+template <class A> using divided_lanes = typename DividedLanes<A>::type;
+LAMELLA_INLINE vec<double> to_double(divided_lanes<int32_t> v) { return __builtin_convertvector(v, vec<double>); }
+LAMELLA_INLINE vec<double> to_double(divided_lanes<int64_t> v) {  // by the bits of v + 1.5 2^52
+  return (vec<double>)(v + 0x4338000000000000) - 0x1.8p52;
+}
+template <class A> LAMELLA_INLINE divided_lanes<A> from_double(vec<double> v) {
+  if constexpr (sizeof(A) == 4) return __builtin_convertvector(v, divided_lanes<A>);
+  else return (divided_lanes<A>)(v + 0x1.8p52) - 0x4338000000000000;
+}
+template <BinaryOp op, class A> static void division_run(void* y, const void* const* x, int64_t n, const double*) {
+  constexpr int L = kDivided;
+  const A *a = static_cast<const A*>(x[0]), *b = static_cast<const A*>(x[1]);
+  A* o = static_cast<A*>(y);
+  constexpr A most = sizeof(A) == 4 ? A(0x7fffffff) : A(int64_t(1) << 51);
+  int64_t i = 0;
+  for (; i + L <= n; i += L) {
+    divided_lanes<A> u, v;
+    std::memcpy(&u, a + i, sizeof u);
+    std::memcpy(&v, b + i, sizeof v);
+    if (__builtin_expect(vany((u < -most) | (u > most) | (v < -most) | (v > most) | (v == 0)), 0)) {
+      for (int64_t l = i; l < i + L; ++l) o[l] = OfInt<op>::on(a[l], b[l]);
+      continue;
+    }
+    const vec<double> c = to_double(u), d = to_double(v), exact = c / d;
+    const vec<double> q = op == BinaryOp::fmod ? vtrunc(exact) : vfloor(exact);
+    const divided_lanes<A> result = from_double<A>(op == BinaryOp::floor_divide ? q : fma(-q, d, c));
+    std::memcpy(o + i, &result, sizeof result);
+  }
+  for (; i < n; ++i) o[i] = OfInt<op>::on(a[i], b[i]);
+}
 template <class Op, class A, class O> static void each_run(void* y, const void* const* x, int64_t n, const double*) {
   each2<A, O>(y, x, n, [](A a, A b) __attribute__((always_inline)) { return Op::on(a, b); });
 }
@@ -22,7 +57,9 @@ template <BinaryOp op, class A> constexpr Run run_for() {
   else if constexpr (A(0.5) != 0) {
     if constexpr (requires { Of<op>::none; }) return nullptr; else return float_run<op, A>;
   } else {
-    if constexpr (requires { OfInt<op>::none; }) return nullptr; else return each_run<OfInt<op>, A, A>;
+    if constexpr (requires { OfInt<op>::none; }) return nullptr;
+    else if constexpr (op == BinaryOp::floor_divide || op == BinaryOp::remainder || op == BinaryOp::fmod) return division_run<op, A>;
+    else return each_run<OfInt<op>, A, A>;
   }
 }
 

@@ -61,6 +61,10 @@ PAIRS = [
     S(A((67, 2)), A((67, 1))),
     S(A((40, 130)), A((40, 1))),
     S(A((33, 1031)), A((1031,))),
+    S(A((70, 33)), A((33,))),  # short rows: one for all, one element of each, rows in turn
+    S(A((70, 1)), A((70, 33))),
+    S(A((5, 70, 16)), A((5, 1, 16))),
+    S(A((3, 70, 1)), A((3, 1, 24))),
     S(A((19,), special=EDGES), A((19,), special=EDGES[::-1])),
     S(A((23,)), 2.5),
     S(A((23,)), 3),
@@ -98,6 +102,8 @@ def ints(dtype, low=-50, high=50):
 INTEGERS = [s for t in ("int64", "int32", "int16", "int8") for s in ints(t)] + ints("uint8", 0, 200)
 SIGNED = [
     S(I((97,), -40, 40, t), x) for t in ("int64", "int32", "int16", "int8") for x in (I((97,), -7, 0, t), I((97,), 1, 7, t))
+] + [  # beyond what lanes of double divide, around that, and below
+    S(I((97,), -(2**b), 2**b, t), I((97,), 1, 2**d, t)) for t, b, d in (("int64", 62, 40), ("int64", 52, 3), ("int64", 51, 30), ("int32", 31, 20))
 ]
 
 
