@@ -264,9 +264,9 @@ template <class T> static void gather_along_of(const GatherAlong& a) {
   }
   parallel_blocks(rows, at_least_one(kTaskBytes / 8 / at_least_one(a.inner)), [&](int64_t r0, int64_t r1) {
     if (a.inner == 1) {
-      if (!all_within(a.index + r0, r1 - r0, a.n, a.bad)) return;
-      for (int64_t r = r0; r < r1;) {  // the rest of one x row at a time
-        int64_t o = r / a.m, end = (o + 1) * a.m < r1 ? (o + 1) * a.m : r1;
+      for (int64_t r = r0; r < r1;) {  // the rest of one x row at a time, as many indices as L1 holds
+        const int64_t o = r / a.m, end = least(least((o + 1) * a.m, r1), r + 2048);
+        if (!all_within(a.index + r, end - r, a.n, a.bad)) return;
         const T* row = x + o * a.n;
         for (; r < end; ++r) y[r] = row[a.index[r]];
       }

@@ -77,12 +77,49 @@ template <class T> static void top_by_groups(const TopK& a) {
   });
 }
 
+// Of a row of several times kGroup elements: as above, with groups that lie across it, as lanes do. Few blocks reach the bound.
+constexpr int64_t kBlock = 16, kFew = kGroup / 4;
+template <class T> static void top_by_lanes(const TopK& a, int64_t row, key_for<T>* keys) {
+  using K = key_for<T>;
+  const T* x = (const T*)a.x + row * a.n;
+  K best[kGroup], work[2 * kGroup];
+  for (int64_t l = 0; l < kGroup; ++l) best[l] = K(~K(0));
+  const auto across = [&](int64_t i, int64_t n) __attribute__((always_inline)) {
+    for (int64_t l = 0; l < n; ++l) {
+      const K key = keys[i + l] = key_of(x[i + l], a.largest);
+      best[l] = key < best[l] ? key : best[l];
+    }
+  };
+  const int64_t whole = a.n / kGroup * kGroup;
+  for (int64_t i = 0; i < whole; i += kGroup) across(i, kGroup);
+  across(whole, a.n - whole);
+  Range<K> r;
+  for (int64_t l = 0; l < kGroup; ++l) {
+    work[l] = best[l];
+    r.low = best[l] < r.low ? best[l] : r.low;
+  }
+  r.high = select_key(work, work + kGroup, kGroup, a.k - 1);
+  top_of_row<T>(a, row, r, [&](auto& c) {
+    for (int64_t i = 0; i < a.n; i += kBlock) {
+      const int64_t n = least(kBlock, a.n - i);
+      bool any = n < kBlock;
+      if (n == kBlock)
+        for (int64_t l = 0; l < kBlock; ++l) any |= keys[i + l] <= r.high;
+      if (any) c.look(i, i + n);
+    }
+  });
+}
+
 template <class T> static void top_by_keys(const TopK& a) {
   using K = key_for<T>;
   parallel_blocks(a.outer, row_grain(a.outer, 4 * a.n), [&](int64_t begin, int64_t end) {
     for (int64_t row = begin; row < end; ++row) {
       const T* x = (const T*)a.x + row * a.n;
       K* keys = scratch_of<K>(2 * a.n, 0);
+      if (a.k <= kFew && a.n >= 4 * kGroup) {
+        top_by_lanes<T>(a, row, keys);
+        continue;
+      }
       Range<K> r;
       for (int64_t i = 0; i < a.n; ++i) {
         keys[i] = key_of(x[i], a.largest);
