@@ -241,6 +241,12 @@ static bool all_within(const int64_t* index, int64_t count, int64_t n, bool* bad
   return !(any >> 63);
 }
 
+// Asks for a row that is about to be touched in an order that no prefetcher guesses.
+template <class T> static void fetch_row(const T* row, int64_t n) {
+  if (n * int64_t(sizeof(T)) > 16 << 10) return;
+  for (int64_t i = 0; i < n; i += 64 / int64_t(sizeof(T))) __builtin_prefetch(row + i);
+}
+
 template <class T> static void gather_along_of(const GatherAlong& a) {
   auto* x = static_cast<const T*>(a.x);
   auto* y = static_cast<T*>(a.y);
@@ -268,6 +274,7 @@ template <class T> static void gather_along_of(const GatherAlong& a) {
         const int64_t o = r / a.m, end = least(least((o + 1) * a.m, r1), r + 2048);
         if (!all_within(a.index + r, end - r, a.n, a.bad)) return;
         const T* row = x + o * a.n;
+        if (o + 1 < a.outer && r == o * a.m && a.m * 4 >= a.n) fetch_row(row + a.n, a.n);
         for (; r < end; ++r) y[r] = row[a.index[r]];
       }
       return;
@@ -312,6 +319,7 @@ template <class T, ScatterOp op> static void scatter_along_of(const ScatterAlong
       };
       if (a.inner == 1) {
         if (!all_within(a.index + o * a.m, a.m, a.n, a.bad)) return;
+        if (o + 1 < a.outer && a.m * 4 >= a.n) fetch_row(block + a.n, a.n);
         for (int64_t j = o * a.m; j < (o + 1) * a.m; ++j) write(block[a.index[j]], y[j]);
         continue;
       }
