@@ -274,6 +274,36 @@ template <class T> static void gather_block(const T* x, int64_t across, int64_t 
   }
 }
 
+// The same of bytes.
+static void gather_bytes(const uint8_t* x, int64_t across, int64_t down, int64_t rows, int64_t inner, uint8_t* to) {
+  for (int64_t i = 0; i < rows; ++i, x += down, to += inner) {
+    if (across == 0) {
+      const uint64_t all = *x * 0x0101010101010101u;
+      for (int64_t j = 0; j < inner; j += 8) std::memcpy(to + j, &all, 8);
+    } else {
+      for (int64_t j = 0; j < inner; ++j) to[j] = x[j * across];
+    }
+  }
+}
+// Of operand k, in its arithmetic type. Narrow floats come in blocks where rows have one element each (blocks_apt).
+static bool blocks_apt(const Port& in, int64_t across) { return in.native ? in.size != 2 : in.wide == 4 && across == 0; }
+static void gather_rows(const Port& in, const char* x, int64_t across, int64_t down, int64_t rows, int64_t inner, char* to) {
+  const auto as = [&](auto t) __attribute__((always_inline)) {
+    gather_block(reinterpret_cast<const decltype(t)*>(x), across, down, rows, inner, reinterpret_cast<decltype(t)*>(to));
+  };
+  if (!in.native) {
+    alignas(64) float column[kChunk];
+    in.gather(x, down, column, rows);
+    gather_block(column, 0, 1, rows, inner, reinterpret_cast<float*>(to));
+  } else if (in.size == 1) {
+    gather_bytes(reinterpret_cast<const uint8_t*>(x), across, down, rows, inner, reinterpret_cast<uint8_t*>(to));
+  } else if (in.size == 4) {
+    as(float());
+  } else {
+    as(double());
+  }
+}
+
 // Rows too short to be run one by one: chunks of elements in row-major order, whole rows but at the ends.
 static void run_across(const Plan& plan, Buffers& buffers, int64_t begin, int64_t end) {
   const int last = plan.ndim - 1;
@@ -289,7 +319,7 @@ static void run_across(const Plan& plan, Buffers& buffers, int64_t begin, int64_
       for (int64_t i = 0; i < chunk; i += inner) in.gather(in.data, plan.stride[k][last], buffers.of[k] + i * in.wide, inner);
     if (plan.flat[k] || plan.constant[k] || plan.same_row[k]) continue;
     pieces = true;
-    blocks &= in.native && in.size >= 4;
+    blocks &= blocks_apt(in, plan.stride[k][last]);
   }
   while (begin < end) {
     const int64_t most = at ? inner - at : chunk, n = end - begin < most ? end - begin : most;
@@ -311,9 +341,8 @@ static void run_across(const Plan& plan, Buffers& buffers, int64_t begin, int64_
         const Port& in = plan.port[k];
         const char* from = element(plan, k, pos.offset[k] + at * s);
         char* to = buffers.of[k] + done * in.wide;
-        if (!block) gather_piece(in, from, s, to, m);
-        else if (in.size == 4) gather_block(reinterpret_cast<const float*>(from), s, down, rows, inner, reinterpret_cast<float*>(to));
-        else gather_block(reinterpret_cast<const double*>(from), s, down, rows, inner, reinterpret_cast<double*>(to));
+        if (block) gather_rows(in, from, s, down, rows, inner, to);
+        else gather_piece(in, from, s, to, m);
       }
       done += m;
       at += m;

@@ -284,6 +284,24 @@ void reduce_rows(const Reducer& r, const Port& x, const Loop<2>& kept, const Loo
   });
 }
 
+// to[j][i] = x[i * row + j] for i < n, j < m: short rows of 32-bit elements, turned by squares in registers.
+constexpr int64_t kShort = 32, kTurned = 128;  // columns at a time, less than twice as many at the end
+void turn_rows(const float* x, int64_t row, int64_t n, int64_t m, float (*to)[2 * kTurned]) {
+  constexpr int64_t L = kLanes<float>;
+  for (int64_t at = 0; at < n; at += L) {
+    const int64_t i = least(at, n - L);  // the last square overlaps the one before it
+    for (int64_t j = 0; j < m; j += L) {
+      vec<float> r[L];
+#pragma GCC unroll 16
+      for (int64_t l = 0; l < L; ++l) r[l] = m - j >= L ? vload(x + (i + l) * row + j) : vload(x + (i + l) * row + j, m - j);
+      transpose_lanes<float>(r);
+#pragma GCC unroll 16
+      for (int64_t l = 0; l < L; ++l)
+        if (l < m - j) vstore(to[j + l] + i, r[l]);
+    }
+  }
+}
+
 // Whole rows of the innermost kept dimension are taken into a row of states: where that dimension is contiguous in x,
 // or the reduced ones are short.
 template <class F>
@@ -292,11 +310,22 @@ void reduce_columns(const Reducer& r, const Port& x, const Loop<2>& kept, const 
   const int64_t cols = kept.shape[last], step = kept.stride[1][last];
   const int64_t planes = count_of(kept) / cols, m = count_of(over);
   const int64_t strips = (cols + kCols - 1) / kCols, parts = (m + kPartRows - 1) / kPartRows;
+  const bool turn = x.native && x.size == 4 && m <= kShort && over.ndim == 1 && over.stride[1][0] == 1 && step != 1;
   auto part_states = [&](int64_t plane, int64_t strip, int64_t part, char* states) {  // states: the first block's
     alignas(64) char buffer[kCols * 8], blocks[kPartRows / kRows * kCols * 8];
     const int64_t begin = strip * kCols, n = cols - begin < kCols ? cols - begin : kCols;
     const int64_t base = offset_of(kept, plane * cols) + begin * step;
     const int64_t first = part * kPartRows, end = first + kPartRows < m ? first + kPartRows : m;
+    if (turn && n >= kLanes<float>) {
+      alignas(64) float turned[kShort][2 * kTurned];
+      r.clear(states, n);
+      for (int64_t c = 0, w; c < n; c += w) {
+        w = n - c < 2 * kTurned ? n - c : kTurned;
+        turn_rows(reinterpret_cast<const float*>(x.data) + base + c * step, step, w, m, turned);
+        for (int64_t j = 0; j < m; ++j) r.rows(states + c * r.size, turned[j], w);
+      }
+      return;
+    }
     int64_t count = 0, inner = over.ndim ? over.shape[over.ndim - 1] : 1, left = 0, at = 0;
     for (int64_t b = first; b < end; b += kRows, ++count) {
       char* s = blocks + count * n * r.size;

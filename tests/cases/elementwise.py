@@ -159,7 +159,8 @@ CHOICE = [
           S(B((40, 130)), 1.5, A((130,)))], kernels=("where",), dtypes=ALL_FLOATS, bad=[
         Bad(lambda: lamella.where(lamella.ones(3), lamella.ones(3), 0.0), TypeError, "[where] condition must be bool"),
         Bad(lambda: lamella.where(lamella.ones(3) > 0, lamella.ones(4), 0.0), ValueError, "[where]")]),
-    Case("masked_fill", lamella.masked_fill, lambda x, m, v: np.where(m, v, x), [S(A((5, 7)), B((7,)), -1.5)],
+    Case("masked_fill", lamella.masked_fill, lambda x, m, v: np.where(m, v, x),
+         [S(A((5, 7)), B((7,)), -1.5), S(A((70, 33)), B((70, 1)), 0.5), S(A((70, 16)), B((16,)), 0.5)],
          kernels=("where",), dtypes=ALL_FLOATS),
     Case("clamp", lamella.clamp, lambda x, low=None, high=None: np.clip(x, low, high),
          [S(A((67,)), -0.5, 0.7), S(A((3, 17)), -0.5), S(A((19,)), None, 0.5), S(I((40,), -9, 9), -3, 4)],

@@ -31,6 +31,7 @@ SHAPES = [
     S(A((2050, 5)), 0),
     S(A((300, 601)), 0),
     S(A((40, 3)), 1),
+    *(S(A(s, grad=False), 1) for s in ((150, 16), (300, 17), (1100, 31), (64, 32))),  # short rows, turned
     S(A((0, 3)), 1),
 ]
 NONEMPTY = SHAPES[:-1]
