@@ -167,7 +167,7 @@ template <class T> class PixelTiles {
         const int cols = int(least(TC, d.rows - h * TC));
         const int64_t column = group * d.rows + h * TC, offset = in_place_ ? column : blocks_ == 1 ? 0 : (h - h0) * positions_ * TC;
         const TileEnds<A> ends{in_registers_ && first && out.bias ? out.bias + column : nullptr, !first,
-                                in_registers_ && last && out.act == Act::relu};
+                               in_registers_ && last && out.act == Act::relu};
         for (int64_t t = 0; t < tiles; ++t) {
           const int count = counts[t];
           at_edges<A>(count, cols, [&](auto rows_of, auto vecs) {
