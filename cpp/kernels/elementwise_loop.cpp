@@ -285,9 +285,9 @@ static void gather_bytes(const uint8_t* x, int64_t across, int64_t down, int64_t
     }
   }
 }
-// Of operand k, in its arithmetic type. Narrow floats come in blocks where rows have one element each (blocks_apt).
+// The same of any operand, in its arithmetic type; of narrow ones where rows have one element each.
 static bool blocks_apt(const Port& in, int64_t across) { return in.native ? in.size != 2 : in.wide == 4 && across == 0; }
-static void gather_rows(const Port& in, const char* x, int64_t across, int64_t down, int64_t rows, int64_t inner, char* to) {
+static void gather_block_of(const Port& in, const char* x, int64_t across, int64_t down, int64_t rows, int64_t inner, char* to) {
   const auto as = [&](auto t) __attribute__((always_inline)) {
     gather_block(reinterpret_cast<const decltype(t)*>(x), across, down, rows, inner, reinterpret_cast<decltype(t)*>(to));
   };
@@ -341,7 +341,7 @@ static void run_across(const Plan& plan, Buffers& buffers, int64_t begin, int64_
         const Port& in = plan.port[k];
         const char* from = element(plan, k, pos.offset[k] + at * s);
         char* to = buffers.of[k] + done * in.wide;
-        if (block) gather_rows(in, from, s, down, rows, inner, to);
+        if (block) gather_block_of(in, from, s, down, rows, inner, to);
         else gather_piece(in, from, s, to, m);
       }
       done += m;
@@ -372,30 +372,31 @@ static void run_across(const Plan& plan, Buffers& buffers, int64_t begin, int64_
   }
 }
 
-// Whether rows of a binary op are run as they lie: those that fill vectors, or leave parts where these cost nothing.
+// Whether rows of a binary op are run as they lie: those that fill vectors, or leave parts where these cost nothing; one row with
+// a number too.
 static bool rows_apt(const Plan& plan) {
   const int last = plan.ndim - 1;
   const int64_t inner = plan.shape[last], a = plan.stride[1][last], b = plan.stride[2][last];
   const bool adjacent = plan.stride[0][last] == 1 && (a == 1 || a == 0) && (b == 1 || b == 0) && a + b > 0;
   const bool fills = inner >= kLanes<float> && (kVecBytes == 64 || inner % kLanes<float> == 0 || inner >= 64);
-  return last > 0 && !plan.stream && adjacent && fills;
+  return !plan.stream && adjacent && fills && (last > 0 || a != b);
 }
 static void run_rows(const Plan& plan, RowsRun run, int64_t begin, int64_t end) {
   const int last = plan.ndim - 1;
   const int64_t inner = plan.shape[last];
-  int64_t down[3], at = begin % inner;
-  for (int k = 0; k < 3; ++k) down[k] = plan.stride[k][last - 1];
+  int64_t down[3] = {}, at = begin % inner;
+  for (int k = 0; last > 0 && k < 3; ++k) down[k] = plan.stride[k][last - 1];
   Position pos;
   pos.seek(plan, begin / inner);
   while (begin < end) {
     const bool whole = at == 0 && end - begin >= inner;
-    const int64_t rows = whole ? least((end - begin) / inner, plan.shape[last - 1] - pos.index[last - 1]) : 1;
+    const int64_t rows = whole && last > 0 ? least((end - begin) / inner, plan.shape[last - 1] - pos.index[last - 1]) : 1;
     const int64_t n = whole ? inner : least(inner - at, end - begin);
     const void* const x[2] = {element(plan, 1, pos.offset[1] + at * plan.stride[1][last]),
                               element(plan, 2, pos.offset[2] + at * plan.stride[2][last])};
     run(element(plan, 0, pos.offset[0] + at), x, down, rows, n, plan.p);
     begin += rows * n, at = 0;
-    pos.skip(plan, rows);
+    if (last > 0) pos.skip(plan, rows);
   }
 }
 

@@ -68,6 +68,7 @@ PAIRS = [
     S(A((19,), special=EDGES), A((19,), special=EDGES[::-1])),
     S(A((23,)), 2.5),
     S(A((23,)), 3),
+    S(A((40001,), grad=False), 2.5),
 ]
 
 
