@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Moving data: casts and copies of any strides, fill, where.
 #include "elementwise.h"
+#include "turn.h"
 
 namespace lamella {
 namespace LAMELLA_ISA {
@@ -29,9 +30,7 @@ LAMELLA_INLINE void turn(const T (*tile)[kPitch], T* y, int64_t y_row, int64_t i
         for (int64_t j = 0; j < jn; j += L) {
           const int64_t a = least(i, in - L), b = least(j, jn - L);  // the last square overlaps the one before it
           vec<float> r[L];
-#pragma GCC unroll 16
-          for (int k = 0; k < L; ++k) std::memcpy(&r[k], &tile[b + k][a], sizeof r[k]);
-          transpose_lanes<float>(r);
+          load_square(reinterpret_cast<const float*>(&tile[b][a]), kPitch, r);
           float* to = reinterpret_cast<float*>(y + a * y_row + b);
           if (stream && b == j) {
 #pragma GCC unroll 16

@@ -2,31 +2,10 @@
 // Packing of a strided matrix into panels: panel[q * R + i] is element (first + i, p + q), widened to the type of
 // arithmetic, where i runs along the rows of A (R = tile rows) or the columns of B (R = tile columns) and q along k.
 #pragma once
-#include "vec.h"
+#include "turn.h"
 
 namespace lamella {
 namespace LAMELLA_ISA {
-
-// A square of lanes, whose rows lie `row` apart, transposed: in registers.
-template <class T> LAMELLA_INLINE void load_square(const T* x, int64_t row, vec<acc_t<T>>* r) {
-#pragma GCC unroll 16
-  for (int i = 0; i < kLanes<acc_t<T>>; ++i) r[i] = vload(x + i * row);
-  transpose_lanes<acc_t<T>>(r);
-}
-template <class A> __attribute__((noinline)) static void transpose_square(A* square) {  // in its place
-  constexpr int L = kLanes<A>;
-  vec<A> r[L];
-  load_square(square, L, r);
-#pragma GCC unroll 16
-  for (int i = 0; i < L; ++i) vstore(square + i * L, r[i]);
-}
-// One at an edge, of `count` rows of n elements, row i from row(i), zero past them: in memory, as in registers its cases are many.
-template <class A, class Row> LAMELLA_INLINE void load_edge(A* square, const Row& row, int64_t count, int64_t n) {
-  constexpr int L = kLanes<A>;
-#pragma GCC unroll 1
-  for (int i = 0; i < L; ++i) vstore(square + i * L, i < count ? vload(row(i), n) : vec<A>{});
-  transpose_square(square);
-}
 
 // A square of a panel: row i from row(i), stored as L rows of `width` elements, R apart.
 template <class T, int R, class Row> LAMELLA_INLINE void pack_square(acc_t<T>* out, const Row& row, int width) {

@@ -62,58 +62,68 @@ template <class F> LAMELLA_INLINE void by_float(DType t, const F& f) {
 // ---- load and store --------------------------------------------------------------------------------------------------
 template <class T> LAMELLA_INLINE vec<T> splat(T x) { return x - vec<T>{}; }  // x - 0 is x, -0 too: folds to a broadcast
 
+#if defined(__AVX512F__)  // maskz forms: the plain ones read an undefined register, which GCC warns of (bug 105593)
+template <class T> LAMELLA_INLINE vec<float> widened(__m256i half) {
+  if constexpr (__is_same(T, bf16)) return (vec<float>)((vec<uint32_t>)_mm512_maskz_cvtepu16_epi32(0xffff, half) << 16);
+  else return (vec<float>)_mm512_maskz_cvtph_ps(0xffff, half);
+}
+template <class T> LAMELLA_INLINE __m256i narrowed(vec<float> v) {
+  if constexpr (__is_same(T, bf16)) {  // round to nearest even, NaN kept quiet: as bf16::from
+    typedef uint32_t vu __attribute__((vector_size(kVecBytes)));
+    const vu u = (vu)v, even = u + 0x7fffu + ((u >> 16) & 1);
+    const vu r = (vu)_mm512_mask_or_epi32((__m512i)even, _mm512_cmp_ps_mask((__m512)v, (__m512)v, _CMP_UNORD_Q), (__m512i)u,
+                                          _mm512_set1_epi32(0x400000)) >> 16;
+    return _mm512_maskz_cvtepi32_epi16(0xffff, (__m512i)r);
+  } else {
+    return _mm512_maskz_cvtps_ph(0xffff, (__m512)v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+  }
+}
+#endif
+
 template <class T> LAMELLA_INLINE vec<acc_t<T>> vload(const T* p) {
   using A = acc_t<T>;
   vec<A> v;
   if constexpr (__is_same(T, A)) { std::memcpy(&v, p, sizeof v); }
-  else if constexpr (__is_same(T, bf16)) {
-#if defined(__AVX512F__)  // maskz forms: the plain ones read an undefined register, which GCC warns of (bug 105593)
-    v = (vec<A>)((vec<uint32_t>)_mm512_maskz_cvtepu16_epi32(0xffff, _mm256_loadu_si256((const __m256i*)p)) << 16);
+#if defined(__AVX512F__)
+  else { v = widened<T>(_mm256_loadu_si256((const __m256i*)p)); }
 #else
+  else if constexpr (__is_same(T, bf16)) {
     typedef uint16_t half __attribute__((vector_size(kVecBytes / 2)));
     half h;
     std::memcpy(&h, p, sizeof h);
     v = (vec<A>)(__builtin_convertvector(h, vec<uint32_t>) << 16);
-#endif
   } else {
-#if defined(__AVX512F__)
-    v = (vec<A>)_mm512_maskz_cvtph_ps(0xffff, _mm256_loadu_si256((const __m256i*)p));
-#elif defined(__F16C__)
+#if defined(__F16C__)
     v = (vec<A>)_mm256_cvtph_ps(_mm_loadu_si128((const __m128i*)p));
 #else
     for (int i = 0; i < kLanes<A>; ++i) v[i] = p[i].to();
 #endif
   }
+#endif
   return v;
 }
 
 template <class T> LAMELLA_INLINE void vstore(T* p, vec<acc_t<T>> v) {
   using A = acc_t<T>;
   if constexpr (__is_same(T, A)) { std::memcpy(p, &v, sizeof v); }
-  else if constexpr (__is_same(T, bf16)) {  // round to nearest even, NaN kept quiet: as bf16::from
-    typedef uint32_t vu __attribute__((vector_size(kVecBytes)));
-    vu u = (vu)v;
-    const vu even = u + 0x7fffu + ((u >> 16) & 1);
 #if defined(__AVX512F__)
-    const vu r = (vu)_mm512_mask_or_epi32((__m512i)even, _mm512_cmp_ps_mask((__m512)v, (__m512)v, _CMP_UNORD_Q), (__m512i)u,
-                                          _mm512_set1_epi32(0x400000)) >> 16;
-    _mm256_storeu_si256((__m256i*)p, _mm512_maskz_cvtepi32_epi16(0xffff, (__m512i)r));
+  else { _mm256_storeu_si256((__m256i*)p, narrowed<T>(v)); }
 #else
+  else if constexpr (__is_same(T, bf16)) {  // as `narrowed`
+    typedef uint32_t vu __attribute__((vector_size(kVecBytes)));
+    const vu u = (vu)v, even = u + 0x7fffu + ((u >> 16) & 1);
     const vu nan = (vu)(v != v), r = ((nan & (u | 0x400000)) | (~nan & even)) >> 16;
     typedef uint16_t half __attribute__((vector_size(kVecBytes / 2)));
     half h = __builtin_convertvector(r, half);
     std::memcpy(p, &h, sizeof h);
-#endif
   } else {
-#if defined(__AVX512F__)
-    constexpr int nearest = _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC;
-    _mm256_storeu_si256((__m256i*)p, _mm512_maskz_cvtps_ph(0xffff, (__m512)v, nearest));
-#elif defined(__F16C__)
+#if defined(__F16C__)
     _mm_storeu_si128((__m128i*)p, _mm256_cvtps_ph((__m256)v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
 #else
     for (int i = 0; i < kLanes<A>; ++i) p[i] = f16::from(v[i]);
 #endif
   }
+#endif
 }
 
 // Past the caches, without reading the line; p is aligned to a vector. stream_end() before others may read it.
@@ -134,12 +144,23 @@ LAMELLA_INLINE void stream_end() {
 #endif
 }
 
+#if defined(__AVX2__) && !defined(__AVX512F__)
+template <class A> LAMELLA_INLINE __m256i first_lanes(int64_t n) {
+  if constexpr (sizeof(A) == 4) return _mm256_cmpgt_epi32(_mm256_set1_epi32(int(n)), _mm256_set_epi32(7, 6, 5, 4, 3, 2, 1, 0));
+  else return _mm256_cmpgt_epi64(_mm256_set1_epi64x(n), _mm256_set_epi64x(3, 2, 1, 0));
+}
+#endif
 // The first n lanes (0 <= n <= lanes); the others load as zero and are not stored. Touches no byte past p + n.
 template <class T> LAMELLA_INLINE vec<acc_t<T>> vload(const T* p, int64_t n) {
   using A = acc_t<T>;
 #if defined(__AVX512F__)
   if constexpr (__is_same(T, float)) return (vec<A>)_mm512_maskz_loadu_ps(__mmask16((1u << n) - 1), p);
   else if constexpr (__is_same(T, double)) return (vec<A>)_mm512_maskz_loadu_pd(__mmask8((1u << n) - 1), p);
+  else if constexpr (__is_same(A, float)) return widened<T>(_mm256_maskz_loadu_epi16(__mmask16((1u << n) - 1), p));
+  else
+#elif defined(__AVX2__)
+  if constexpr (__is_same(T, float)) return (vec<A>)_mm256_maskload_ps(p, first_lanes<float>(n));
+  else if constexpr (__is_same(T, double)) return (vec<A>)_mm256_maskload_pd(p, first_lanes<double>(n));
   else
 #endif
   {
@@ -153,6 +174,13 @@ template <class T> LAMELLA_INLINE void vstore(T* p, vec<acc_t<T>> v, int64_t n) 
 #if defined(__AVX512F__)
   if constexpr (__is_same(T, float)) { _mm512_mask_storeu_ps(p, __mmask16((1u << n) - 1), (__m512)v); return; }
   else if constexpr (__is_same(T, double)) { _mm512_mask_storeu_pd(p, __mmask8((1u << n) - 1), (__m512d)v); return; }
+  else if constexpr (__is_same(acc_t<T>, float)) {
+    _mm256_mask_storeu_epi16(p, __mmask16((1u << n) - 1), narrowed<T>(v));
+    return;
+  } else
+#elif defined(__AVX2__)
+  if constexpr (__is_same(T, float)) { _mm256_maskstore_ps(p, first_lanes<float>(n), (__m256)v); return; }
+  else if constexpr (__is_same(T, double)) { _mm256_maskstore_pd(p, first_lanes<double>(n), (__m256d)v); return; }
   else
 #endif
   {
@@ -310,6 +338,20 @@ template <int H, class V, class F, int... l> LAMELLA_INLINE elem_t<V> fold_halve
 }
 template <class V, class F> LAMELLA_INLINE elem_t<V> fold_lanes(V v, const F& f) {
   return fold_halves<kLanes<elem_t<V>> / 2>(v, f, AllLanes<elem_t<V>>{});
+}
+// Lane l of the result is fold_lanes(r[l], f), by the same tree: a square of lanes folded as it is turned.
+template <int H, class A, class F, int... l> LAMELLA_INLINE void fold_square(vec<A>* r, const F& f, Lanes<l...> lanes) {
+  constexpr int L = kLanes<A>;
+  using I = vec<int_of<A>>;
+#pragma GCC unroll 16
+  for (int i = 0; i < H; ++i)
+    r[i] = f(__builtin_shuffle(r[i], r[i + H], I{(l & H ? L + l - H : l)...}),
+             __builtin_shuffle(r[i], r[i + H], I{(l & H ? L + l : l + H)...}));
+  if constexpr (H > 1) fold_square<H / 2, A>(r, f, lanes);
+}
+template <class A, class F> LAMELLA_INLINE vec<A> fold_square(vec<A>* r, const F& f) {
+  fold_square<kLanes<A> / 2, A>(r, f, AllLanes<A>{});
+  return r[0];
 }
 template <class V> LAMELLA_INLINE elem_t<V> hsum(V v) { return fold_lanes(v, [](V a, V b) { return a + b; }); }
 template <class V> LAMELLA_INLINE elem_t<V> hmax(V v) {  // NaN passes

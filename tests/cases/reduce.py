@@ -31,7 +31,7 @@ SHAPES = [
     S(A((2050, 5)), 0),
     S(A((300, 601)), 0),
     S(A((40, 3)), 1),
-    *(S(A(s, grad=False), 1) for s in ((150, 16), (300, 17), (1100, 31), (64, 32))),  # short rows, turned
+    *(S(A(s, grad=False), 1) for s in ((150, 16), (300, 17), (1100, 31), (64, 32), (21, 100))),  # short rows, in squares
     S(A((0, 3)), 1),
 ]
 NONEMPTY = SHAPES[:-1]
@@ -52,7 +52,10 @@ def var(x, dim=None, correction=1, keepdim=False):
 VARIANCES = [S(A((17,))), S(A((3, 5)), -1, keepdim=True), S(A((2, 3, 41)), (0, 2)), S(A((2, 3, 41)), 1, correction=0),
              S(A((3000, 7), grad=False), 0), S(A((67,), 1000, 1001, grad=False))]
 AXES = [S(A((17,), special=(0.5, NAN, 2.0, NAN))), S(A((3, 5)), 1), S(A((2, 3, 41)), 1, True), S(A((2, 3, 41)), -1),
-        S(A((3000, 7)), 0), S(A((3, 1500)), 1), S(I((40, 7), -5, 5), 0), S(I((40, 7), -5, 5, "uint8"), 1)]
+        S(A((3000, 7)), 0), S(A((3, 1500)), 1), S(I((40, 7), -5, 5), 0), S(I((40, 7), -5, 5, "uint8"), 1),
+        *(S(A(s, special=(NAN, math.inf, -math.inf)), 1) for s in ((300, 10), (33, 4), (129, 33), (17, 128), (1, 10))),
+        *(S(A(s, special=(NAN,)), d) for s, d in (((40, 1100), 0), ((3, 700, 21), 1))),
+        *(S(I((300, 11), -5, 5, t), d) for t in ("int64", "int32", "int16") for d in (0, 1))]
 WITHOUT_NAN = [S(A((17,)), 0), *AXES[1:6]]
 
 

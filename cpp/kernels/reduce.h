@@ -1,0 +1,217 @@
+// SPDX-License-Identifier: MIT
+// What every reduction is made of: ops, blocks of elements, and the walk over rows. The tree is a function of the shape
+// alone: blocks of kBlock elements (or kRows rows, where columns are reduced), joined pairwise within a part, parts joined
+// pairwise. Tasks are parts, so one long sum uses every core and gives the same bits on any number of them.
+#pragma once
+#include "elementwise.h"
+
+namespace lamella {
+namespace LAMELLA_ISA {
+
+void reduce_arg(const Reduce&);  // argmax and argmin
+
+namespace reduction {
+
+constexpr int64_t kBlock = 2048, kPart = 65536;              // elements of a row: 32 blocks a part
+constexpr int64_t kRows = 128, kPartRows = 512, kCols = 1024;  // columns: 4 blocks a part, kCols columns at a time
+constexpr int64_t kStates = 64;                              // states of short rows, finished together
+
+// What a reduction is to the walk: arrays of states, made from elements and joined.
+struct Reducer {
+  int size;                                               // bytes of a state
+  void (*block)(const void* x, int64_t n, int64_t first, void* state);  // of n contiguous elements from position first
+  void (*rows)(void* states, const void* x, int64_t n);   // states[i] takes in x[i]; null: columns are not reduced
+  void (*clear)(void* states, int64_t n);                 // states of nothing
+  void (*join)(void* states, const void* with, int64_t n);  // states[i] = states[i] joined with with[i]
+  void (*many)(const void* x, int64_t pitch, int64_t n, int64_t m, void* states);  // a block of each of n rows of m; or null
+};
+
+// ---- ops: `map` of an element, `join` of two states, `zero` of nothing ----------------------------------------------
+template <class A> struct Sum {
+  template <class V> LAMELLA_INLINE static V map(V x) { return x; }
+  template <class V> LAMELLA_INLINE static V join(V a, V b) { return a + b; }
+  static constexpr A zero = 0;
+};
+template <class A> struct SumSquares : Sum<A> {
+  template <class V> LAMELLA_INLINE static V map(V x) { return x * x; }
+};
+template <class A> struct SumAbs : Sum<A> {
+  template <class V> LAMELLA_INLINE static V map(V x) {
+    if constexpr (sizeof(V) > 8) return vabs(x); else return x < 0 ? -x : x;
+  }
+};
+template <class A> struct Prod {
+  template <class V> LAMELLA_INLINE static V map(V x) { return x; }
+  template <class V> LAMELLA_INLINE static V join(V a, V b) { return a * b; }
+  static constexpr A zero = 1;
+};
+template <class A> constexpr bool is_float = __is_same(A, float) || __is_same(A, double);
+template <class A> constexpr A lowest = is_float<A> ? A(-__builtin_inf()) : A(A(1) << (sizeof(A) * 8 - 1));
+template <> constexpr float lowest<float> = -__builtin_inff();
+template <> constexpr double lowest<double> = -__builtin_inf();
+template <class A> struct Max {
+  template <class V> LAMELLA_INLINE static V map(V x) { return x; }
+  template <class V> LAMELLA_INLINE static V join(V a, V b) {
+    if constexpr (sizeof(V) > 8) return vmax_nan(a, b);
+    else return a > b || a != a ? a : b;
+  }
+  static constexpr A zero = lowest<A>;
+};
+template <class A> struct Min {
+  template <class V> LAMELLA_INLINE static V map(V x) { return x; }
+  template <class V> LAMELLA_INLINE static V join(V a, V b) {
+    if constexpr (sizeof(V) > 8) return vmin_nan(a, b);
+    else return a < b || a != a ? a : b;
+  }
+  static constexpr A zero = is_float<A> ? -lowest<A> : A(~lowest<int64_t> >> (64 - 8 * sizeof(A)));
+};
+template <class A> struct Any {
+  LAMELLA_INLINE static bool map(bool x) { return x; }
+  LAMELLA_INLINE static bool join(bool a, bool b) { return a | b; }
+  static constexpr bool zero = false;
+};
+template <class A> struct All : Any<A> {
+  LAMELLA_INLINE static bool join(bool a, bool b) { return a & b; }
+  static constexpr bool zero = true;
+};
+
+// The lanes of a run of n elements, to be folded.
+template <class Op, class A> LAMELLA_INLINE vec<A> run_lanes(const A* x, int64_t n) {
+  constexpr int L = kLanes<A>;
+  const vec<A> zero = splat<A>(Op::zero);
+  vec<A> a = zero, b = zero, c = zero, d = zero;
+  int64_t i = 0;
+  for (; i + 4 * L <= n; i += 4 * L) {
+    a = Op::join(a, Op::map(vload(x + i)));
+    b = Op::join(b, Op::map(vload(x + i + L)));
+    c = Op::join(c, Op::map(vload(x + i + 2 * L)));
+    d = Op::join(d, Op::map(vload(x + i + 3 * L)));
+  }
+  for (; i + L <= n; i += L) a = Op::join(a, Op::map(vload(x + i)));
+  if (i < n) b = Op::join(b, select(lane_numbers<A>() < int_of<A>(n - i), Op::map(vload(x + i, n - i)), zero));
+  return Op::join(Op::join(a, b), Op::join(c, d));
+}
+template <class Op, class A> LAMELLA_INLINE auto joined() {
+  return [](vec<A> a, vec<A> b) __attribute__((always_inline)) { return Op::join(a, b); };
+}
+template <class Op, class A> LAMELLA_INLINE A float_block(const A* x, int64_t n) {
+  return fold_lanes(run_lanes<Op, A>(x, n), joined<Op, A>());
+}
+// float_block of each of n rows, `pitch` apart, to the bit: a square of their lanes folds at once.
+template <class Op, class A> void float_blocks(const void* x, int64_t pitch, int64_t n, int64_t m, void* states) {
+  constexpr int64_t L = kLanes<A>;
+  const A* p = static_cast<const A*>(x);
+  const vec<A> zero = splat<A>(Op::zero);
+  for (int64_t at = 0; at < n; at += L) {
+    const int64_t rows = least(L, n - at);
+    vec<A> r[L];
+#pragma GCC unroll 1
+    for (int64_t l = 0; l < L; ++l, p += pitch) {
+      if (l >= rows) r[l] = zero;
+      else if (m <= L) r[l] = Op::join(zero, select(lane_numbers<A>() < int_of<A>(m), Op::map(vload(p, m)), zero));
+      else r[l] = run_lanes<Op, A>(p, m);
+    }
+    vstore<A>(static_cast<A*>(states) + at, fold_square<A>(r, joined<Op, A>()), rows);
+  }
+}
+
+// ---- the walk over rows -----------------------------------------------------------------------------------------------
+inline int64_t count_of(const Loop<2>& l) {
+  int64_t n = 1;
+  for (int d = 0; d < l.ndim; ++d) n *= l.shape[d];
+  return n;
+}
+inline int64_t offset_of(const Loop<2>& l, int64_t i, int row = 1) {
+  int64_t at = 0;
+  for (int d = l.ndim - 1; d >= 0; --d) { at += i % l.shape[d] * l.stride[row][d]; i /= l.shape[d]; }
+  return at;
+}
+// Joins states[0], states[step], ... states[(count - 1) step], each `n` states wide, into the first.
+inline void join_tree(const Reducer& r, char* states, int64_t count, int64_t step, int64_t n) {
+  for (int64_t h = 1; h < count; h *= 2)
+    for (int64_t i = 0; i + h < count; i += 2 * h)
+      r.join(states + i * step * r.size, states + (i + h) * step * r.size, n);
+}
+
+// Elements [begin, end) of `over`, as contiguous arithmetic elements: in place where they lie so, else in the buffer.
+inline const char* elements(const Port& x, const Loop<2>& over, int64_t base, int64_t begin, int64_t end, char* buffer) {
+  const int last = over.ndim - 1;
+  if (over.ndim <= 1) {
+    const int64_t s = over.ndim ? over.stride[1][0] : 1;
+    const char* from = x.data + (base + begin * s) * x.size;
+    if (x.native && s == 1) return from;
+    x.gather(from, s, buffer, end - begin);
+    return buffer;
+  }
+  const int64_t inner = over.shape[last], s = over.stride[1][last];
+  for (char* to = buffer; begin < end;) {
+    const int64_t at = begin % inner, n = inner - at < end - begin ? inner - at : end - begin;
+    const char* from = x.data + (base + offset_of(over, begin)) * x.size;
+    if (x.native && s == 1 && n == end - begin && to == buffer) return from;
+    x.gather(from, s, to, n);
+    to += n * x.wide;
+    begin += n;
+  }
+  return buffer;
+}
+
+// states[k * parts + part] for every kept element k: each the tree over one part of `over`. finish(k, n, states) takes
+// n joined states of kept elements k .. k + n - 1.
+template <class F>
+void reduce_rows(const Reducer& r, const Port& x, const Loop<2>& kept, const Loop<2>& over, const F& finish) {
+  const int64_t rows = count_of(kept), m = count_of(over), parts = (m + kPart - 1) / kPart;
+  auto part_state = [&](int64_t row, int64_t part, char* state) {
+    alignas(64) char buffer[kBlock * 8], states[kPart / kBlock * 24];
+    const int64_t base = offset_of(kept, row), begin = part * kPart, end = begin + kPart < m ? begin + kPart : m;
+    int64_t count = 0;
+    for (int64_t b = begin; b < end; b += kBlock) {
+      const int64_t e = b + kBlock < end ? b + kBlock : end;
+      r.block(elements(x, over, base, b, e, buffer), e - b, b, states + count++ * r.size);
+    }
+    join_tree(r, states, count, 1, 1);
+    std::memcpy(state, states, r.size);
+  };
+  if (parts > 1) {
+    char* states = static_cast<char*>(scratch(size_t(rows * parts) * r.size));
+    parallel(rows * parts, [&](int64_t t) { part_state(t / parts, t % parts, states + t * r.size); });
+    for (int64_t k = 0; k < rows; ++k) {
+      join_tree(r, states + k * parts * r.size, parts, 1, 1);
+      finish(k, 1, states + k * parts * r.size);
+    }
+    return;
+  }
+  const int64_t grain = kGrain / (m + 16) + 1;
+  if (m <= kBlock && kept.ndim == 1 && over.ndim == 1 && over.stride[1][0] == 1) {  // rows as they lie
+    const int64_t pitch = kept.stride[1][0];
+    parallel_blocks(rows, grain, [&](int64_t begin, int64_t end) {
+      alignas(64) char states[kStates * 24], buffer[kBlock * 8];
+      const int64_t most = x.native ? kStates : least(kStates, kBlock / m);
+      for (int64_t n; begin < end; begin += n) {
+        n = least(most, end - begin);
+        const char* from = x.data + begin * pitch * x.size;
+        if (!x.native) {
+          if (pitch == m) x.gather(from, 1, buffer, n * m);
+          else for (int64_t i = 0; i < n; ++i) x.gather(from + i * pitch * x.size, 1, buffer + i * m * x.wide, m);
+        }
+        const char* lie = x.native ? from : buffer;
+        const int64_t apart = x.native ? pitch : m;
+        if (r.many) r.many(lie, apart, n, m, states);
+        else for (int64_t i = 0; i < n; ++i) r.block(lie + i * apart * x.wide, m, 0, states + i * r.size);
+        finish(begin, n, states);
+      }
+    });
+    return;
+  }
+  parallel_blocks(rows, grain, [&](int64_t begin, int64_t end) {
+    alignas(64) char states[kStates * 24];
+    for (; begin < end; begin += kStates) {
+      const int64_t n = least(kStates, end - begin);
+      for (int64_t i = 0; i < n; ++i) part_state(begin + i, 0, states + i * r.size);
+      finish(begin, n, states);
+    }
+  });
+}
+
+}  // namespace reduction
+}  // namespace LAMELLA_ISA
+}  // namespace lamella

@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: MIT
+// argmax and argmin: the first place of the extreme value, of the first NaN where there is one. Short rows are turned and,
+// as columns are, taken a row of lanes at a time; of a long row the extreme is found first, then its place.
+#include "reduce.h"
+#include "turn.h"
+#include "vecmath.h"
+
+namespace lamella {
+namespace LAMELLA_ISA {
+using namespace reduction;
+namespace {
+
+template <class A> struct Best { A value; int64_t index; };
+template <bool kMax, class A> struct Extreme { using Op = Max<A>; };
+template <class A> struct Extreme<false, A> { using Op = Min<A>; };
+template <bool kMax, class A> using Op = typename Extreme<kMax, A>::Op;
+
+template <class O, class A> LAMELLA_INLINE bool takes(A best, A x) {  // does x, which comes later, take the place?
+  return best == best && !(best == x) && !(O::join(best, x) == best);
+}
+
+// ---- rows -----------------------------------------------------------------------------------------------------------
+template <class O, class A> void block(const void* x, int64_t n, int64_t first, void* state) {
+  const A* p = static_cast<const A*>(x);
+  A best = O::zero;
+  int64_t i = 0;
+  if constexpr (is_float<A>) {
+    best = float_block<O, A>(p, n);
+    for (constexpr int L = kLanes<A>; i + L <= n; i += L) {  // skip vectors without it
+      const vec<A> v = vload(p + i);
+      if (vany(best != best ? v != v : v == best)) break;
+    }
+  } else {
+    for (int64_t k = 0; k < n; ++k) best = O::join(best, p[k]);
+  }
+  while (i < n - 1 && !(p[i] == best || (best != best && p[i] != p[i]))) ++i;
+  *static_cast<Best<A>*>(state) = {best, first + i};
+}
+template <class O, class A> void join(void* states, const void* with, int64_t) {
+  Best<A>& s = *static_cast<Best<A>*>(states);
+  const Best<A>& t = *static_cast<const Best<A>*>(with);
+  if (takes<O>(s.value, t.value)) s = t;
+}
+
+// ---- lanes ----------------------------------------------------------------------------------------------------------
+template <int bytes> struct SizeOf { using real = float; using whole = int32_t; };
+template <> struct SizeOf<8> { using real = double; using whole = int64_t; };
+template <class A> using place_t = typename SizeOf<sizeof(A)>::whole;  // a lane's place: as wide as A
+template <class A> using place_of = vec<place_t<A>>;
+
+// Lanes of x, all at `place`, against the best so far.
+template <bool kMax, class A> LAMELLA_INLINE void take(vec<A>& best, place_of<A>& at, vec<A> x, int64_t place) {
+  __typeof__(x < best) wins;
+  if constexpr (is_float<A>) wins = ~(kMax ? x <= best : x >= best) & (best == best);  // greater, or the first NaN
+  else wins = kMax ? x > best : x < best;
+  best = select(wins, x, best);
+  at = select(wins, splat(place_t<A>(place)), at);
+}
+template <class A> LAMELLA_INLINE void put_places(place_of<A> at, int64_t* y, int64_t n) {
+  for (int64_t l = 0; l < n; ++l) y[l] = at[l];
+}
+
+constexpr int64_t kFew = 128;
+// Rows of a few elements, `pitch` apart, kTurned of them at a time.
+template <bool kMax, class A> void short_rows(const A* x, int64_t pitch, int64_t rows, int64_t m, int64_t* y) {
+  using F = typename SizeOf<sizeof(A)>::real;  // moved as such
+  constexpr int64_t L = kLanes<A>;
+  for (int64_t i = 0; i < rows; i += L) {
+    const int64_t n = least(L, rows - i);
+    vec<A> best = splat(Op<kMax, A>::zero);
+    place_of<A> at = splat(place_t<A>(0));
+    for (int64_t first = 0; first < m; first += kTurned) {
+      vec<F> t[kTurned];
+      const int64_t count = least(kTurned, m - first);
+      turn_in(reinterpret_cast<const F*>(x) + i * pitch + first, pitch, n, count, t);
+      for (int64_t j = 0; j < count; ++j) take<kMax, A>(best, at, (vec<A>)t[j], first + j);
+    }
+    put_places<A>(at, y + i, n);
+  }
+}
+
+// n <= kCols adjacent columns over [begin, end) of `over`, from x on: best[i] and at[i], counted from begin.
+template <bool kMax, class A>
+void columns(const Port& port, const char* x, const Loop<2>& over, int64_t begin, int64_t end, int64_t n, A* best,
+             place_t<A>* at) {
+  constexpr int64_t L = kLanes<A>;
+  alignas(64) A buffer[kCols + L];
+  for (int64_t j = begin; j < end; ++j) {
+    const char* from = x + offset_of(over, j) * port.size;
+    const A* row = reinterpret_cast<const A*>(from);
+    if (!port.native) { port.gather(from, 1, buffer, n); row = buffer; }
+    if (j == begin) {
+      std::memcpy(best, row, n * sizeof(A));
+      std::memset(at, 0, n * sizeof(A));
+      continue;
+    }
+    for (int64_t i = 0; i < n; i += L) {
+      vec<A> x, b;
+      place_of<A> p;
+      const size_t bytes = least(L, n - i) * sizeof(A);
+      if (n - i >= L) std::memcpy(&x, row + i, sizeof x); else { x = vec<A>{}; std::memcpy(&x, row + i, bytes); }
+      std::memcpy(&b, best + i, sizeof b);
+      std::memcpy(&p, at + i, sizeof p);
+      take<kMax, A>(b, p, x, j - begin);
+      std::memcpy(best + i, &b, sizeof b);  // both have room for a whole vector
+      std::memcpy(at + i, &p, sizeof p);
+    }
+  }
+}
+
+template <bool kMax, class A> void across(const Port& x, const Loop<2>& kept, const Loop<2>& over, int64_t* y) {
+  const int last = kept.ndim - 1;
+  const int64_t cols = kept.shape[last], planes = count_of(kept) / cols, m = count_of(over);
+  const int64_t strips = ceil_div(cols, kCols), parts = ceil_div(m, kPartRows);
+  Best<A>* partial = parts > 1 ? static_cast<Best<A>*>(scratch(size_t(parts * planes * cols) * sizeof(Best<A>))) : nullptr;
+  const int64_t task = least(m, kPartRows) * least(cols, kCols);
+  parallel_blocks(planes * strips * parts, kGrain / (task + 64) + 1, [&](int64_t t, int64_t end) {
+    alignas(64) A best[kCols + kLanes<A>];
+    alignas(64) place_t<A> at[kCols + kLanes<A>];
+    for (; t < end; ++t) {
+      const int64_t part = t % parts, strip = t / parts % strips, plane = t / parts / strips;
+      const int64_t k = plane * cols + strip * kCols, n = least(kCols, cols - strip * kCols), first = part * kPartRows;
+      const char* from = x.data + (offset_of(kept, plane * cols) + strip * kCols) * x.size;
+      columns<kMax, A>(x, from, over, first, least(m, first + kPartRows), n, best, at);
+      for (int64_t i = 0; i < n; ++i) {
+        if (parts == 1) y[k + i] = at[i];
+        else partial[part * planes * cols + k + i] = {best[i], first + at[i]};
+      }
+    }
+  });
+  if (parts == 1) return;
+  for (int64_t k = 0; k < planes * cols; ++k) {
+    Best<A> b = partial[k];
+    for (int64_t part = 1; part < parts; ++part) join<Op<kMax, A>, A>(&b, &partial[part * planes * cols + k], 1);
+    y[k] = b.index;
+  }
+}
+
+template <bool kMax, class A> void arg(const Reduce& a, const Port& x) {
+  static constexpr Reducer r{int(sizeof(Best<A>)), block<Op<kMax, A>, A>, nullptr, nullptr, join<Op<kMax, A>, A>, nullptr};
+  const auto &kept = a.kept, &over = a.over;
+  const int64_t m = count_of(over), pitch = kept.ndim == 1 ? kept.stride[1][0] : 0;
+  const int last = kept.ndim - 1;
+  int64_t* y = static_cast<int64_t*>(a.y);
+  const bool inner = over.ndim && over.stride[1][over.ndim - 1] == 1;
+  if (m <= kFew && kept.ndim == 1 && over.ndim == 1 && inner && (x.native || pitch == m)) {
+    parallel_blocks(kept.shape[0], kGrain / (m + 16) + 1, [&](int64_t begin, int64_t end) {
+      A buffer[kBlock];
+      for (int64_t n; begin < end; begin += n) {
+        n = x.native ? end - begin : least(kBlock / m, end - begin);
+        const char* from = x.data + begin * pitch * x.size;
+        if (!x.native) x.gather(from, 1, buffer, n * m);
+        short_rows<kMax, A>(x.native ? reinterpret_cast<const A*>(from) : buffer, pitch, n, m, y + begin);
+      }
+    });
+  } else if (last >= 0 && kept.shape[last] > 1 && kept.stride[1][last] == 1 && !inner) {
+    across<kMax, A>(x, kept, over, y);
+  } else {
+    reduce_rows(r, x, kept, over, [&](int64_t k, int64_t n, const char* states) {
+      for (int64_t i = 0; i < n; ++i) y[k + i] = reinterpret_cast<const Best<A>*>(states)[i].index;
+    });
+  }
+}
+}  // namespace
+
+void reduce_arg(const Reduce& a) {
+  const Port x = port(a.from, a.x);
+  const auto by_op = [&](auto zero) {
+    using A = decltype(zero);
+    a.op == ReduceOp::argmax ? arg<true, A>(a, x) : arg<false, A>(a, x);
+  };
+  switch (wide_of(a.from)) {
+    case wide_f32: return by_op(float{});
+    case wide_f64: return by_op(double{});
+    case wide_i32: return by_op(int32_t{});
+    default: return by_op(int64_t{});
+  }
+}
+
+}  // namespace LAMELLA_ISA
+}  // namespace lamella
