@@ -8,25 +8,25 @@ namespace LAMELLA_ISA {
 using namespace reduction;
 namespace {
 
-// A: element, S: state.
-template <class Op, class A, class S> void block(const void* x, int64_t n, int64_t, void* state) {
-  const A* p = static_cast<const A*>(x);
+// T: element, S: state.
+template <class Op, class T, class S> void block(const void* x, int64_t n, int64_t, void* state) {
+  const T* p = static_cast<const T*>(x);
   S s;
-  if constexpr (is_float<A>) {
-    s = float_block<Op, A>(p, n);
+  if constexpr (is_float<acc_t<T>>) {
+    s = float_block<Op>(p, n);
   } else {
     s = Op::zero;
     for (int64_t i = 0; i < n; ++i) s = Op::join(s, S(Op::map(S(p[i]))));
   }
   *static_cast<S*>(state) = s;
 }
-template <class Op, class A, class S> void rows(void* states, const void* x, int64_t n) {
-  const A* p = static_cast<const A*>(x);
+template <class Op, class T, class S> void rows(void* states, const void* x, int64_t n) {
+  const T* p = static_cast<const T*>(x);
   S* s = static_cast<S*>(states);
-  if constexpr (is_float<A>) {
+  if constexpr (is_float<acc_t<T>>) {
     int64_t i = 0;
-    for (; i + kLanes<A> <= n; i += kLanes<A>) vstore<A>(s + i, Op::join(vload<A>(s + i), Op::map(vload(p + i))));
-    for (; i < n; ++i) s[i] = Op::join(s[i], Op::map(p[i]));
+    for (; i + kLanes<S> <= n; i += kLanes<S>) vstore<S>(s + i, Op::join(vload<S>(s + i), Op::map(vload(p + i))));
+    for (; i < n; ++i) s[i] = Op::join(s[i], Op::map(up(p[i])));
   } else {
 #pragma GCC ivdep
     for (int64_t i = 0; i < n; ++i) s[i] = Op::join(s[i], S(Op::map(S(p[i]))));
@@ -41,9 +41,9 @@ template <class Op, class S> void join(void* states, const void* with, int64_t n
 #pragma GCC ivdep
   for (int64_t i = 0; i < n; ++i) s[i] = Op::join(s[i], t[i]);
 }
-template <template <class> class Op, class A, class S = A> constexpr Reducer reducer() {
-  Reducer r{int(sizeof(S)), block<Op<S>, A, S>, rows<Op<S>, A, S>, clear<Op<S>, S>, join<Op<S>, S>, nullptr};
-  if constexpr (is_float<A>) r.many = float_blocks<Op<S>, A>;
+template <template <class> class Op, class T, class S = acc_t<T>> constexpr Reducer reducer() {
+  Reducer r{int(sizeof(S)), block<Op<S>, T, S>, rows<Op<S>, T, S>, clear<Op<S>, S>, join<Op<S>, S>, nullptr};
+  if constexpr (is_float<acc_t<T>>) r.many = float_blocks<Op<S>, T>;
   return r;
 }
 // Bytes of 0 and 1, in whole words: a chain of logic on bool would not become vectors.
@@ -66,7 +66,7 @@ template <class A> struct Moment { A n, mean, m2; };
 
 template <class A> void moment_block(const void* x, int64_t n, int64_t, void* state) {
   const A* p = static_cast<const A*>(x);
-  const A mean = float_block<Sum<A>, A>(p, n) / A(n);
+  const A mean = float_block<Sum<A>>(p, n) / A(n);
   vec<A> a{}, b{};
   int64_t i = 0;
   for (; i + 2 * kLanes<A> <= n; i += 2 * kLanes<A>) {
@@ -86,15 +86,13 @@ template <class A> void moment_join(void* states, const void* with, int64_t) {
 }
 
 // ---- columns ----------------------------------------------------------------------------------------------------------
-// to[j][i] = x[i * row + j] for i < n, j < m: short rows of 32-bit elements, turned.
+// to[j * 2 * kStrip + i] = x[i * row + j] for i < n, j < m: short rows, turned. A is float or double, for its size.
 constexpr int64_t kStrip = 128;  // rows at a time, less than twice as many at the end
-void turn_rows(const float* x, int64_t row, int64_t n, int64_t m, float (*to)[2 * kStrip]) {
-  constexpr int64_t L = kLanes<float>;
+template <class A> void turn_rows(const A* x, int64_t row, int64_t n, int64_t m, A* to) {
+  constexpr int64_t L = kLanes<A>;
   for (int64_t at = 0; at < n; at += L) {
     const int64_t i = least(at, n - L);  // the last square overlaps the one before it
-    vec<float> r[kTurned];
-    turn_in(x + i * row, row, L, m, r);
-    for (int64_t j = 0; j < m; ++j) vstore(to[j] + i, r[j]);
+    turn_in(x + i * row, row, L, m, to + i, 2 * kStrip);
   }
 }
 
@@ -106,19 +104,21 @@ void reduce_columns(const Reducer& r, const Port& x, const Loop<2>& kept, const 
   const int64_t cols = kept.shape[last], step = kept.stride[1][last];
   const int64_t planes = count_of(kept) / cols, m = count_of(over);
   const int64_t strips = (cols + kCols - 1) / kCols, parts = (m + kPartRows - 1) / kPartRows;
-  const bool turn = x.native && x.size == 4 && m <= kTurned && over.ndim == 1 && over.stride[1][0] == 1 && step != 1;
+  const bool turn = x.native && x.size >= 4 && m <= kTurned && over.ndim == 1 && over.stride[1][0] == 1 && step != 1;
   auto part_states = [&](int64_t plane, int64_t strip, int64_t part, char* states) {  // states: the first block's
     alignas(64) char buffer[kCols * 8], blocks[kPartRows / kRows * kCols * 8];
     const int64_t begin = strip * kCols, n = cols - begin < kCols ? cols - begin : kCols;
     const int64_t base = offset_of(kept, plane * cols) + begin * step;
     const int64_t first = part * kPartRows, end = first + kPartRows < m ? first + kPartRows : m;
     if (turn && n >= kLanes<float>) {
-      alignas(64) float turned[kTurned][2 * kStrip];
+      alignas(64) char turned[kTurned * 2 * kStrip * 8];
       r.clear(states, n);
       for (int64_t c = 0, w; c < n; c += w) {
         w = n - c < 2 * kStrip ? n - c : kStrip;
-        turn_rows(reinterpret_cast<const float*>(x.data) + base + c * step, step, w, m, turned);
-        for (int64_t j = 0; j < m; ++j) r.rows(states + c * r.size, turned[j], w);
+        const char* from = x.data + (base + c * step) * x.size;
+        if (x.size == 4) turn_rows(reinterpret_cast<const float*>(from), step, w, m, reinterpret_cast<float*>(turned));
+        else turn_rows(reinterpret_cast<const double*>(from), step, w, m, reinterpret_cast<double*>(turned));
+        for (int64_t j = 0; j < m; ++j) r.rows(states + c * r.size, turned + j * 2 * kStrip * x.size, w);
       }
       return;
     }
@@ -163,6 +163,7 @@ constexpr Reducer kReducers[6][wide_count] = {
      reducer<SumSquares, int64_t>()},
     {reducer<SumAbs, float>(), reducer<SumAbs, double>(), reducer<SumAbs, int32_t, int64_t>(),
      reducer<SumAbs, int64_t>()}};
+constexpr Reducer kHalfSum[2] = {reducer<Sum, f16>(), reducer<Sum, bf16>()};
 constexpr Reducer kAny = reducer<Any, bool>(), kAll = reducer<All, bool>();
 
 const Reducer& reducer_of(ReduceOp op, Wide w) {
@@ -182,9 +183,10 @@ const Reducer& reducer_of(ReduceOp op, Wide w) {
 void reduce(const Reduce& a) {
   const bool logic = a.op == ReduceOp::any || a.op == ReduceOp::all;
   if (a.op == ReduceOp::argmax || a.op == ReduceOp::argmin) return reduce_arg(a);
-  const Port x = logic ? port_bool(a.from, a.x) : port(a.from, a.x);
+  const bool half = (a.from == DType::f16 || a.from == DType::bf16) && (a.op == ReduceOp::sum || a.op == ReduceOp::mean);
+  const Port x = logic ? port_bool(a.from, a.x) : half ? port_raw(2, a.x) : port(a.from, a.x);
   const Port y = logic ? port_raw(1, a.y) : port(a.to, a.y);
-  const Reducer& r = reducer_of(a.op, wide_of(a.from));
+  const Reducer& r = half ? kHalfSum[a.from == DType::bf16] : reducer_of(a.op, wide_of(a.from));
   const int64_t m = count_of(a.over), count = count_of(a.kept);
   if (count == 0) return;
   auto finish = [&](int64_t k, int64_t n, char* states) {

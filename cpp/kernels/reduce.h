@@ -76,7 +76,8 @@ template <class A> struct All : Any<A> {
 };
 
 // The lanes of a run of n elements, to be folded.
-template <class Op, class A> LAMELLA_INLINE vec<A> run_lanes(const A* x, int64_t n) {
+template <class Op, class T> LAMELLA_INLINE vec<acc_t<T>> run_lanes(const T* x, int64_t n) {
+  using A = acc_t<T>;
   constexpr int L = kLanes<A>;
   const vec<A> zero = splat<A>(Op::zero);
   vec<A> a = zero, b = zero, c = zero, d = zero;
@@ -91,16 +92,17 @@ template <class Op, class A> LAMELLA_INLINE vec<A> run_lanes(const A* x, int64_t
   if (i < n) b = Op::join(b, select(lane_numbers<A>() < int_of<A>(n - i), Op::map(vload(x + i, n - i)), zero));
   return Op::join(Op::join(a, b), Op::join(c, d));
 }
-template <class Op, class A> LAMELLA_INLINE auto joined() {
-  return [](vec<A> a, vec<A> b) __attribute__((always_inline)) { return Op::join(a, b); };
+template <class Op, class V> LAMELLA_INLINE auto joined() {
+  return [](V a, V b) __attribute__((always_inline)) { return Op::join(a, b); };
 }
-template <class Op, class A> LAMELLA_INLINE A float_block(const A* x, int64_t n) {
-  return fold_lanes(run_lanes<Op, A>(x, n), joined<Op, A>());
+template <class Op, class T> LAMELLA_INLINE acc_t<T> float_block(const T* x, int64_t n) {
+  return fold_lanes(run_lanes<Op>(x, n), joined<Op, vec<acc_t<T>>>());
 }
 // float_block of each of n rows, `pitch` apart, to the bit: a square of their lanes folds at once.
-template <class Op, class A> void float_blocks(const void* x, int64_t pitch, int64_t n, int64_t m, void* states) {
+template <class Op, class T> void float_blocks(const void* x, int64_t pitch, int64_t n, int64_t m, void* states) {
+  using A = acc_t<T>;
   constexpr int64_t L = kLanes<A>;
-  const A* p = static_cast<const A*>(x);
+  const T* p = static_cast<const T*>(x);
   const vec<A> zero = splat<A>(Op::zero);
   for (int64_t at = 0; at < n; at += L) {
     const int64_t rows = least(L, n - at);
@@ -109,9 +111,9 @@ template <class Op, class A> void float_blocks(const void* x, int64_t pitch, int
     for (int64_t l = 0; l < L; ++l, p += pitch) {
       if (l >= rows) r[l] = zero;
       else if (m <= L) r[l] = Op::join(zero, select(lane_numbers<A>() < int_of<A>(m), Op::map(vload(p, m)), zero));
-      else r[l] = run_lanes<Op, A>(p, m);
+      else r[l] = run_lanes<Op>(p, m);
     }
-    vstore<A>(static_cast<A*>(states) + at, fold_square<A>(r, joined<Op, A>()), rows);
+    vstore<A>(static_cast<A*>(states) + at, fold_square<A>(r, joined<Op, vec<A>>()), rows);
   }
 }
 

@@ -15,8 +15,9 @@ template <bool kMax, class A> struct Extreme { using Op = Max<A>; };
 template <class A> struct Extreme<false, A> { using Op = Min<A>; };
 template <bool kMax, class A> using Op = typename Extreme<kMax, A>::Op;
 
-template <class O, class A> LAMELLA_INLINE bool takes(A best, A x) {  // does x, which comes later, take the place?
-  return best == best && !(best == x) && !(O::join(best, x) == best);
+template <class O, class A> LAMELLA_INLINE void join_best(Best<A>& s, const Best<A>& t) {
+  const bool same = s.value == t.value || (s.value != s.value && t.value != t.value);
+  if (same ? t.index < s.index : s.value == s.value && !(O::join(s.value, t.value) == s.value)) s = t;
 }
 
 // ---- rows -----------------------------------------------------------------------------------------------------------
@@ -25,7 +26,7 @@ template <class O, class A> void block(const void* x, int64_t n, int64_t first, 
   A best = O::zero;
   int64_t i = 0;
   if constexpr (is_float<A>) {
-    best = float_block<O, A>(p, n);
+    best = float_block<O>(p, n);
     for (constexpr int L = kLanes<A>; i + L <= n; i += L) {  // skip vectors without it
       const vec<A> v = vload(p + i);
       if (vany(best != best ? v != v : v == best)) break;
@@ -37,9 +38,7 @@ template <class O, class A> void block(const void* x, int64_t n, int64_t first, 
   *static_cast<Best<A>*>(state) = {best, first + i};
 }
 template <class O, class A> void join(void* states, const void* with, int64_t) {
-  Best<A>& s = *static_cast<Best<A>*>(states);
-  const Best<A>& t = *static_cast<const Best<A>*>(with);
-  if (takes<O>(s.value, t.value)) s = t;
+  join_best<O>(*static_cast<Best<A>*>(states), *static_cast<const Best<A>*>(with));
 }
 
 // ---- lanes ----------------------------------------------------------------------------------------------------------
@@ -60,7 +59,7 @@ template <class A> LAMELLA_INLINE void put_places(place_of<A> at, int64_t* y, in
   for (int64_t l = 0; l < n; ++l) y[l] = at[l];
 }
 
-constexpr int64_t kFew = 128;
+template <class A> constexpr int64_t few = 4 * kLanes<A>;
 // Rows of a few elements, `pitch` apart, kTurned of them at a time.
 template <bool kMax, class A> void short_rows(const A* x, int64_t pitch, int64_t rows, int64_t m, int64_t* y) {
   using F = typename SizeOf<sizeof(A)>::real;  // moved as such
@@ -79,59 +78,87 @@ template <bool kMax, class A> void short_rows(const A* x, int64_t pitch, int64_t
   }
 }
 
-// n <= kCols adjacent columns over [begin, end) of `over`, from x on: best[i] and at[i], counted from begin.
+// n <= kCols adjacent columns over [begin, end) of `over`, from x on: best[i] and at[i], counted from begin. Both have room
+// for whole vectors.
 template <bool kMax, class A>
 void columns(const Port& port, const char* x, const Loop<2>& over, int64_t begin, int64_t end, int64_t n, A* best,
              place_t<A>* at) {
   constexpr int64_t L = kLanes<A>;
-  alignas(64) A buffer[kCols + L];
-  for (int64_t j = begin; j < end; ++j) {
-    const char* from = x + offset_of(over, j) * port.size;
-    const A* row = reinterpret_cast<const A*>(from);
-    if (!port.native) { port.gather(from, 1, buffer, n); row = buffer; }
-    if (j == begin) {
-      std::memcpy(best, row, n * sizeof(A));
-      std::memset(at, 0, n * sizeof(A));
-      continue;
+  constexpr int kAtOnce = 4;  // rows against one best in registers
+  alignas(64) A buffer[kAtOnce][kCols + L];
+  for (int64_t i = 0; i < n; i += L) {
+    const vec<A> none = splat(Op<kMax, A>::zero);
+    const place_of<A> zero = splat(place_t<A>(0));
+    std::memcpy(best + i, &none, sizeof none);
+    std::memcpy(at + i, &zero, sizeof zero);
+  }
+  for (int64_t j = begin; j < end; j += kAtOnce) {
+    const A* row[kAtOnce];
+    for (int64_t q = 0; q < kAtOnce; ++q) {  // past the last row, the last again: it takes no place from itself
+      const char* from = x + offset_of(over, least(j + q, end - 1)) * port.size;
+      row[q] = reinterpret_cast<const A*>(from);
+      if (!port.native) { port.gather(from, 1, buffer[q], n); row[q] = buffer[q]; }
+      else if (n < L) { std::memcpy(buffer[q], from, n * sizeof(A)); row[q] = buffer[q]; }
     }
-    for (int64_t i = 0; i < n; i += L) {
-      vec<A> x, b;
+    const auto at_once = [&](int64_t i) __attribute__((always_inline)) {
+      vec<A> b, v;
       place_of<A> p;
-      const size_t bytes = least(L, n - i) * sizeof(A);
-      if (n - i >= L) std::memcpy(&x, row + i, sizeof x); else { x = vec<A>{}; std::memcpy(&x, row + i, bytes); }
       std::memcpy(&b, best + i, sizeof b);
       std::memcpy(&p, at + i, sizeof p);
-      take<kMax, A>(b, p, x, j - begin);
-      std::memcpy(best + i, &b, sizeof b);  // both have room for a whole vector
+#pragma GCC unroll 4
+      for (int64_t q = 0; q < kAtOnce; ++q) {
+        std::memcpy(&v, row[q] + i, sizeof v);
+        take<kMax, A>(b, p, v, j - begin + q);
+      }
+      std::memcpy(best + i, &b, sizeof b);
       std::memcpy(at + i, &p, sizeof p);
-    }
+    };
+    for (int64_t i = 0; i + L <= n; i += L) at_once(i);
+    if (n % L) at_once(n < L ? 0 : n - L);  // some of them again
   }
 }
 
 template <bool kMax, class A> void across(const Port& x, const Loop<2>& kept, const Loop<2>& over, int64_t* y) {
   const int last = kept.ndim - 1;
   const int64_t cols = kept.shape[last], planes = count_of(kept) / cols, m = count_of(over);
-  const int64_t strips = ceil_div(cols, kCols), parts = ceil_div(m, kPartRows);
+  // Few columns, all contiguous: `side` rows are taken as one, of which each has its own best.
+  const bool narrow = cols <= 64 && over.ndim == 1 && over.stride[1][0] == cols;
+  const int64_t part_rows = narrow ? kPart / cols : kPartRows, strips = ceil_div(cols, kCols), parts = ceil_div(m, part_rows);
   Best<A>* partial = parts > 1 ? static_cast<Best<A>*>(scratch(size_t(parts * planes * cols) * sizeof(Best<A>))) : nullptr;
-  const int64_t task = least(m, kPartRows) * least(cols, kCols);
+  const int64_t task = least(m, part_rows) * least(cols, kCols);
   parallel_blocks(planes * strips * parts, kGrain / (task + 64) + 1, [&](int64_t t, int64_t end) {
     alignas(64) A best[kCols + kLanes<A>];
     alignas(64) place_t<A> at[kCols + kLanes<A>];
     for (; t < end; ++t) {
       const int64_t part = t % parts, strip = t / parts % strips, plane = t / parts / strips;
-      const int64_t k = plane * cols + strip * kCols, n = least(kCols, cols - strip * kCols), first = part * kPartRows;
+      const int64_t k = plane * cols + strip * kCols, n = least(kCols, cols - strip * kCols), first = part * part_rows;
+      const int64_t rows = least(part_rows, m - first);
       const char* from = x.data + (offset_of(kept, plane * cols) + strip * kCols) * x.size;
-      columns<kMax, A>(x, from, over, first, least(m, first + kPartRows), n, best, at);
+      const int64_t side = narrow ? least(512 / cols, rows) : 1;
+      if (side > 1) {
+        Loop<2> wide = over;
+        wide.stride[1][0] = side * cols;
+        columns<kMax, A>(x, from + first * cols * x.size, wide, 0, rows / side, side * cols, best, at);
+      } else {
+        columns<kMax, A>(x, from, over, first, first + rows, n, best, at);
+      }
       for (int64_t i = 0; i < n; ++i) {
-        if (parts == 1) y[k + i] = at[i];
-        else partial[part * planes * cols + k + i] = {best[i], first + at[i]};
+        Best<A> b{best[i], first + at[i] * side};
+        for (int64_t q = 1; q < side; ++q) join_best<Op<kMax, A>>(b, {best[q * cols + i], first + at[q * cols + i] * side + q});
+        for (int64_t j = rows / side * side; j < rows; ++j) {  // rows left
+          A value;
+          x.gather(from + ((first + j) * cols + i) * x.size, 1, &value, 1);
+          join_best<Op<kMax, A>>(b, {value, first + j});
+        }
+        if (parts == 1) y[k + i] = b.index;
+        else partial[part * planes * cols + k + i] = b;
       }
     }
   });
   if (parts == 1) return;
   for (int64_t k = 0; k < planes * cols; ++k) {
     Best<A> b = partial[k];
-    for (int64_t part = 1; part < parts; ++part) join<Op<kMax, A>, A>(&b, &partial[part * planes * cols + k], 1);
+    for (int64_t part = 1; part < parts; ++part) join_best<Op<kMax, A>>(b, partial[part * planes * cols + k]);
     y[k] = b.index;
   }
 }
@@ -143,7 +170,7 @@ template <bool kMax, class A> void arg(const Reduce& a, const Port& x) {
   const int last = kept.ndim - 1;
   int64_t* y = static_cast<int64_t*>(a.y);
   const bool inner = over.ndim && over.stride[1][over.ndim - 1] == 1;
-  if (m <= kFew && kept.ndim == 1 && over.ndim == 1 && inner && (x.native || pitch == m)) {
+  if (m <= few<A> && kept.ndim == 1 && over.ndim == 1 && inner && (x.native || pitch == m)) {
     parallel_blocks(kept.shape[0], kGrain / (m + 16) + 1, [&](int64_t begin, int64_t end) {
       A buffer[kBlock];
       for (int64_t n; begin < end; begin += n) {

@@ -31,24 +31,28 @@ template <class A, class Row> LAMELLA_INLINE void load_edge(A* square, const Row
 // Rows of at most kTurned elements are worth turning: a task of kLanes<A> of them stays in L1.
 constexpr int64_t kTurned = 32;
 
-// to[j], lane l: element j of row l, from x + l * pitch. `rows` of them (1 to kLanes), lanes past them repeat the last;
-// to has m, rounded up to whole squares.
-template <class T> LAMELLA_INLINE void turn_in(const T* x, int64_t pitch, int64_t rows, int64_t m, vec<acc_t<T>>* to) {
+// to[j * apart + l]: element j of row l, from x + l * pitch. `rows` of them (1 to kLanes), lanes past them repeat the last.
+template <class T>
+LAMELLA_INLINE void turn_in(const T* x, int64_t pitch, int64_t rows, int64_t m, acc_t<T>* to, int64_t apart) {
   using A = acc_t<T>;
   constexpr int64_t L = kLanes<A>;
   for (int64_t j = 0; j < m; j += L) {
     vec<A> r[L];
-    if (m - j >= L && rows == L) {
+    const int64_t n = least(L, m - j);
+    if (n == L && rows == L) {
       load_square(x + j, pitch, r);
     } else {
-      const int64_t n = least(L, m - j);
 #pragma GCC unroll 16
       for (int64_t l = 0; l < L; ++l) r[l] = vload(x + least(l, rows - 1) * pitch + j, n);
       transpose_lanes<A>(r);
     }
 #pragma GCC unroll 16
-    for (int64_t l = 0; l < L; ++l) to[j + l] = r[l];
+    for (int64_t l = 0; l < L; ++l)
+      if (l < n) vstore(to + (j + l) * apart, r[l]);
   }
+}
+template <class T> LAMELLA_INLINE void turn_in(const T* x, int64_t pitch, int64_t rows, int64_t m, vec<acc_t<T>>* to) {
+  turn_in(x, pitch, rows, m, reinterpret_cast<acc_t<T>*>(to), kLanes<acc_t<T>>);
 }
 // And back: y + l * pitch takes lane l of from[0 .. m).
 template <class T> LAMELLA_INLINE void turn_out(const vec<acc_t<T>>* from, T* y, int64_t pitch, int64_t rows, int64_t m) {

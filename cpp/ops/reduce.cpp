@@ -86,7 +86,7 @@ Array reduce(ReduceOp op, const Array& input, const Dims& axes, bool keepdim, st
                    : is_arg(op) || (sums && !is_floating(x.dtype)) ? DType::i64
                                                                    : x.dtype;
   Array y = empty(h.result, to);
-  if (is_arg(op) && h.columns() && here().is_cpu()) {
+  if (is_arg(op) && h.columns() && h.kept_strides.back() != 1 && here().is_cpu()) {
     const Array g = gathered(x, h);
     const Halves rows(name, g, trailing(h.kept_shape.n, g.shape.n), false);
     kernels().reduce({op, g.dtype, to, g.bytes(), y.bytes(), rows.kept(), rows.over(true)});
