@@ -58,12 +58,12 @@ template <class T> static void losses(const Targets<T>& p, acc_t<T>* loss, acc_t
   if (p.inner == 1) {
     parallel_blocks(p.outer, row_grain(p.outer, p.classes), [&](int64_t begin, int64_t end) {
       if (p.classes <= kShort)
-        rows_abreast(begin, end, [&](auto count, int64_t r) {
-          constexpr int R = decltype(count)::value;
-          A m[R], s[R];
-          short_lse<R>(p.x + r * p.classes, p.classes, m, s, [](int, int64_t, vec<A>, auto) {});
-          for (int q = 0; q < R; ++q) lse[r + q] = m[q] + log1(s[q]);
-        });
+        for (int64_t r = begin, step = short_rows<A>(p.classes); r < end; r += step) {
+          const int64_t rows = least(step, end - r);
+          vec<A> m, s;
+          short_lse(p.x + r * p.classes, p.classes, rows, m, s, [](int64_t, int64_t, vec<A>, auto) {});
+          vstore<A>(lse + r, m + vlog(s), rows);
+        }
       for (int64_t r = begin; r < end; ++r) {
         const T* x = p.x + r * p.classes;
         const int64_t t = p.target[r];

@@ -47,28 +47,42 @@ template <class T> static Lse<acc_t<T>> run_lse(const T* x, int64_t n) {
   return all;
 }
 
-// Of R short rows of n elements, one after another in memory; each(q, i, e, step) sees row q's e = exp(x - m). A NaN may
-// be lost to m, never to s.
-template <int R, class T, class F>
-LAMELLA_INLINE void short_lse(const T* x, int64_t n, acc_t<T>* m, acc_t<T>* s, const F& each) {
+// Of `rows` short rows of n elements, at most kLanes<A>, one after another in memory: m and s, a row a lane. each(q, i, e,
+// step) sees row q's e = exp(x - m). A NaN may be lost to m, never to s.
+template <class T, class F>
+LAMELLA_INLINE void short_lse(const T* x, int64_t n, int64_t rows, vec<acc_t<T>>& m, vec<acc_t<T>>& s, const F& each) {
   using A = acc_t<T>;
+  constexpr int64_t L = kLanes<A>;
   const vec<A> low = constant<vec<A>>(-__builtin_inf());
-  vec<A> top[R], sum[R];
-  for (int q = 0; q < R; ++q) { top[q] = low; sum[q] = vec<A>{}; }
-  sweep<A, 1>(n, [&](int64_t i, int, auto k) {
-#pragma GCC unroll 4
-    for (int q = 0; q < R; ++q) top[q] = vmax(top[q], only(ld(x + q * n + i, k), low, k));
-  });
-  for (int q = 0; q < R; ++q) m[q] = fold_lanes(top[q], [](vec<A> a, vec<A> b) { return vmax(a, b); });
-  sweep<A, 1>(n, [&](int64_t i, int, auto k) {
-#pragma GCC unroll 4
-    for (int q = 0; q < R; ++q) {
-      const vec<A> e = vexp(ld(x + q * n + i, k) - splat(m[q]));
-      sum[q] += only(e, vec<A>{}, k);
-      each(q, i, e, k);
+  vec<A> r[L];
+#pragma GCC unroll 1
+  for (int64_t q = 0; q < L; ++q) {
+    vec<A> top = low;
+    if (q < rows) sweep<A, 1>(n, [&](int64_t i, int, auto k) { top = vmax(top, only(ld(x + q * n + i, k), low, k)); });
+    r[q] = top;
+  }
+  m = fold_square<A>(r, [](vec<A> a, vec<A> b) { return vmax(a, b); });
+  A tops[L];
+  vstore<A>(tops, m);
+#pragma GCC unroll 1
+  for (int64_t q = 0; q < L; ++q) {
+    vec<A> sum{};
+    if (q < rows) {
+      const vec<A> top = splat(tops[q]);
+      sweep<A, 1>(n, [&](int64_t i, int, auto k) {
+        const vec<A> e = vexp(ld(x + q * n + i, k) - top);
+        sum += only(e, vec<A>{}, k);
+        each(q, i, e, k);
+      });
     }
-  });
-  for (int q = 0; q < R; ++q) s[q] = hsum(sum[q]);
+    r[q] = sum;
+  }
+  s = fold_square<A>(r, [](vec<A> a, vec<A> b) { return a + b; });
+}
+// Rows that short_lse takes at once: they stay in L1 between its passes.
+template <class A> LAMELLA_INLINE int64_t short_rows(int64_t n) {
+  const int64_t fit = kShort * kAbreast / n;
+  return fit < kLanes<A> ? fit : kLanes<A>;
 }
 
 // f(first column, outer index, Count, step) over tiles of the columns of (outer, n, inner).

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Softmax and log-softmax along the middle of x (outer, n, inner): rows where inner is 1, else vectors across inner.
 #include "lse.h"
+#include "turn.h"
 
 namespace lamella {
 namespace LAMELLA_ISA {
@@ -29,37 +30,66 @@ template <class T> static void fwd_row(const T* x, T* y, int64_t n, acc_t<T>* e)
   sweep<A, 4>(n, [&](int64_t i, int, auto k) { st(y + i, ld(e + i, k) * scale, k); });
 }
 
-// R short rows; e (R, n) as above.
-template <int R, bool Log, class T> static void fwd_short(const T* x, T* y, int64_t n, acc_t<T>* e) {
+// `rows` short rows at once; e (rows, n) as above.
+template <bool Log, class T> static void fwd_short(const T* x, T* y, int64_t rows, int64_t n, acc_t<T>* e) {
   using A = acc_t<T>;
-  A m[R], s[R];
-  short_lse<R>(x, n, m, s, [&](int q, int64_t i, vec<A> v, auto k) {
+  vec<A> m, s;
+  short_lse(x, n, rows, m, s, [&](int64_t q, int64_t i, vec<A> v, auto k) {
     if constexpr (!Log) st(e + q * n + i, v, k);
   });
-  for (int q = 0; q < R; ++q) s[q] = Log ? log1(s[q]) : A(1) / s[q];
-  sweep<A, 1>(n, [&](int64_t i, int, auto k) {
-#pragma GCC unroll 4
-    for (int q = 0; q < R; ++q) {
+  A top[kLanes<A>], scale[kLanes<A>];
+  vstore<A>(top, m);
+  vstore<A>(scale, Log ? vlog(s) : A(1) / s);
+#pragma GCC unroll 1
+  for (int64_t q = 0; q < rows; ++q) {
+    const vec<A> t = splat(top[q]), k = splat(scale[q]);
+    sweep<A, 1>(n, [&](int64_t i, int, auto step) {
       const int64_t at = q * n + i;
-      st(y + at, Log ? ld(x + at, k) - splat(m[q]) - splat(s[q]) : ld(e + at, k) * splat(s[q]), k);
-    }
-  });
+      st(y + at, Log ? ld(x + at, step) - t - k : ld(e + at, step) * k, step);
+    });
+  }
+}
+
+// Rows of a few elements, turned: a row a lane.
+template <bool Log, class T> static void fwd_turned(const T* x, T* y, int64_t rows, int64_t n) {
+  using A = acc_t<T>;
+  constexpr int64_t L = kLanes<A>;
+  for (int64_t r = 0; r < rows; r += L, x += L * n, y += L * n) {
+    const int64_t count = least(L, rows - r);
+    vec<A> t[kTurned], m, s;
+    turn_in(x, n, count, n, t);
+    column_lse<1>(reinterpret_cast<const A*>(t), n, L, Whole{}, &m, &s, [&](int64_t i, int, vec<A> e, vec<A>) {
+      if constexpr (!Log) t[i] = e;
+    });
+    s = Log ? vlog(s) : A(1) / s;
+    for (int64_t i = 0; i < n; ++i) t[i] = Log ? t[i] - m - s : t[i] * s;
+    turn_out(t, y, n, count, n);
+  }
 }
 
 template <bool Log, class T> static void fwd_rows(const SoftmaxFwd& a) {
   using A = acc_t<T>;
   const T* x = (const T*)a.x;
   T* y = (T*)a.y;
+  constexpr int64_t L = kLanes<A>;
+  if (a.n < L || (!Log && a.n < 2 * L && a.n % L)) {
+    parallel_blocks(a.outer, row_grain(a.outer, a.n), [&](int64_t begin, int64_t end) {
+      fwd_turned<Log>(x + begin * a.n, y + begin * a.n, end - begin, a.n);
+    });
+    return;
+  }
   if (a.n <= kRow) {
     parallel_blocks(a.outer, row_grain(a.outer, a.n), [&](int64_t begin, int64_t end) {
       A* e = nullptr;
-      if constexpr (!Log && !__is_same(T, A)) e = scratch_of<A>((a.n <= kShort ? kAbreast : 1) * a.n, 1);
-      if (a.n <= kShort)
-        return rows_abreast(begin, end, [&](auto count, int64_t r) {
+      if constexpr (!Log && !__is_same(T, A)) e = scratch_of<A>((a.n <= kShort ? short_rows<A>(a.n) : 1) * a.n, 1);
+      if (a.n <= kShort) {
+        for (int64_t r = begin, step = short_rows<A>(a.n); r < end; r += step) {
           T* yr = y + r * a.n;
-          if constexpr (__is_same(T, A)) fwd_short<decltype(count)::value, Log>(x + r * a.n, yr, a.n, yr);
-          else fwd_short<decltype(count)::value, Log>(x + r * a.n, yr, a.n, e);
-        });
+          if constexpr (__is_same(T, A)) fwd_short<Log>(x + r * a.n, yr, least(step, end - r), a.n, yr);
+          else fwd_short<Log>(x + r * a.n, yr, least(step, end - r), a.n, e);
+        }
+        return;
+      }
       for (int64_t r = begin; r < end; ++r) {
         const T* xr = x + r * a.n;
         T* yr = y + r * a.n;
@@ -125,10 +155,67 @@ template <bool Log, class T> static void bwd_run(const T* y, const T* dy, T* dx,
   sweep<A, 4>(n, [&](int64_t i, int, auto k) { st(dx + i, bwd_of<Log>(ld(y + i, k), ld(dy + i, k), s), k); });
 }
 
+// `rows` short rows at once, whose sums fold together.
+template <bool Log, class T> static void bwd_short(const T* y, const T* dy, T* dx, int64_t rows, int64_t n) {
+  using A = acc_t<T>;
+  constexpr int64_t L = kLanes<A>;
+  vec<A> r[L];
+#pragma GCC unroll 1
+  for (int64_t q = 0; q < L; ++q) {
+    vec<A> s{};
+    if (q < rows)
+      sweep<A, 1>(n, [&](int64_t i, int, auto k) {
+        s += Log ? ld(dy + q * n + i, k) : ld(dy + q * n + i, k) * ld(y + q * n + i, k);
+      });
+    r[q] = s;
+  }
+  A sums[L];
+  vstore<A>(sums, fold_square<A>(r, [](vec<A> a, vec<A> b) { return a + b; }));
+#pragma GCC unroll 1
+  for (int64_t q = 0; q < rows; ++q) {
+    const vec<A> s = splat(sums[q]);
+    sweep<A, 1>(n, [&](int64_t i, int, auto k) {
+      const int64_t at = q * n + i;
+      st(dx + at, bwd_of<Log>(ld(y + at, k), ld(dy + at, k), s), k);
+    });
+  }
+}
+
+template <bool Log, class T> static void bwd_turned(const T* y, const T* dy, T* dx, int64_t rows, int64_t n) {
+  using A = acc_t<T>;
+  constexpr int64_t L = kLanes<A>;
+  for (int64_t r = 0; r < rows; r += L, y += L * n, dy += L * n, dx += L * n) {
+    const int64_t count = least(L, rows - r);
+    vec<A> t[kTurned], d[kTurned], s{};
+    turn_in(y, n, count, n, t);
+    turn_in(dy, n, count, n, d);
+    for (int64_t i = 0; i < n; ++i) s += Log ? d[i] : d[i] * t[i];
+    for (int64_t i = 0; i < n; ++i) d[i] = bwd_of<Log>(t[i], d[i], s);
+    turn_out(d, dx, n, count, n);
+  }
+}
+
 template <bool Log, class T> static void bwd_rows(const SoftmaxBwd& a) {
   using A = acc_t<T>;
   const T *y = (const T*)a.y, *dy = (const T*)a.dy;
   T* dx = (T*)a.dx;
+  constexpr int64_t L = kLanes<A>;
+  if (a.n < L) {
+    parallel_blocks(a.outer, row_grain(a.outer, a.n), [&](int64_t begin, int64_t end) {
+      const int64_t at = begin * a.n;
+      bwd_turned<Log>(y + at, dy + at, dx + at, end - begin, a.n);
+    });
+    return;
+  }
+  if (a.n <= 4 * L) {
+    parallel_blocks(a.outer, row_grain(a.outer, a.n), [&](int64_t begin, int64_t end) {
+      for (int64_t r = begin, step = short_rows<A>(a.n); r < end; r += step) {
+        const int64_t at = r * a.n;
+        bwd_short<Log>(y + at, dy + at, dx + at, least(step, end - r), a.n);
+      }
+    });
+    return;
+  }
   if (a.n <= kRow) {
     parallel_blocks(a.outer, row_grain(a.outer, a.n), [&](int64_t begin, int64_t end) {
       for (int64_t at = begin * a.n; at < end * a.n; at += a.n)
