@@ -3,10 +3,12 @@
 #include <cstring>
 #include "elementwise.h"
 #include "special.h"
+#include "turn.h"
 
 namespace lamella {
 namespace LAMELLA_ISA {
 
+constexpr int64_t kFew = 12;        // of a row whose elements are taken one after another
 constexpr int64_t kScanCols = 512;  // columns of a task, and elements of a buffer
 
 // next(state, x, j): the state after x, the j-th along the dimension. value(state) is what is written.
@@ -108,6 +110,40 @@ template <class A, class Op> static void scan_rows(const Scan& c, const Port& x,
   });
 }
 
+// Rows one element after another: whole numbers, and rows so short that the steps of several overlap.
+template <class A, class S, class Op> static void scan_steps(const Scan& c, const Port& x, const Port& y) {
+  parallel_blocks(c.outer, kGrain / (c.n + 16) + 1, [&](int64_t begin, int64_t end) {
+    const A* from = reinterpret_cast<const A*>(x.data) + begin * c.n;
+    A* to = reinterpret_cast<A*>(y.data) + begin * c.n;
+    for (; begin < end; ++begin, from += c.n, to += c.n) {
+      S s = Op::first;
+      for (int64_t i = 0; i < c.n; ++i) to[i] = A(s = Op::joined(s, S(from[i])));
+    }
+  });
+}
+
+// Short rows of narrow numbers, turned: kLanes<A> of them at once.
+template <class A, class Op> static void scan_turned(const Scan& c, const Port& x, const Port& y) {
+  constexpr int64_t L = kLanes<A>;
+  typedef double Wide __attribute__((vector_size(L * sizeof(double))));
+  parallel_blocks(ceil_div(c.outer, L), kGrain / (c.n * L + 16) + 1, [&](int64_t t, int64_t end) {
+    A buffer[L * kTurned];
+    for (; t < end; ++t) {
+      const int64_t rows = least(L, c.outer - t * L), at = t * L * c.n;
+      vec<A> r[kTurned];
+      x.gather(x.data + at * x.size, 1, buffer, rows * c.n);
+      turn_in<A>(buffer, c.n, rows, c.n, r);
+      Wide state = Wide{} + Op::first;
+      for (int64_t j = 0; j < c.n; ++j) {
+        state = Op::joined(state, __builtin_convertvector(r[j], Wide));
+        r[j] = __builtin_convertvector(state, vec<A>);
+      }
+      turn_out(r, buffer, c.n, rows, c.n);
+      y.scatter(buffer, y.data + at * y.size, 1, rows * c.n);
+    }
+  });
+}
+
 // A row as it lies, a vector of doubles at a time: joined with itself moved by 1, 2, 4 lanes, then with what came before.
 template <int L> struct Moves {  // shuffles' indices: by 1, 2, 4 lanes, the first of them from another vector; the last lane
   int64_t by[3][L], last[L];
@@ -161,7 +197,12 @@ template <class A, class S, class Op> static void scan_of(const Scan& c) {
   if constexpr (__is_same(Op, LogSumExp)) {
     if (c.inner == 1 && c.outer >= 2) return scan_rows<A, Op>(c, x, y);
   } else if constexpr (A(0.5) != 0 && __is_same(S, double) && requires { Op::joined(vec<double>{}, vec<double>{}); }) {
-    if (c.inner == 1) return scan_along<A, Op>(c, x, y);
+    if (c.inner == 1) {
+      if (c.n > (x.native ? kFew : kTurned) || c.outer == 1) return scan_along<A, Op>(c, x, y);
+      return x.native ? scan_steps<A, S, Op>(c, x, y) : scan_turned<A, Op>(c, x, y);
+    }
+  } else if constexpr (requires { Op::joined(S{}, S{}); }) {
+    if (c.inner == 1 && x.native) return scan_steps<A, S, Op>(c, x, y);
   }
   const int64_t width = c.inner < kScanCols ? c.inner : kScanCols, strips = (c.inner + width - 1) / width;
   parallel_blocks(c.outer * strips, kGrain / (c.n * width + 16) + 1, [&](int64_t t, int64_t end) {

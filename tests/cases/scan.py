@@ -10,8 +10,9 @@ from case import ALL_FLOATS, A, Bad, Case, I, S
 
 LONG = {"float32": 1e-5, "float64": 1e-11, "float16": 4e-3}
 SAMPLES = [S(A((1,)), 0), S(A((17,)), 0), S(A((3, 1031)), 1), S(A((40, 7)), 0), S(A((2, 5, 3)), -2), S(A((0,)), 0),
-           S(A((3, 4, 700)), 1), S(A(()), 0)]
+           S(A((3, 4, 700)), 1), S(A(()), 0), *(S(A(s), 1) for s in ((70, 4), (37, 11), (37, 23)))]
 INTEGERS = [S(I((5, 7), -3, 4, t), 1) for t in ("int64", "int32", "int8")]
+INTEGERS += [S(I((40, 30), -3, 4, t), 1) for t in ("int64", "int32", "int16")]
 
 
 def factors(shape, special=()):
@@ -47,7 +48,8 @@ CASES = [
     Case("cumsum", lamella.cumsum, lambda x, d: np.cumsum(x, d) if x.ndim else x, [*SAMPLES, *INTEGERS], kernels=("scan",),
          dtypes=ALL_FLOATS, tol=LONG, bad=[Bad(lambda: lamella.ones(3).cumsum(1), IndexError, "[cumsum]")]),
     Case("cumprod", lamella.cumprod, lambda x, d: np.cumprod(x, d) if x.ndim else x,
-         [S(factors((17,)), 0), S(factors((3, 70)), 1), S(factors((40, 7)), 0), S(factors((2, 5, 3)), -2), S(A(()), 0), *INTEGERS],
+         [S(factors((17,)), 0), S(factors((3, 70)), 1), S(factors((40, 7)), 0), S(factors((2, 5, 3)), -2), S(A(()), 0),
+          *(S(factors(s), 1) for s in ((70, 4), (37, 11))), *INTEGERS],
          kernels=("scan",), dtypes=ALL_FLOATS, tol={"float32": 1e-5, "bfloat16": 3e-2, "float16": 4e-3},
          bad=[Bad(lambda: lamella.ones(3).cumprod(1), IndexError, "[cumprod]")]),
     Case("cumprod-zeros", lambda x, d: lamella.cumprod(lamella.where(lamella.abs(x) < 0.6, 0.0, x), d),

@@ -41,6 +41,7 @@ def soft_cross_entropy(x, t, weight=None, reduction="mean", label_smoothing=0.0)
 
 LENGTHS = [1, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 97]
 ROWS = [S(A((3, n)), -1) for n in LENGTHS]
+ROWS += [S(A((rows, n)), 1) for rows, n in ((40, 3), (37, 10), (35, 21), (35, 31), (19, 64))]  # many short rows at once
 ROWS += [S(A((2, 4097)), 1), S(A((1, 65_600)), 1), S(A((0, 5)), 1), S(A((5, 0)), 0), S(A(()), 0), S(A((7,)), 0)]
 COLUMNS = [S(A((2, 5, n)), 1) for n in (2, 16, 17, 65, 97)] + [S(A((3, 4)), 0), S(A((2, 3, 4, 5)), -2)]
 INF = float("inf")
@@ -52,6 +53,7 @@ SPECIAL = [
     S(A((2, 5), low=88.0, high=1e4), 1),
     S(A((2, 9000), special=(-INF,) * 4100), 1),
     S(A((2, 5, 3), special=(-INF, INF, float("nan"))), 1),
+    *(S(A((20, n), special=(-INF, INF, float("nan"))), 1) for n in (10, 20, 40)),
 ]
 x, t = lamella.zeros(3, 4), lamella.zeros(3, dtype=lamella.int64)
 
@@ -60,6 +62,7 @@ CE = {
     "one row": S(A((4,)), I((), 0, 4)),
     "one class": S(A((3, 1)), I((3,), 0, 1)),
     "narrow": S(A((7, 3)), I((7,), 0, 3, "int32")),
+    "many": S(A((37, 20)), I((37,), 0, 20)),
     "wide": S(A((3, 5003)), I((3,), 0, 5003)),
     "image": S(A((2, 5, 3, 7)), I((2, 3, 7), 0, 5)),
     "long image": S(A((2, 3, 131)), I((2, 131), 0, 3, "uint8")),
