@@ -103,13 +103,16 @@ void reduce_columns(const Reducer& r, const Port& x, const Loop<2>& kept, const 
   const int last = kept.ndim - 1;
   const int64_t cols = kept.shape[last], step = kept.stride[1][last];
   const int64_t planes = count_of(kept) / cols, m = count_of(over);
-  const int64_t strips = (cols + kCols - 1) / kCols, parts = (m + kPartRows - 1) / kPartRows;
+  // A few columns, all contiguous: several rows side by side are one long row, whose states are joined at the end.
+  const bool narrow = cols <= kCols / 4 && step == 1 && over.ndim == 1 && over.stride[1][0] == cols;
+  const int64_t part_rows = narrow ? kPart / cols : kPartRows, side = narrow && m >= 8 ? least(kCols / 2 / cols, m / 4) : 1;
+  const int64_t strips = (cols + kCols - 1) / kCols, parts = (m + part_rows - 1) / part_rows;
   const bool turn = x.native && x.size >= 4 && m <= kTurned && over.ndim == 1 && over.stride[1][0] == 1 && step != 1;
   auto part_states = [&](int64_t plane, int64_t strip, int64_t part, char* states) {  // states: the first block's
     alignas(64) char buffer[kCols * 8], blocks[kPartRows / kRows * kCols * 8];
     const int64_t begin = strip * kCols, n = cols - begin < kCols ? cols - begin : kCols;
     const int64_t base = offset_of(kept, plane * cols) + begin * step;
-    const int64_t first = part * kPartRows, end = first + kPartRows < m ? first + kPartRows : m;
+    const int64_t first = part * part_rows, end = least(m, first + part_rows);
     if (turn && n >= kLanes<float>) {
       alignas(64) char turned[kTurned * 2 * kStrip * 8];
       r.clear(states, n);
@@ -120,6 +123,18 @@ void reduce_columns(const Reducer& r, const Port& x, const Loop<2>& kept, const 
         else turn_rows(reinterpret_cast<const double*>(from), step, w, m, reinterpret_cast<double*>(turned));
         for (int64_t j = 0; j < m; ++j) r.rows(states + c * r.size, turned + j * 2 * kStrip * x.size, w);
       }
+      return;
+    }
+    if (narrow) {
+      r.clear(blocks, side * n);
+      for (int64_t j = first, w; j < end; j += w) {
+        w = least(side, end - j);
+        const char* row = x.data + (base + j * n) * x.size;
+        if (!x.native) { x.gather(row, 1, buffer, w * n); row = buffer; }
+        r.rows(blocks, row, w * n);
+      }
+      join_tree(r, blocks, side, n, n);
+      std::memcpy(states, blocks, n * r.size);
       return;
     }
     int64_t count = 0, inner = over.ndim ? over.shape[over.ndim - 1] : 1, left = 0, at = 0;
@@ -138,8 +153,8 @@ void reduce_columns(const Reducer& r, const Port& x, const Loop<2>& kept, const 
     std::memcpy(states, blocks, n * r.size);
   };
   char* partial = parts > 1 ? static_cast<char*>(scratch(size_t(parts * planes * cols) * r.size)) : nullptr;
-  const int64_t part_rows = m < kPartRows ? m : kPartRows, strip_cols = cols < kCols ? cols : kCols;
-  parallel_blocks(planes * strips * parts, kGrain / (part_rows * strip_cols + 64) + 1, [&](int64_t t, int64_t end) {
+  const int64_t task = least(m, part_rows) * least(cols, kCols);
+  parallel_blocks(planes * strips * parts, kGrain / (task + 64) + 1, [&](int64_t t, int64_t end) {
     alignas(64) char states[kCols * 8];
     for (; t < end; ++t) {
       const int64_t part = t % parts, strip = t / parts % strips, plane = t / parts / strips;
@@ -212,25 +227,6 @@ void reduce(const Reduce& a) {
   const bool lie = r.many && m <= kBlock && a.kept.ndim == 1 && a.over.ndim == 1 && inner;  // rows, as they are best taken
   const bool across = last >= 0 && a.kept.shape[last] > 1 && !lie &&
                       ((a.kept.stride[1][last] == 1 && !inner) || (m <= kTurned && a.kept.shape[last] >= 64));
-  // A few columns, all contiguous: several rows side by side are one long row, whose states are joined at the end.
-  const int64_t cols = last >= 0 ? a.kept.shape[last] : 0, side = cols ? 512 / cols : 0;
-  if (across && cols <= 64 && a.kept.ndim == 1 && a.kept.stride[1][0] == 1 && a.over.ndim == 1 &&
-      a.over.stride[1][0] == cols && m >= 4 * side) {
-    Loop<2> wide_kept = a.kept, wide_over = a.over;
-    wide_kept.shape[0] = side * cols;
-    wide_over.shape[0] = m / side;
-    wide_over.stride[1][0] = side * cols;
-    reduce_columns(r, x, wide_kept, wide_over, [&](int64_t, int64_t, char* states) {
-      alignas(64) char buffer[64 * 8];
-      join_tree(r, states, side, cols, cols);
-      for (int64_t j = m / side * side; j < m; ++j) {
-        x.gather(x.data + j * cols * x.size, 1, buffer, cols);
-        r.rows(states, buffer, cols);
-      }
-      finish(0, cols, states);
-    });
-    return;
-  }
   if (across) reduce_columns(r, x, a.kept, a.over, finish);
   else reduce_rows(r, x, a.kept, a.over, finish);
 }

@@ -2,6 +2,7 @@
 #include "pool.h"
 #include "dispatch/dispatch.h"
 #include "elementwise.h"
+#include "reduce.h"
 
 namespace lamella::ops {
 namespace {
@@ -103,6 +104,24 @@ Shape adaptive_shape(const char* op, const Shape& x, const Dims& output) {
   return y;
 }
 
+// True where one window holds all of every plane: its average is a reduction.
+bool is_global(const Shape& x, const Shape& y) { return plane_size(y) == 1 && plane_size(x) > 1; }
+bool is_global(const Shape& x, const Shape& y, const PoolOptions& o, const AvgOptions& a) {
+  bool whole = is_global(x, y) && !a.divisor_override;
+  for (int i = 2; i < x.n; ++i) whole &= o.kernel[i - 2] == x[i] && o.padding[i - 2] == 0;
+  return whole;
+}
+Array global_average(const Array& x) {
+  Dims planes;
+  for (int i = 2; i < x.ndim(); ++i) planes.push(i);
+  return reduce(ReduceOp::mean, x, planes, true);
+}
+Array global_average_grad(const Array& dy, const Shape& input) {
+  Array dx = by_pixels(dy) ? empty_channels_last(input, dy.dtype) : empty(input, dy.dtype);
+  copy_(dx, binary(BinaryOp::div, dy, double(plane_size(input))));
+  return dx;
+}
+
 }  // namespace
 
 std::pair<Array, Array> max_pool(const Array& x, const PoolOptions& o, PoolIndex kind) {
@@ -135,6 +154,7 @@ Array max_pool_grad(const Array& dy, const Array& index, const Shape& input) {
 Array avg_pool(const Array& x, const PoolOptions& o, const AvgOptions& a) {
   check_input("avg_pool", x);
   Shape shape = output_shape("avg_pool", x.shape, o);
+  if (is_global(x.shape, shape, o, a)) return global_average(x);
   if (by_pixels(x)) {
     Array y = empty_channels_last(shape, x.dtype);
     ConvGeometry g = pixels(x.dtype, x.shape, shape);
@@ -152,6 +172,7 @@ Array avg_pool(const Array& x, const PoolOptions& o, const AvgOptions& a) {
 Array avg_pool_grad(const Array& dy, const Shape& input, const PoolOptions& o, const AvgOptions& a) {
   Shape shape = output_shape("avg_pool_grad", input, o);
   check<ValueError>(dy.shape == shape, "[avg_pool_grad] dy must have shape ", shape, ", got ", dy.shape);
+  if (is_global(input, shape, o, a)) return global_average_grad(dy, input);
   if (by_pixels(dy)) {
     Array dx = empty_channels_last(input, dy.dtype);
     ConvGeometry g = pixels(dy.dtype, input, shape);
@@ -169,6 +190,7 @@ Array avg_pool_grad(const Array& dy, const Shape& input, const PoolOptions& o, c
 Array adaptive_avg_pool(const Array& x, const Dims& output) {
   check_input("adaptive_avg_pool", x);
   Shape shape = adaptive_shape("adaptive_avg_pool", x.shape, output);
+  if (is_global(x.shape, shape)) return global_average(x);
   if (by_pixels(x)) {
     Array y = empty_channels_last(shape, x.dtype);
     kernels().adaptive_avg_pool_fwd({pixels(x.dtype, x.shape, shape), x.data(), y.data()});
@@ -180,6 +202,7 @@ Array adaptive_avg_pool(const Array& x, const Dims& output) {
 }
 
 Array adaptive_avg_pool_grad(const Array& dy, const Shape& input) {
+  if (is_global(input, dy.shape)) return global_average_grad(dy, input);
   if (by_pixels(dy)) {
     Array dx = empty_channels_last(input, dy.dtype);
     kernels().adaptive_avg_pool_bwd({pixels(dy.dtype, input, dy.shape), dy.data(), dx.data()});
