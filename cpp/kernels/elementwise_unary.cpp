@@ -45,7 +45,7 @@ static constexpr Run kRuns[int(UnaryOp::count)][wide_count] = {
 static bool is_cheap(UnaryOp op) {
   switch (op) {
     case UnaryOp::neg: case UnaryOp::abs: case UnaryOp::square: case UnaryOp::exp: case UnaryOp::relu: case UnaryOp::elu:
-    case UnaryOp::leaky_relu: case UnaryOp::hardtanh: case UnaryOp::clamp: return true;
+    case UnaryOp::leaky_relu: case UnaryOp::hardtanh: case UnaryOp::clamp: case UnaryOp::nan_to_num: return true;
     default: return false;
   }
 }

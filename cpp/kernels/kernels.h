@@ -30,7 +30,7 @@ template <int N> struct Loop {
   U(log2) U(log10) U(erfc) U(erfinv) U(lgamma) U(digamma) U(polygamma) U(logit) U(cube)                          \
   U(floor) U(ceil) U(round) U(trunc) U(sigmoid) U(logsigmoid) U(softplus) U(relu) U(silu) U(gelu)                \
   U(gelu_tanh) U(leaky_relu) U(elu) U(celu) U(selu) U(mish) U(hardtanh) U(hardsigmoid) U(hardswish) U(softsign)  \
-  U(tanhshrink) U(softshrink) U(hardshrink) U(threshold) U(clamp)                                                \
+  U(tanhshrink) U(softshrink) U(hardshrink) U(threshold) U(clamp) U(nan_to_num)                                  \
   U(isnan) U(isinf) U(isfinite) U(signbit) U(logical_not)
 // Comparisons and logic write bool. x_bwd(s, dy) is dy times the derivative of x, where s is the input of x, or its
 // output for relu, tanh, sigmoid (as each says in ops/elementwise.py); shrink_bwd is that of both shrinks.
@@ -50,7 +50,8 @@ enum class BinaryOp : int { LAMELLA_BINARY_OPS(LAMELLA_ENUM) count };
 #undef LAMELLA_ENUM
 
 // y = op(x); y may be x itself. p0, p1 are the op's constants: leaky_relu slope; elu, celu alpha;
-// polygamma n; softplus beta, threshold; clamp, hardtanh min, max; shrinks lambda; threshold, value.
+// polygamma n; softplus beta, threshold; clamp, hardtanh min, max; nan_to_num NaN, greatest; shrinks lambda;
+// threshold, value.
 struct Unary { UnaryOp op; DType dtype; const void* x; void* y; double p0, p1; Loop<2> loop; };
 // `numbers` of the ops below: bit i is set where operand i (a is 0) is one number in the host's memory, of stride 0; all
 // other operands lie where y does.

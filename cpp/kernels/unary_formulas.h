@@ -91,6 +91,7 @@ FLOATS(tanhshrink, x - vtanh(x))
 FLOATS(softshrink, select(x > p0, x - p0, select(x < -p0, x + p0, x * T(0))))
 FLOATS(hardshrink, select((x >= -p0) & (x <= p0), V{}, x))
 FLOATS(threshold, select(x <= p0, V{} + p1, x))
+FLOATS(nan_to_num, select(x == x, vmin(vmax(x, constant<V>(-p1)), constant<V>(p1)), constant<V>(p0)))
 FLOATS(clamp, vmin(V{} + p1, vmax(V{} + p0, x)))  // NaN passes
 
 INTEGERS(neg, T(0 - x))

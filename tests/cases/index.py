@@ -447,7 +447,7 @@ CASES = [
             f"pad_{mode}",
             fn=lambda x, mode=mode: F.pad(x, (2, 3, 1, 0), mode=mode),
             ref=lambda x, to=to: np.pad(x, ((0, 0),) * (x.ndim - 2) + ((1, 0), (2, 3)), mode=to),
-            samples=[S(A((3, 4))), S(A((2, 5, 7)))],
+            samples=[S(A((3, 4))), S(A((2, 5, 7))), S(A((2, 9, 5, 7)))],
         )
         for mode, to in (("reflect", "reflect"), ("replicate", "edge"), ("circular", "wrap"))
     ),

@@ -101,7 +101,11 @@ UNARY = [
     unary("logit", lambda x: np.log(x / (1 - x)), 0.05, 0.95, special=(), tol={"float32": 1e-5, "bfloat16": 1e-1, "float16": 1e-2}),
     unary("deg2rad", np.deg2rad, special=()),
     unary("rad2deg", np.rad2deg, special=()),
-    unary("nan_to_num", np.nan_to_num, dtypes=("float64",), grad=False),
+    Case("nan_to_num", lamella.nan_to_num,
+         lambda x, nan=0.0, posinf=None, neginf=None: np.nan_to_num(x, nan=nan, posinf=posinf, neginf=neginf),
+         [S(A((33,), special=(math.nan, math.inf, -math.inf)), **k) for k in ({}, {"nan": 2.0}, {"posinf": 7.0}, {"neginf": -1.5})],
+         kernels=("unary",), dtypes=("float64",), grad=False),
+    Case("nan_to_num-grad", lamella.nan_to_num, np.nan_to_num, [S(A((7,)))]),
     unary("isposinf", np.isposinf, grad=False),
     unary("isneginf", np.isneginf, grad=False),
     Case("polygamma", lamella.polygamma, lambda n, x: (-1.0) ** (n + 1) * math.factorial(n)

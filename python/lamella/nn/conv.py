@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import math
 
-from ..ops import conv, creation, join
+from ..ops import conv, creation
+from ..ops.padding import pad
 from . import init
 from .module import Module
 from .parameter import Parameter
@@ -101,7 +102,7 @@ class _Straight(_Conv):
     def forward(self, input):
         padding = self.padding
         if self.padding_mode != "zeros":
-            input, padding = join.pad(input, self._sides(), mode=self.padding_mode), 0
+            input, padding = pad(input, self._sides(), mode=self.padding_mode), 0
         return type(self)._function(input, self.weight, self.bias, self.stride, padding, self.dilation, self.groups)
 
 

@@ -15,6 +15,7 @@ from ..ops.index_bag import *
 from ..ops.join import *
 from ..ops.layer_norm import *
 from ..ops.loss import *
+from ..ops.padding import *
 from ..ops.pool import *
 from ..ops.random import (
     alpha_dropout,

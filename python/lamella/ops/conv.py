@@ -106,7 +106,7 @@ def _same(op, dims, input, weight, stride, dilation):
         raise ValueError(f"[{op}] stride must be 1 for padding='same', got {stride}")
     total = [d * (k - 1) for d, k in zip(dilation, weight.shape[2:], strict=True)]
     if any(t % 2 for t in total):
-        from .join import pad
+        from .padding import pad
 
         input = pad(input, [v for t in reversed(total) for v in (0, t % 2)])
     return input, tuple(t // 2 for t in total)

@@ -1,15 +1,13 @@
 # SPDX-License-Identifier: MIT
-"""Joining, splitting, repeating and padding."""
+"""Joining, splitting and repeating."""
 
 from __future__ import annotations
-
-import functools
 
 from .. import _core
 from .._numpy import np
 from ..autograd import record
 from .creation import arange, from_numpy
-from .index import _embed, _zeros, getitem, index_select
+from .index import _zeros, getitem, index_select
 from .view import _dim, expand, reshape, unsqueeze
 
 __all__ = [
@@ -19,7 +17,6 @@ __all__ = [
     "concatenate",
     "hstack",
     "narrow",
-    "pad",
     "repeat",
     "repeat_interleave",
     "roll",
@@ -216,63 +213,3 @@ def roll(input, shifts, dims=None):
 
 def roll_vjp(node, dy):
     return (roll(dy, *node.ctx),)
-
-
-# ---- padding --------------------------------------------------------------------------------------------------------
-def pad(input, pad, mode="constant", value=None):
-    """`input` with pad[0] elements before and pad[1] behind its last dimension, pad[2], pad[3] at the one before it, ….
-
-    mode: "constant" (`value`; negative widths cut), "reflect" (without the edge), "replicate" (the edge), "circular".
-    """
-    pad = tuple(pad)
-    if len(pad) % 2 or len(pad) > 2 * input.ndim:
-        raise ValueError(f"[pad] pad must hold a pair for at most {input.ndim} dimensions, got {pad}")
-    if mode == "constant":
-        return _pad_constant(input, pad, 0 if value is None else value)
-    if mode not in ("reflect", "replicate", "circular"):
-        raise ValueError(f"[pad] mode must be 'constant', 'reflect', 'replicate' or 'circular', got {mode!r}")
-    for i in range(len(pad) // 2):
-        before, after, dim = pad[2 * i], pad[2 * i + 1], input.ndim - 1 - i
-        n = input.shape[dim]
-        most = {"reflect": n - 1, "circular": n, "replicate": max(before, after) if n else 0}[mode]
-        if min(before, after) < 0 or max(before, after) > most:
-            raise ValueError(
-                f"[pad] pad must be in [0, {most}] for mode {mode!r} of a size {n}, got ({before}, {after})"
-            )
-        if before or after:
-            input = index_select(input, dim, _padding_index(mode, before, after, n))
-    return input
-
-
-@functools.lru_cache(maxsize=64)
-def _padding_index(mode, before, after, n):
-    """Where the elements of a padded dimension of size n come from."""
-    at = np.arange(-before, n + after)
-    at = {"reflect": n - 1 - np.abs(n - 1 - np.abs(at)), "replicate": at.clip(0, n - 1), "circular": at % n}[mode]
-    return from_numpy(at)
-
-
-def _pad_constant(input, pad, value):
-    shape, inner, cut = list(input.shape), [slice(None)] * input.ndim, [slice(None)] * input.ndim
-    for i in range(len(pad) // 2):
-        before, after, dim = pad[2 * i], pad[2 * i + 1], input.ndim - 1 - i
-        n = shape[dim]
-        if n + before + after < 0:
-            raise ValueError(
-                f"[pad] pad must leave a size that is not negative, got ({before}, {after}) for a size {n}"
-            )
-        cut[dim] = slice(max(0, -before), n - max(0, -after))
-        shape[dim] = n + before + after
-        inner[dim] = slice(max(0, before), shape[dim] - max(0, after))
-    inner, cut = tuple(inner), tuple(cut)
-    if min(pad, default=0) < 0:
-        input = getitem(input, cut)
-    if value == 0:
-        return _embed(input, tuple(shape), inner)
-    y = _core.full(tuple(shape), float(value), input.dtype, input)
-    _core.copy_(_core.getitem(y, inner, None), input)
-    return record(y, pad_vjp, (input,), (inner,))
-
-
-def pad_vjp(node, dy):
-    return (getitem(dy, node.ctx[0]),)

@@ -4,11 +4,11 @@
 from __future__ import annotations
 
 import builtins
-import functools
 import math
 
 from .. import _core
 from ..autograd import is_grad_enabled
+from ..dtypes import finfo
 from .activation import sigmoid
 from .elementwise import (
     abs,
@@ -22,7 +22,6 @@ from .elementwise import (
     isnan,
     log,
     logical_not,
-    masked_fill,
     pow,
     round,
     rsqrt,
@@ -320,25 +319,20 @@ def isreal(input):
     return input == input if not input.dtype.is_floating_point else (input == input) | isnan(input)
 
 
-@functools.cache
-def _limits(dtype):
-    from ..dtypes import finfo
-
-    return finfo(dtype).min, finfo(dtype).max
+@elementwise("nan_to_num", saves="inputs")
+def _nan_to_num(node, dy):
+    return (where(isfinite(node.ctx[0]), dy, 0.0),)
 
 
 def nan_to_num(input, nan=0.0, posinf=None, neginf=None):
     """input with NaN as `nan`, infinities as `posinf` and `neginf` (default: the dtype's greatest and least numbers)."""
     if not input.dtype.is_floating_point:
         return input.clone()
-    least, greatest = _limits(input.dtype)
-    if posinf is None and neginf is None:
-        finite = clamp(input, least, greatest)
-    else:
-        finite = where(input == math.inf, greatest if posinf is None else posinf, input)
-        finite = where(input == -math.inf, least if neginf is None else neginf, finite)
-    total = _core.item(_core.reduce_sum(finite.detach()))
-    return finite if total == total else masked_fill(finite, isnan(input), nan)  # a sum without NaN has none in it
+    if posinf is not None:
+        input = where(input == math.inf, posinf, input)
+    if neginf is not None:
+        input = where(input == -math.inf, neginf, input)
+    return _nan_to_num(input, float(nan), finfo(input.dtype).max)
 
 
 def frexp(input):
