@@ -100,6 +100,16 @@ def main():
                  lambda t: (bits(place(t)) - 1) / place(t) - place(t) / (2 * log(2)),
                  lambda t: place(t) / max(mpf(1), bits(place(t)) / 2), 15)
     show("2^f: (2^f - 1) / f", lambda f: expm1(f * log(2)) / f, lambda f: abs(f) / mpf(2) ** f, -mpf("0.5"), mpf("0.5"), (5, 11))
+    step = mpf(1) / 32
+    show("pow: log2(1 + r) / r", lambda r: log(1 + r) / r / log(2), lambda r: r / log(1 + r), -mpf("0.0304"), mpf("0.0305"), (5, 5))
+    show("pow: (2^f - 1) / f", lambda f: expm1(f * log(2)) / f, lambda f: abs(f), -step, step * mpf("1.001"), (2, 2))
+    # 16 intervals from 0.69921875 (0x3FE66) to twice that, even in the number's bits: 1 / c, c in the middle, and log2(c); c is 1
+    # where 1 lies, so that logarithms near 0 keep all their digits.
+    edges = [np.array([(0x3FE66 << 44) + (i << 48)], np.uint64).view(np.float64)[0] for i in range(17)]
+    inverse = [1.0 if a < 1 < b else float(2 / (mpf(a) + mpf(b))) for a, b in zip(edges, edges[1:])]
+    print("// pow: 1 / c, log2(c), 2^(i/16)")
+    for row in (inverse, [-log(mpf(c), 2) for c in inverse], [mpf(2) ** (mpf(i) / 16) for i in range(16)]):
+        print("  " + ", ".join(float(v).hex() for v in row))
     show("asin: (asin(a) / a - 1) / z, z = a^2", lambda z: (asin(sqrt(z)) / sqrt(z) - 1) / z, lambda z: z, mpf("1e-9"), quarter_of_one, (4, 9))
     scaled = lambda t: exp(back(t) ** 2) * erfc(back(t))  # noqa: E731
     show("erfc: e^a^2 erfc(a) in t = (a - 3) / (a + 3), up to a = 10.2",

@@ -4,5 +4,6 @@
 #ifdef LAMELLA_GPU
 #include "../../cuda/lanes.cuh"
 #else
+#include "power.h"
 #include "vecmath.h"
 #endif

@@ -2,7 +2,7 @@
 // Elementary functions on the lanes of V = vec<float> or vec<double>. Largest error in ulp, float32 and float64 alike,
 // on the ISA where it is worst (tests/test_vecmath.py holds them to it):
 //   vexp 1.1  vexpm1 1.8  vlog 0.8  vlog1p 0.8  vtanh 2.6  vsigmoid 2.2  verf 5  vsin 1.5  vcos 1.5  vatan2 1.8
-//   vrsqrt 1.5  vpow 0.6  vround, vfloor, vceil, vtrunc exact
+//   vrsqrt 1.5  vpow (power.h) 0.6  vround, vfloor, vceil, vtrunc exact
 // NaN, infinities, signed zeros and subnormals come out as in C's <math.h>. Polynomials are minimax fits, printed by
 // tools/fit_vecmath.py; ranges are reduced as in Muller, "Elementary Functions".
 #pragma once
@@ -382,25 +382,6 @@ template <class V> LAMELLA_INLINE V vatan2(V y, V x) {
   r = select(sign_bit(x) != 0, pi - (r - F::pi_lo), r);
   r = select((x != x) | (y != y), x + y, r);
   return with_sign(r, sign_bit(y));
-}
-
-// ---- power ----------------------------------------------------------------------------------------------------------
-template <class V> LAMELLA_INLINE V vpow(V x, V y) {
-  using T = elem_t<V>;
-  if constexpr (kSingle<V>) {
-    V r = in_double([](vec<double> a, vec<double> y) __attribute__((always_inline)) { return vexp(y * vlog(a)); },
-                    vabs(x), y);
-    auto integral = vtrunc(y) == y;
-    V half = T(0.5) * y;
-    auto odd = integral & (vtrunc(half) != half);
-    auto negative = sign_bit(x) != 0;
-    r = with_sign(r, sign_bit((V)(odd & negative)));
-    r = select((x < T(0)) & ~integral & (vabs(x) != Float<T>::infinity), constant<V>(Float<T>::nan), r);
-    return select((y == T(0)) | (x == T(1)) | ((x == T(-1)) & (vabs(y) == Float<T>::infinity)), constant<V>(1), r);
-  } else {  // an exact enough logarithm would need twice the precision: libm has it
-    for (int i = 0; i < kLanes<T>; ++i) x[i] = __builtin_pow(x[i], y[i]);
-    return x;
-  }
 }
 
 }  // namespace LAMELLA_ISA
