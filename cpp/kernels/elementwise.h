@@ -55,27 +55,30 @@ template <int N> LAMELLA_INLINE bool is_small_run(const Loop<N>& loop, int64_t& 
   return true;
 }
 
-// The loops of most Runs: f on whole vectors, then on the tail.
-template <class A, class F> LAMELLA_INLINE void map1(void* y, const void* const* x, int64_t n, const F& f) {
-  const A* a = static_cast<const A*>(x[0]);
-  A* o = static_cast<A*>(y);
+// The loops of most Runs: f on whole vectors, then on the tail. T: what lies in memory.
+template <class T, class F> LAMELLA_INLINE void map1(void* y, const void* const* x, int64_t n, const F& f) {
+  constexpr int64_t L = kLanes<acc_t<T>>;
+  const T* a = static_cast<const T*>(x[0]);
+  T* o = static_cast<T*>(y);
   int64_t i = 0;
-  for (; i + kLanes<A> <= n; i += kLanes<A>) vstore<A>(o + i, f(vload(a + i)));
-  if (i < n) vstore<A>(o + i, f(vload(a + i, n - i)), n - i);
+  for (; i + L <= n; i += L) vstore<T>(o + i, f(vload(a + i)));
+  if (i < n) vstore<T>(o + i, f(vload(a + i, n - i)), n - i);
 }
-template <class A, class F> LAMELLA_INLINE void map2(void* y, const void* const* x, int64_t n, const F& f) {
-  const A *a = static_cast<const A*>(x[0]), *b = static_cast<const A*>(x[1]);
-  A* o = static_cast<A*>(y);
+template <class T, class F> LAMELLA_INLINE void map2(void* y, const void* const* x, int64_t n, const F& f) {
+  constexpr int64_t L = kLanes<acc_t<T>>;
+  const T *a = static_cast<const T*>(x[0]), *b = static_cast<const T*>(x[1]);
+  T* o = static_cast<T*>(y);
   int64_t i = 0;
-  for (; i + kLanes<A> <= n; i += kLanes<A>) vstore<A>(o + i, f(vload(a + i), vload(b + i)));
-  if (i < n) vstore<A>(o + i, f(vload(a + i, n - i), vload(b + i, n - i)), n - i);
+  for (; i + L <= n; i += L) vstore<T>(o + i, f(vload(a + i), vload(b + i)));
+  if (i < n) vstore<T>(o + i, f(vload(a + i, n - i), vload(b + i, n - i)), n - i);
 }
-template <class A, class F> LAMELLA_INLINE void map3(void* y, const void* const* x, int64_t n, const F& f) {
-  const A *a = static_cast<const A*>(x[0]), *b = static_cast<const A*>(x[1]), *c = static_cast<const A*>(x[2]);
-  A* o = static_cast<A*>(y);
+template <class T, class F> LAMELLA_INLINE void map3(void* y, const void* const* x, int64_t n, const F& f) {
+  constexpr int64_t L = kLanes<acc_t<T>>;
+  const T *a = static_cast<const T*>(x[0]), *b = static_cast<const T*>(x[1]), *c = static_cast<const T*>(x[2]);
+  T* o = static_cast<T*>(y);
   int64_t i = 0;
-  for (; i + kLanes<A> <= n; i += kLanes<A>) vstore<A>(o + i, f(vload(a + i), vload(b + i), vload(c + i)));
-  if (i < n) vstore<A>(o + i, f(vload(a + i, n - i), vload(b + i, n - i), vload(c + i, n - i)), n - i);
+  for (; i + L <= n; i += L) vstore<T>(o + i, f(vload(a + i), vload(b + i), vload(c + i)));
+  if (i < n) vstore<T>(o + i, f(vload(a + i, n - i), vload(b + i, n - i), vload(c + i, n - i)), n - i);
 }
 // Element by element, vectorised by the compiler: integers and predicates. y is an x or overlaps none (ivdep).
 template <class A, class O, class F> LAMELLA_INLINE void each1(void* y, const void* const* x, int64_t n, const F& f) {

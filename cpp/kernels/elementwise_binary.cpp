@@ -8,9 +8,10 @@ namespace LAMELLA_ISA {
 
 using namespace binary_formulas;
 
-template <BinaryOp op, class A> static void float_run(void* y, const void* const* x, int64_t n, const double* p) {
+template <BinaryOp op, class T> static void float_run(void* y, const void* const* x, int64_t n, const double* p) {
+  using A = acc_t<T>;
   const A p0 = A(p[0]), p1 = A(p[1]);
-  map2<A>(y, x, n, [=](vec<A> a, vec<A> b) __attribute__((always_inline)) { return Of<op>::on(a, b, p0, p1); });
+  map2<T>(y, x, n, [=](vec<A> a, vec<A> b) __attribute__((always_inline)) { return Of<op>::on(a, b, p0, p1); });
 }
 // Integer division by lanes of double, whose quotient of numbers below 2^51 lies on the right side of every integer: a / b is at
 // least 1 / |b| away from those that it is not. A vector with other numbers, or a divisor of 0, goes element by element.
@@ -72,33 +73,46 @@ static constexpr Run kRuns[int(BinaryOp::count)][wide_count] = {
 };
 
 // Rows of broadcast operands, and numbers, of the ops that are met there often. Operand `one` has one element a row; -1: none.
-template <BinaryOp op, class A, int one>
+template <BinaryOp op, class T, int one>
 static void rows_run(void* y, const void* const* x, const int64_t* down, int64_t rows, int64_t n, const double* p) {
+  using A = acc_t<T>;
   constexpr int64_t L = kLanes<A>;
-  const A p0 = A(p[0]), p1 = A(p[1]), *a = static_cast<const A*>(x[0]), *b = static_cast<const A*>(x[1]);
-  A* o = static_cast<A*>(y);
+  const A p0 = A(p[0]), p1 = A(p[1]);
+  const T *a = static_cast<const T*>(x[0]), *b = static_cast<const T*>(x[1]);
+  T* o = static_cast<T*>(y);
   for (; rows > 0; --rows, o += down[0], a += down[1], b += down[2]) {
-    const vec<A> single = one < 0 ? vec<A>{} : splat(*(one == 0 ? a : b));
+    const vec<A> single = one < 0 ? vec<A>{} : splat<A>(up(*(one == 0 ? a : b)));
     int64_t i = 0;
-    for (; i + L <= n; i += L) vstore<A>(o + i, Of<op>::on(one == 0 ? single : vload(a + i), one == 1 ? single : vload(b + i), p0, p1));
+    for (; i + L <= n; i += L) vstore<T>(o + i, Of<op>::on(one == 0 ? single : vload(a + i), one == 1 ? single : vload(b + i), p0, p1));
     if (i < n) {
       const vec<A> u = one == 0 ? single : vload(a + i, n - i), v = one == 1 ? single : vload(b + i, n - i);
-      vstore<A>(o + i, Of<op>::on(u, v, p0, p1), n - i);
+      vstore<T>(o + i, Of<op>::on(u, v, p0, p1), n - i);
     }
   }
 }
-static const RowsRun* rows_of(BinaryOp op) {  // float32
-#define ROWS(name)                                                                                                  \
-  case BinaryOp::name: {                                                                                            \
-    static constexpr RowsRun runs[3] = {rows_run<BinaryOp::name, float, -1>, rows_run<BinaryOp::name, float, 0>,    \
-                                        rows_run<BinaryOp::name, float, 1>};                                        \
-    return runs;                                                                                                    \
-  }
-  switch (op) {
-    ROWS(add) ROWS(sub) ROWS(mul) ROWS(div) ROWS(maximum) ROWS(minimum) ROWS(prelu)
+template <BinaryOp op, class T> constexpr RowsRun kRowsRuns[3] = {rows_run<op, T, -1>, rows_run<op, T, 0>, rows_run<op, T, 1>};
+static const RowsRun* rows_of(BinaryOp op, DType t) {
+#define ROWS(name, T) case BinaryOp::name: return kRowsRuns<BinaryOp::name, T>;
+#define ARITHMETIC(T) ROWS(add, T) ROWS(sub, T) ROWS(mul, T) ROWS(div, T)
+  if (t == DType::f32) switch (op) {
+    ARITHMETIC(float) ROWS(maximum, float) ROWS(minimum, float) ROWS(prelu, float)
     default: return nullptr;
   }
+  if (t == DType::f64) switch (op) { ARITHMETIC(double) default: return nullptr; }
+  if (t == DType::bf16) switch (op) { ARITHMETIC(bf16) default: return nullptr; }
+  return nullptr;
+#undef ARITHMETIC
 #undef ROWS
+}
+
+// bfloat16 as it lies, without buffers of floats; null: not one of these ops.
+static Run bf16_run(BinaryOp op) {
+#define RUN(name) case BinaryOp::name: return float_run<BinaryOp::name, bf16>;
+  switch (op) {
+    RUN(add) RUN(sub) RUN(mul) RUN(div) RUN(relu_bwd)
+    default: return nullptr;
+  }
+#undef RUN
 }
 
 static bool is_cheap(BinaryOp op) {
@@ -110,11 +124,14 @@ static bool is_cheap(BinaryOp op) {
 }
 
 void binary(const Binary& s) {
-  const Run run = kRuns[int(s.op)][wide_of(s.dtype)];
+  const Run narrow = s.dtype == DType::bf16 ? bf16_run(s.op) : nullptr, run = narrow ? narrow : kRuns[int(s.op)][wide_of(s.dtype)];
   const double p[2] = {s.p0, s.p1};
   const bool logic = s.op >= BinaryOp::logical_and && s.op <= BinaryOp::logical_xor;
   const bool to_bool = s.op >= BinaryOp::eq && s.op <= BinaryOp::logical_xor;
-  const Port a = logic ? port_bool(s.dtype, s.a) : port(s.dtype, s.a);
+  const auto port_of = [&](const void* data) {
+    return logic ? port_bool(s.dtype, data) : narrow ? port_raw(2, data) : port(s.dtype, data);
+  };
+  const Port a = port_of(s.a);
   int64_t n;
   if (a.native && is_small_run(s.loop, n)) {
     const void* x[2] = {s.a, s.b};
@@ -131,9 +148,7 @@ void binary(const Binary& s) {
     }
     if (simple) { run(s.y, x, s.loop.shape[0], p); return; }
   }
-  const RowsRun* const rows = s.dtype == DType::f32 ? rows_of(s.op) : nullptr;
-  const Port b = logic ? port_bool(s.dtype, s.b) : port(s.dtype, s.b);
-  drive(s.loop, {to_bool ? port_raw(1, s.y) : port(s.dtype, s.y), a, b}, run, p, is_cheap(s.op), rows);
+  drive(s.loop, {to_bool ? port_raw(1, s.y) : port_of(s.y), a, port_of(s.b)}, run, p, is_cheap(s.op), rows_of(s.op, s.dtype));
 }
 
 }  // namespace LAMELLA_ISA

@@ -8,9 +8,10 @@ namespace LAMELLA_ISA {
 
 using namespace unary_formulas;
 
-template <UnaryOp op, class A> static void float_run(void* y, const void* const* x, int64_t n, const double* p) {
+template <UnaryOp op, class T> static void float_run(void* y, const void* const* x, int64_t n, const double* p) {
+  using A = acc_t<T>;
   const A p0 = A(p[0]), p1 = A(p[1]);
-  map1<A>(y, x, n, [=](vec<A> v) __attribute__((always_inline)) { return Of<op>::on(v, p0, p1); });
+  map1<T>(y, x, n, [=](vec<A> v) __attribute__((always_inline)) { return Of<op>::on(v, p0, p1); });
 }
 template <UnaryOp op, class A> static void integer_run(void* y, const void* const* x, int64_t n, const double* p) {
   const A p0 = integer_bound<A>(p[0]), p1 = integer_bound<A>(p[1]);
@@ -42,6 +43,22 @@ static constexpr Run kRuns[int(UnaryOp::count)][wide_count] = {
 #undef ROW
 };
 
+// bfloat16 as it lies, without a buffer of floats on either side; null: not one of these ops. (Longer ops gain nothing.)
+template <UnaryOp op> static void sign_run(void* y, const void* const* x, int64_t n, const double*) {
+  each1<uint16_t, uint16_t>(y, x, n, [](uint16_t v) __attribute__((always_inline)) {
+    return uint16_t(op == UnaryOp::neg ? v ^ 0x8000 : v & 0x7fff);
+  });
+}
+static Run bf16_run(UnaryOp op) {
+  switch (op) {
+    case UnaryOp::neg: return sign_run<UnaryOp::neg>;
+    case UnaryOp::abs: return sign_run<UnaryOp::abs>;
+    case UnaryOp::square: return float_run<UnaryOp::square, bf16>;
+    case UnaryOp::relu: return float_run<UnaryOp::relu, bf16>;
+    default: return nullptr;
+  }
+}
+
 static bool is_cheap(UnaryOp op) {
   switch (op) {
     case UnaryOp::neg: case UnaryOp::abs: case UnaryOp::square: case UnaryOp::exp: case UnaryOp::relu: case UnaryOp::elu:
@@ -51,13 +68,13 @@ static bool is_cheap(UnaryOp op) {
 }
 
 void unary(const Unary& a) {
-  const Run run = kRuns[int(a.op)][wide_of(a.dtype)];
+  const Run narrow = a.dtype == DType::bf16 ? bf16_run(a.op) : nullptr, run = narrow ? narrow : kRuns[int(a.op)][wide_of(a.dtype)];
   const double p[2] = {a.p0, a.p1};
   const bool to_bool = a.op >= UnaryOp::isnan;
-  Port in = a.op == UnaryOp::logical_not ? port_bool(a.dtype, a.x) : port(a.dtype, a.x);
+  const Port in = a.op == UnaryOp::logical_not ? port_bool(a.dtype, a.x) : narrow ? port_raw(2, a.x) : port(a.dtype, a.x);
   int64_t n;
   if (in.native && is_small_run(a.loop, n)) { run(a.y, &a.x, n, p); return; }
-  drive(a.loop, {to_bool ? port_raw(1, a.y) : port(a.dtype, a.y), in}, run, p, is_cheap(a.op));
+  drive(a.loop, {to_bool ? port_raw(1, a.y) : narrow ? port_raw(2, a.y) : port(a.dtype, a.y), in}, run, p, is_cheap(a.op));
 }
 
 }  // namespace LAMELLA_ISA

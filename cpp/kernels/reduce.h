@@ -12,7 +12,7 @@ void reduce_arg(const Reduce&);  // argmax and argmin
 
 namespace reduction {
 
-constexpr int64_t kBlock = 2048, kPart = 65536;              // elements of a row: 32 blocks a part
+constexpr int64_t kBlock = 4096, kPart = 65536;              // elements of a row: 16 blocks a part
 constexpr int64_t kRows = 128, kPartRows = 512, kCols = 1024;  // columns: 4 blocks a part, kCols columns at a time
 constexpr int64_t kStates = 64;                              // states of short rows, finished together
 
