@@ -68,6 +68,18 @@ def masked(fn: Callable[[Any, Any, Any], Any]) -> Callable[[Any], Callable[[], A
 add("elementwise", "where-1M", masked(lambda lib, x, mask: lib.where(mask, x, 0.0)), bytes=9.0 * (1 << 20))
 add("elementwise", "masked_fill-1M", masked(lambda lib, x, mask: x.masked_fill(~mask, 0.0)), bytes=11.0 * (1 << 20))
 
+add_op(
+    "elementwise", "add-bf16-1M", plus, [(1 << 20,)] * 2, bytes=6.0 * (1 << 20), dtype="bfloat16", backward=None, jax=plus,
+)  # fmt: skip
+
+
+def power(lib: Any) -> Callable[[], Any]:
+    x = lib.rand(1 << 20)
+    return lambda: x**0.7
+
+
+add("elementwise", "pow-1M", power, bytes=8.0 * (1 << 20))
+
 for _log in range(8, 27, 2):
     add_op(
         "elementwise", f"relu-2^{_log}", activation("relu"), [(1 << _log,)], bytes=8.0 * (1 << _log), backward=None, sweep=True

@@ -48,6 +48,14 @@ add_op(
     backward=1.0,
 )  # fmt: skip
 add_op(
+    "layers", "global_avg_pool-512@7", lambda lib, x: lib.nn.functional.adaptive_avg_pool2d(x, 1), [(64, 512, 7, 7)],
+    bytes=4.0 * 64 * 512 * 49, backward=1.0,
+)  # fmt: skip
+add_op(
+    "layers", "reflect1-64@56", lambda lib, x: lib.nn.functional.pad(x, (1, 1, 1, 1), mode="reflect"), [(16, 64, 56, 56)],
+    bytes=4.0 * 16 * 64 * (56 * 56 + 58 * 58), backward=1.0,
+)  # fmt: skip
+add_op(
     "layers", "adaptive_max_pool7-64@56", lambda lib, x: lib.nn.functional.adaptive_max_pool2d(x, 7), [IMAGE], bytes=IMAGE_BYTES,
     backward=1.0,
 )  # fmt: skip

@@ -82,6 +82,36 @@ add_op(
     "rows", "argmax-4096x1024", lambda lib, x: x.argmax(-1), [(4096, 1024)], bytes=4.0 * 4096 * 1024, backward=None,
     numpy=lambda np, x: x.argmax(-1), jax=lambda jax, x: x.argmax(-1),
 )  # fmt: skip
+# rows of a few classes, and the extremes of columns
+FEW = (100_000, 10)
+add_op(
+    "rows", "softmax-100Kx10", lambda lib, x: lib.nn.functional.softmax(x, dim=-1), [FEW], bytes=8e6, backward=1.5,
+    jax=lambda jax, x: jax.nn.softmax(x),
+)  # fmt: skip
+add_op(
+    "rows", "log_softmax-32Kx32", lambda lib, x: lib.nn.functional.log_softmax(x, dim=-1), [(1 << 15, 32)],
+    bytes=8.0 * (1 << 20), backward=1.5, jax=lambda jax, x: jax.nn.log_softmax(x),
+)  # fmt: skip
+add_op(
+    "rows", "cross_entropy-100Kx10", lambda lib, x, target: lib.nn.functional.cross_entropy(x, target), [FEW, Index(10, FEW[:1])],
+    bytes=4e6, jax=jax_cross_entropy,
+)  # fmt: skip
+add_op(
+    "rows", "argmax-100Kx10", lambda lib, x: x.argmax(-1), [FEW], bytes=4e6, backward=None, numpy=lambda np, x: x.argmax(-1),
+    jax=lambda jax, x: x.argmax(-1),
+)  # fmt: skip
+add_op(
+    "rows", "argmax-columns-1024", lambda lib, x: x.argmax(0), [(1024, 1024)], bytes=4.0 * (1 << 20), backward=None,
+    numpy=lambda np, x: x.argmax(0), jax=lambda jax, x: x.argmax(0),
+)  # fmt: skip
+add_op(
+    "rows", "sum-rows-32Kx32", lambda lib, x: x.sum(-1), [(1 << 15, 32)], bytes=4.0 * (1 << 20), backward=None,
+    numpy=lambda np, x: x.sum(-1), jax=lambda jax, x: x.sum(-1),
+)  # fmt: skip
+add_op(
+    "rows", "cumsum-100Kx10", lambda lib, x: x.cumsum(-1), [FEW], bytes=8e6, backward=None, numpy=lambda np, x: x.cumsum(-1),
+    jax=lambda jax, x: x.cumsum(-1),
+)  # fmt: skip
 add_op(
     "rows", "sort-1M", lambda lib, x: lib.sort(x), [(1 << 20,)], needs=("sort",), backward=None,
     numpy=lambda np, x: (i := np.argsort(x), x[i]), jax=lambda jax, x: (i := jax.numpy.argsort(x), x[i]),  # both, as torch.sort

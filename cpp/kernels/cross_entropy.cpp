@@ -2,6 +2,7 @@
 // Cross-entropy of logits (outer, classes, inner) with class indices: one pass forward, one pass backward, no
 // probabilities in memory.
 #include "lse.h"
+#include "turn.h"
 
 namespace lamella {
 namespace LAMELLA_ISA {
@@ -60,8 +61,15 @@ template <class T> static void losses(const Targets<T>& p, acc_t<T>* loss, acc_t
       if (p.classes <= kShort)
         for (int64_t r = begin, step = short_rows<A>(p.classes); r < end; r += step) {
           const int64_t rows = least(step, end - r);
+          const T* x = p.x + r * p.classes;
           vec<A> m, s;
-          short_lse(p.x + r * p.classes, p.classes, rows, m, s, [](int64_t, int64_t, vec<A>, auto) {});
+          if (p.classes < L) {
+            vec<A> t[L];
+            turn_in(x, p.classes, rows, p.classes, t);
+            column_lse<1>(reinterpret_cast<const A*>(t), p.classes, L, Whole{}, &m, &s, [](int64_t, int, vec<A>, vec<A>) {});
+          } else {
+            short_lse(x, p.classes, rows, m, s, [](int64_t, int64_t, vec<A>, auto) {});
+          }
           vstore<A>(lse + r, m + vlog(s), rows);
         }
       for (int64_t r = begin; r < end; ++r) {
