@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Prints the polynomial coefficients of cpp/kernels/vecmath.h, special.h and gamma.h: minimax fits by Remez exchange in 60 digits (mpmath)."""
 
+from itertools import pairwise
+
 import numpy as np
 from mpmath import asin, cos, erf, erfc, exp, expm1, log, matrix, mp, mpf, pi, sin, sqrt
 
@@ -106,7 +108,7 @@ def main():
     # 16 intervals from 0.69921875 (0x3FE66) to twice that, even in the number's bits: 1 / c, c in the middle, and log2(c); c is 1
     # where 1 lies, so that logarithms near 0 keep all their digits.
     edges = [np.array([(0x3FE66 << 44) + (i << 48)], np.uint64).view(np.float64)[0] for i in range(17)]
-    inverse = [1.0 if a < 1 < b else float(2 / (mpf(a) + mpf(b))) for a, b in zip(edges, edges[1:])]
+    inverse = [1.0 if a < 1 < b else float(2 / (mpf(a) + mpf(b))) for a, b in pairwise(edges)]
     print("// pow: 1 / c, log2(c), 2^(i/16)")
     for row in (inverse, [-log(mpf(c), 2) for c in inverse], [mpf(2) ** (mpf(i) / 16) for i in range(16)]):
         print("  " + ", ".join(float(v).hex() for v in row))

@@ -63,9 +63,10 @@ double slack(DType t) {
   return t == DType::f64 ? 40 * 0x1p-53 : t == DType::f32 ? 16 * 0x1p-24 : t == DType::f16 ? 2 * 0x1p-11 : 2 * 0x1p-8;
 }
 
-// scale: what was added up or underflowed on the way to b, whose zero then has no sign.
+// scale: what was added up or underflowed on the way to b, whose zero then has no sign, and which times infinity is infinite on one
+// side and no number on the other.
 bool agree(DType t, double a, double b, double factor, double scale = 0) {
-  if (std::isnan(a) || std::isnan(b)) return std::isnan(a) && std::isnan(b);
+  if (std::isnan(a) || std::isnan(b)) return std::isnan(a) == std::isnan(b) || (scale > 0 && (std::isinf(a) || std::isinf(b)));
   if (a == b) return a != 0 || scale > 0 || std::signbit(a) == std::signbit(b);
   if (!is_floating(t)) return false;
   const double tiny = t == DType::f64 ? 1e-305 : t == DType::f32 ? 2e-37 : 2e-7;
