@@ -8,15 +8,17 @@
 namespace lamella {
 namespace LAMELLA_ISA {
 
-// y[i] = f(x[0][i], x[1][i], ...) for i in [0, n); p: the op's constants. y may be one of the x.
-using Run = void (*)(void* y, const void* const* x, int64_t n, const double* p);
+// y[i] = f(x[0][i], x[1][i], ...) for i in [0, n); p: the op's constants. y may be one of the x. past: y is aligned to a vector
+// and none of the x, and its whole vectors go past the caches; asked of runs of float and double alone.
+using Run = void (*)(void* y, const void* const* x, int64_t n, const double* p, bool past);
 // The same over rows of n elements, row i of y at y + i * down[0], of x[k] at x[k] + i * down[k + 1] elements.
 using RowsRun = void (*)(void* y, const void* const* x, const int64_t* down, int64_t rows, int64_t n, const double* p);
 using Gather = void (*)(const void* x, int64_t stride, void* buffer, int64_t n);   // storage to arithmetic type
 using Scatter = void (*)(const void* buffer, void* y, int64_t stride, int64_t n);  // and back
 
-constexpr int64_t kGrain = 32768;  // elements of a task
-constexpr int64_t kChunk = 512;    // elements of a buffer
+constexpr int64_t kGrain = 32768;     // elements of a task
+constexpr int64_t kChunk = 512;       // elements of a buffer
+constexpr int64_t kStreamChunk = 64;  // of one that goes past the caches: long bursts of stores hold up the loads
 
 struct Port {  // one operand
   char* data;
@@ -34,16 +36,21 @@ inline __attribute__((always_inline)) Wide wide_of(DType t) {
   return t == DType::f64 ? wide_f64 : t == DType::i64 ? wide_i64 : is_floating(t) ? wide_f32 : wide_i32;
 }
 
-// Calls run over the loop; port[0] is the output. A null run copies operand 1. cheap: memory bounds the run, and a large result
-// goes past the caches (relu, exp over 16 M: 0.8 of the time; of gelu, which computes longer than it stores, 1.15).
+// How a result that the caches do not hold is written: by the run, which takes `past`, or by way of a buffer.
+constexpr bool kPastRuns = kVecBytes > 16;  // short vectors would feel the branch
+enum class Large { cached, past, past_from_buffer };
+inline __attribute__((always_inline)) Large large_of(DType t) {
+  return kPastRuns && (t == DType::f32 || t == DType::f64) ? Large::past : Large::past_from_buffer;
+}
+// Calls run over the loop; port[0] is the output. A null run copies operand 1.
 // rows: of binary ops, or null: RowsRuns for broadcast operands as they lie; [1 + k] takes one element a row of operand k.
 void drive(int operands, int ndim, const int64_t* shape, const int64_t (*stride)[kLoopDims], const Port* port, Run run,
-           const double* p, bool cheap, const RowsRun* rows);
+           const double* p, Large large, const RowsRun* rows);
 
 template <int N>
-LAMELLA_INLINE void drive(const Loop<N>& loop, const Port (&port)[N], Run run, const double* p, bool cheap = false,
+LAMELLA_INLINE void drive(const Loop<N>& loop, const Port (&port)[N], Run run, const double* p, Large large = Large::cached,
                           const RowsRun* rows = nullptr) {
-  drive(N, loop.ndim, loop.shape, loop.stride, port, run, p, cheap, rows);
+  drive(N, loop.ndim, loop.shape, loop.stride, port, run, p, large, rows);
 }
 
 // True where all operands are plain arrays, and few enough elements for one task: the Run is called at once.
@@ -56,28 +63,37 @@ template <int N> LAMELLA_INLINE bool is_small_run(const Loop<N>& loop, int64_t& 
 }
 
 // The loops of most Runs: f on whole vectors, then on the tail. T: what lies in memory.
-template <class T, class F> LAMELLA_INLINE void map1(void* y, const void* const* x, int64_t n, const F& f) {
+template <class T, class A> LAMELLA_INLINE void vput(T* p, vec<A> v, bool past) {
+  if constexpr (kPastRuns && __is_same(T, A)) {
+#if defined(__x86_64__)
+    asm volatile("" : "+r"(past));  // one loop for both
+#endif
+    if (__builtin_expect(past, 0)) return vstream(p, v);
+  }
+  vstore<T>(p, v);
+}
+template <class T, class F> LAMELLA_INLINE void map1(void* y, const void* const* x, int64_t n, bool past, const F& f) {
   constexpr int64_t L = kLanes<acc_t<T>>;
   const T* a = static_cast<const T*>(x[0]);
   T* o = static_cast<T*>(y);
   int64_t i = 0;
-  for (; i + L <= n; i += L) vstore<T>(o + i, f(vload(a + i)));
+  for (; i + L <= n; i += L) vput<T, acc_t<T>>(o + i, f(vload(a + i)), past);
   if (i < n) vstore<T>(o + i, f(vload(a + i, n - i)), n - i);
 }
-template <class T, class F> LAMELLA_INLINE void map2(void* y, const void* const* x, int64_t n, const F& f) {
+template <class T, class F> LAMELLA_INLINE void map2(void* y, const void* const* x, int64_t n, bool past, const F& f) {
   constexpr int64_t L = kLanes<acc_t<T>>;
   const T *a = static_cast<const T*>(x[0]), *b = static_cast<const T*>(x[1]);
   T* o = static_cast<T*>(y);
   int64_t i = 0;
-  for (; i + L <= n; i += L) vstore<T>(o + i, f(vload(a + i), vload(b + i)));
+  for (; i + L <= n; i += L) vput<T, acc_t<T>>(o + i, f(vload(a + i), vload(b + i)), past);
   if (i < n) vstore<T>(o + i, f(vload(a + i, n - i), vload(b + i, n - i)), n - i);
 }
-template <class T, class F> LAMELLA_INLINE void map3(void* y, const void* const* x, int64_t n, const F& f) {
+template <class T, class F> LAMELLA_INLINE void map3(void* y, const void* const* x, int64_t n, bool past, const F& f) {
   constexpr int64_t L = kLanes<acc_t<T>>;
   const T *a = static_cast<const T*>(x[0]), *b = static_cast<const T*>(x[1]), *c = static_cast<const T*>(x[2]);
   T* o = static_cast<T*>(y);
   int64_t i = 0;
-  for (; i + L <= n; i += L) vstore<T>(o + i, f(vload(a + i), vload(b + i), vload(c + i)));
+  for (; i + L <= n; i += L) vput<T, acc_t<T>>(o + i, f(vload(a + i), vload(b + i), vload(c + i)), past);
   if (i < n) vstore<T>(o + i, f(vload(a + i, n - i), vload(b + i, n - i), vload(c + i, n - i)), n - i);
 }
 // Element by element, vectorised by the compiler: integers and predicates. y is an x or overlaps none (ivdep).

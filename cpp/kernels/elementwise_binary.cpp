@@ -8,10 +8,10 @@ namespace LAMELLA_ISA {
 
 using namespace binary_formulas;
 
-template <BinaryOp op, class T> static void float_run(void* y, const void* const* x, int64_t n, const double* p) {
+template <BinaryOp op, class T> static void float_run(void* y, const void* const* x, int64_t n, const double* p, bool past) {
   using A = acc_t<T>;
   const A p0 = A(p[0]), p1 = A(p[1]);
-  map2<T>(y, x, n, [=](vec<A> a, vec<A> b) __attribute__((always_inline)) { return Of<op>::on(a, b, p0, p1); });
+  map2<T>(y, x, n, past, [=](vec<A> a, vec<A> b) __attribute__((always_inline)) { return Of<op>::on(a, b, p0, p1); });
 }
 // Integer division by lanes of double, whose quotient of numbers below 2^51 lies on the right side of every integer: a / b is at
 // least 1 / |b| away from those that it is not. A vector with other numbers, or a divisor of 0, goes element by element.
@@ -27,7 +27,7 @@ template <class A> LAMELLA_INLINE divided_lanes<A> from_double(vec<double> v) {
   if constexpr (sizeof(A) == 4) return __builtin_convertvector(v, divided_lanes<A>);
   else return (divided_lanes<A>)(v + 0x1.8p52) - 0x4338000000000000;
 }
-template <BinaryOp op, class A> static void division_run(void* y, const void* const* x, int64_t n, const double*) {
+template <BinaryOp op, class A> static void division_run(void* y, const void* const* x, int64_t n, const double*, bool) {
   constexpr int L = kDivided;
   const A *a = static_cast<const A*>(x[0]), *b = static_cast<const A*>(x[1]);
   A* o = static_cast<A*>(y);
@@ -48,7 +48,7 @@ template <BinaryOp op, class A> static void division_run(void* y, const void* co
   }
   for (; i < n; ++i) o[i] = OfInt<op>::on(a[i], b[i]);
 }
-template <class Op, class A, class O> static void each_run(void* y, const void* const* x, int64_t n, const double*) {
+template <class Op, class A, class O> static void each_run(void* y, const void* const* x, int64_t n, const double*, bool) {
   each2<A, O>(y, x, n, [](A a, A b) __attribute__((always_inline)) { return Op::on(a, b); });
 }
 
@@ -115,14 +115,6 @@ static Run bf16_run(BinaryOp op) {
 #undef RUN
 }
 
-static bool is_cheap(BinaryOp op) {
-  switch (op) {
-    case BinaryOp::add: case BinaryOp::sub: case BinaryOp::mul: case BinaryOp::div: case BinaryOp::maximum: case BinaryOp::minimum:
-    case BinaryOp::relu_bwd: case BinaryOp::tanh_bwd: case BinaryOp::sigmoid_bwd: case BinaryOp::leaky_relu_bwd: return true;
-    default: return false;
-  }
-}
-
 void binary(const Binary& s) {
   const Run narrow = s.dtype == DType::bf16 ? bf16_run(s.op) : nullptr, run = narrow ? narrow : kRuns[int(s.op)][wide_of(s.dtype)];
   const double p[2] = {s.p0, s.p1};
@@ -135,7 +127,7 @@ void binary(const Binary& s) {
   int64_t n;
   if (a.native && is_small_run(s.loop, n)) {
     const void* x[2] = {s.a, s.b};
-    run(s.y, x, n, p);
+    run(s.y, x, n, p, false);
     return;
   }
   if (a.native && s.loop.ndim == 1 && s.loop.shape[0] <= kChunk && s.loop.stride[0][0] == 1) {  // one operand a number
@@ -146,9 +138,10 @@ void binary(const Binary& s) {
       if (s.loop.stride[k + 1][0] == 0) { a.gather(x[k], 0, buffers[k], s.loop.shape[0]); x[k] = buffers[k]; }
       else simple &= s.loop.stride[k + 1][0] == 1;
     }
-    if (simple) { run(s.y, x, s.loop.shape[0], p); return; }
+    if (simple) { run(s.y, x, s.loop.shape[0], p, false); return; }
   }
-  drive(s.loop, {to_bool ? port_raw(1, s.y) : port_of(s.y), a, port_of(s.b)}, run, p, is_cheap(s.op), rows_of(s.op, s.dtype));
+  drive(s.loop, {to_bool ? port_raw(1, s.y) : port_of(s.y), a, port_of(s.b)}, run, p,
+        to_bool ? Large::cached : large_of(s.dtype), rows_of(s.op, s.dtype));
 }
 
 }  // namespace LAMELLA_ISA

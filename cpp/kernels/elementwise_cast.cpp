@@ -6,7 +6,7 @@
 namespace lamella {
 namespace LAMELLA_ISA {
 
-template <class A, class B> static void convert_run(void* y, const void* const* x, int64_t n, const double*) {
+template <class A, class B> static void convert_run(void* y, const void* const* x, int64_t n, const double*, bool) {
   each1<A, B>(y, x, n, [](A v) __attribute__((always_inline)) { return B(v); });
 }
 
@@ -111,11 +111,12 @@ void cast(const Cast& c) {
                 : size == 8 ? copy_transposed<uint64_t>(c)
                 : size == 2 ? copy_transposed<uint16_t>(c)
                             : copy_transposed<uint8_t>(c);
-    if (!done) drive(c.loop, {port_raw(size, c.y), port_raw(size, c.x)}, nullptr, p);
+    if (!done) drive(c.loop, {port_raw(size, c.y), port_raw(size, c.x)}, nullptr, p, Large::past_from_buffer);
   } else if (c.to == DType::b8) {
     drive(c.loop, {port_raw(1, c.y), port_bool(c.from, c.x)}, nullptr, p);
   } else {
-    drive(c.loop, {port(c.to, c.y), port(c.from, c.x)}, kConvert[wide_of(c.from)][wide_of(c.to)], p);
+    drive(c.loop, {port(c.to, c.y), port(c.from, c.x)}, kConvert[wide_of(c.from)][wide_of(c.to)], p,
+          Large::past_from_buffer);
   }
 }
 
@@ -129,10 +130,10 @@ void fill(const Fill& f) {  // a copy of an operand with strides of zero
   }
   const int size = size_of(f.dtype);
   const double p[2] = {};
-  drive(loop, {port_raw(size, f.y), port_raw(size, f.value)}, nullptr, p);
+  drive(loop, {port_raw(size, f.y), port_raw(size, f.value)}, nullptr, p, Large::past_from_buffer);
 }
 
-template <class T> static void where_run(void* y, const void* const* x, int64_t n, const double*) {
+template <class T> static void where_run(void* y, const void* const* x, int64_t n, const double*, bool) {
   const uint8_t* c = static_cast<const uint8_t*>(x[0]);
   const T *a = static_cast<const T*>(x[1]), *b = static_cast<const T*>(x[2]);
   T* o = static_cast<T*>(y);
@@ -148,7 +149,8 @@ void where(const Where& w) {
   const Run run = size == 4 ? where_run<uint32_t> : size == 8 ? where_run<uint64_t> : size == 2 ? where_run<uint16_t>
                                                                                                 : where_run<uint8_t>;
   const double p[2] = {};
-  drive(w.loop, {port_raw(size, w.y), port_raw(1, w.cond), port_raw(size, w.a), port_raw(size, w.b)}, run, p);
+  drive(w.loop, {port_raw(size, w.y), port_raw(1, w.cond), port_raw(size, w.a), port_raw(size, w.b)}, run, p,
+        Large::past_from_buffer);
 }
 
 }  // namespace LAMELLA_ISA

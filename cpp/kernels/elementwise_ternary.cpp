@@ -6,9 +6,9 @@
 namespace lamella {
 namespace LAMELLA_ISA {
 
-template <TernaryOp op, class A> static void ternary_run(void* y, const void* const* x, int64_t n, const double* p) {
+template <TernaryOp op, class A> static void ternary_run(void* y, const void* const* x, int64_t n, const double* p, bool past) {
   const A p0 = A(*p);
-  map3<A>(y, x, n, [=](vec<A> a, vec<A> b, vec<A> c) __attribute__((always_inline)) {
+  map3<A>(y, x, n, past, [=](vec<A> a, vec<A> b, vec<A> c) __attribute__((always_inline)) {
     return ternary_of<op>(a, b, c, p0);
   });
 }
@@ -22,10 +22,10 @@ void ternary(const Ternary& t) {
   int64_t n;
   if (a.native && is_small_run(t.loop, n)) {
     const void* x[3] = {t.a, t.b, t.c};
-    run(t.y, x, n, &t.p);
+    run(t.y, x, n, &t.p, false);
     return;
   }
-  drive(t.loop, {port(t.dtype, t.y), a, port(t.dtype, t.b), port(t.dtype, t.c)}, run, &t.p, true);
+  drive(t.loop, {port(t.dtype, t.y), a, port(t.dtype, t.b), port(t.dtype, t.c)}, run, &t.p, large_of(t.dtype));
 }
 
 }  // namespace LAMELLA_ISA

@@ -8,19 +8,19 @@ namespace LAMELLA_ISA {
 
 using namespace unary_formulas;
 
-template <UnaryOp op, class T> static void float_run(void* y, const void* const* x, int64_t n, const double* p) {
+template <UnaryOp op, class T> static void float_run(void* y, const void* const* x, int64_t n, const double* p, bool past) {
   using A = acc_t<T>;
   const A p0 = A(p[0]), p1 = A(p[1]);
-  map1<T>(y, x, n, [=](vec<A> v) __attribute__((always_inline)) { return Of<op>::on(v, p0, p1); });
+  map1<T>(y, x, n, past, [=](vec<A> v) __attribute__((always_inline)) { return Of<op>::on(v, p0, p1); });
 }
-template <UnaryOp op, class A> static void integer_run(void* y, const void* const* x, int64_t n, const double* p) {
+template <UnaryOp op, class A> static void integer_run(void* y, const void* const* x, int64_t n, const double* p, bool) {
   const A p0 = integer_bound<A>(p[0]), p1 = integer_bound<A>(p[1]);
   each1<A, A>(y, x, n, [=](A v) __attribute__((always_inline)) { return OfInt<op>::on(v, p0, p1); });
 }
-template <UnaryOp op, class A> static void predicate_run(void* y, const void* const* x, int64_t n, const double*) {
+template <UnaryOp op, class A> static void predicate_run(void* y, const void* const* x, int64_t n, const double*, bool) {
   each1<A, bool>(y, x, n, [](A v) __attribute__((always_inline)) { return Predicate<op>::on(v); });
 }
-static void not_run(void* y, const void* const* x, int64_t n, const double*) {
+static void not_run(void* y, const void* const* x, int64_t n, const double*, bool) {
   each1<uint8_t, uint8_t>(y, x, n, [](uint8_t v) __attribute__((always_inline)) { return uint8_t(v ^ 1); });
 }
 
@@ -44,7 +44,7 @@ static constexpr Run kRuns[int(UnaryOp::count)][wide_count] = {
 };
 
 // bfloat16 as it lies, without a buffer of floats on either side; null: not one of these ops. (Longer ops gain nothing.)
-template <UnaryOp op> static void sign_run(void* y, const void* const* x, int64_t n, const double*) {
+template <UnaryOp op> static void sign_run(void* y, const void* const* x, int64_t n, const double*, bool) {
   each1<uint16_t, uint16_t>(y, x, n, [](uint16_t v) __attribute__((always_inline)) {
     return uint16_t(op == UnaryOp::neg ? v ^ 0x8000 : v & 0x7fff);
   });
@@ -59,22 +59,15 @@ static Run bf16_run(UnaryOp op) {
   }
 }
 
-static bool is_cheap(UnaryOp op) {
-  switch (op) {
-    case UnaryOp::neg: case UnaryOp::abs: case UnaryOp::square: case UnaryOp::exp: case UnaryOp::relu: case UnaryOp::elu:
-    case UnaryOp::leaky_relu: case UnaryOp::hardtanh: case UnaryOp::clamp: case UnaryOp::nan_to_num: return true;
-    default: return false;
-  }
-}
-
 void unary(const Unary& a) {
   const Run narrow = a.dtype == DType::bf16 ? bf16_run(a.op) : nullptr, run = narrow ? narrow : kRuns[int(a.op)][wide_of(a.dtype)];
   const double p[2] = {a.p0, a.p1};
   const bool to_bool = a.op >= UnaryOp::isnan;
   const Port in = a.op == UnaryOp::logical_not ? port_bool(a.dtype, a.x) : narrow ? port_raw(2, a.x) : port(a.dtype, a.x);
   int64_t n;
-  if (in.native && is_small_run(a.loop, n)) { run(a.y, &a.x, n, p); return; }
-  drive(a.loop, {to_bool ? port_raw(1, a.y) : narrow ? port_raw(2, a.y) : port(a.dtype, a.y), in}, run, p, is_cheap(a.op));
+  if (in.native && is_small_run(a.loop, n)) { run(a.y, &a.x, n, p, false); return; }
+  drive(a.loop, {to_bool ? port_raw(1, a.y) : narrow ? port_raw(2, a.y) : port(a.dtype, a.y), in}, run, p,
+        to_bool ? Large::cached : large_of(a.dtype));
 }
 
 }  // namespace LAMELLA_ISA

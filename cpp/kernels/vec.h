@@ -127,15 +127,15 @@ template <class T> LAMELLA_INLINE void vstore(T* p, vec<acc_t<T>> v) {
 }
 
 // Past the caches, without reading the line; p is aligned to a vector. stream_end() before others may read it.
-LAMELLA_INLINE void vstream(float* p, vec<float> v) {
+template <class A> LAMELLA_INLINE void vstream(A* p, vec<A> v) {
 #if defined(__AVX512F__)
-  _mm512_stream_ps(p, (__m512)v);
+  _mm512_stream_si512((__m512i*)p, (__m512i)v);
 #elif defined(__AVX2__)
-  _mm256_stream_ps(p, (__m256)v);
+  _mm256_stream_si256((__m256i*)p, (__m256i)v);
 #elif defined(__x86_64__)
-  _mm_stream_ps(p, (__m128)v);
+  _mm_stream_si128((__m128i*)p, (__m128i)v);
 #else
-  vstore(p, v);
+  vstore<A>(p, v);
 #endif
 }
 LAMELLA_INLINE void stream_end() {
