@@ -11,6 +11,17 @@ GPU double unit(uint32_t lo, uint32_t hi) { return double(int64_t((uint64_t(hi) 
 
 GPU void sine_cosine(float x, float& s, float& c) { ::sincosf(x, &s, &c); }
 GPU void sine_cosine(double x, double& s, double& c) { ::sincos(x, &s, &c); }
+// sin(2 pi u) and cos(2 pi u), 0 <= u <= 1: quarters of a turn are exact.
+template <class A> GPU void sine_cosine_of_turns(A u, A& sine, A& cosine) {
+  const A n = vround(4 * u);
+  const int q = int(n);
+  A s, c;
+  sine_cosine((4 * u - n) * A(1.5707963267948966192), s, c);
+  sine = q & 1 ? c : s;
+  cosine = q & 1 ? s : c;
+  if (q & 2) sine = -sine;
+  if ((q + 1) & 2) cosine = -cosine;
+}
 
 template <class T> GPU T whole(int64_t v) {
   if constexpr (std::is_same_v<T, bf16> || std::is_same_v<T, f16>) return T::from(float(v));
@@ -60,7 +71,7 @@ template <class T> __global__ void __launch_bounds__(kThreads) random_fill(Draw 
           for (int j = 0; j < per; j += 2) {
             const A r = vsqrt(vlog(A(1) - u[j]) * A(-2)) * range;
             A s, c;
-            sine_cosine(u[j + 1] * A(6.283185307179586476925), s, c);
+            sine_cosine_of_turns(u[j + 1], s, c);
             v[b + j] = down<T>(fma(r, c, low));
             v[b + j + 1] = down<T>(fma(r, s, low));
           }

@@ -95,3 +95,19 @@ def test_large_results_from_an_offset(first):
     np.testing.assert_allclose(lamella.addcmul(x, x, x, value=0.5).numpy(), n + np.float32(0.5) * n * n, rtol=1e-6, atol=1e-6)
     x += x
     np.testing.assert_array_equal(x.numpy(), 2 * n)
+
+
+@pytest.mark.parametrize("isa", ISAS)
+def test_large_random(isa, operands):
+    """Large fills and dropout take the numbers that small ones do."""
+    with running(isa):
+        for f in (lamella.rand, lamella.randn):
+            large, small = (f(n, generator=lamella.Generator(5)) for n in (N, 4099))
+            assert np.array_equal(large[:4096].numpy(), small[:4096].numpy())
+            assert np.isfinite(large.numpy()).all() and large.std() > 0.2
+        lamella.manual_seed(5)
+        kept = lamella.nn.functional.dropout(operands[0], 0.25)
+        x = operands[0].numpy()
+        y = kept.numpy()
+        np.testing.assert_allclose(y[y != 0], x[y != 0] / 0.75, rtol=1e-6)
+        assert abs((y == 0).mean() - 0.25) < 0.001

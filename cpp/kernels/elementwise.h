@@ -4,6 +4,7 @@
 // that stay in L1, so one loop an op and type serves every layout and dtype.
 #pragma once
 #include "copy.h"
+#include "past.h"
 
 namespace lamella {
 namespace LAMELLA_ISA {
@@ -37,7 +38,6 @@ inline __attribute__((always_inline)) Wide wide_of(DType t) {
 }
 
 // How a result that the caches do not hold is written: by the run, which takes `past`, or by way of a buffer.
-constexpr bool kPastRuns = kVecBytes > 16;  // short vectors would feel the branch
 enum class Large { cached, past, past_from_buffer };
 inline __attribute__((always_inline)) Large large_of(DType t) {
   return kPastRuns && (t == DType::f32 || t == DType::f64) ? Large::past : Large::past_from_buffer;
@@ -63,21 +63,12 @@ template <int N> LAMELLA_INLINE bool is_small_run(const Loop<N>& loop, int64_t& 
 }
 
 // The loops of most Runs: f on whole vectors, then on the tail. T: what lies in memory.
-template <class T, class A> LAMELLA_INLINE void vput(T* p, vec<A> v, bool past) {
-  if constexpr (kPastRuns && __is_same(T, A)) {
-#if defined(__x86_64__)
-    asm volatile("" : "+r"(past));  // one loop for both
-#endif
-    if (__builtin_expect(past, 0)) return vstream(p, v);
-  }
-  vstore<T>(p, v);
-}
 template <class T, class F> LAMELLA_INLINE void map1(void* y, const void* const* x, int64_t n, bool past, const F& f) {
   constexpr int64_t L = kLanes<acc_t<T>>;
   const T* a = static_cast<const T*>(x[0]);
   T* o = static_cast<T*>(y);
   int64_t i = 0;
-  for (; i + L <= n; i += L) vput<T, acc_t<T>>(o + i, f(vload(a + i)), past);
+  for (; i + L <= n; i += L) vput<T>(o + i, f(vload(a + i)), past);
   if (i < n) vstore<T>(o + i, f(vload(a + i, n - i)), n - i);
 }
 template <class T, class F> LAMELLA_INLINE void map2(void* y, const void* const* x, int64_t n, bool past, const F& f) {
@@ -85,7 +76,7 @@ template <class T, class F> LAMELLA_INLINE void map2(void* y, const void* const*
   const T *a = static_cast<const T*>(x[0]), *b = static_cast<const T*>(x[1]);
   T* o = static_cast<T*>(y);
   int64_t i = 0;
-  for (; i + L <= n; i += L) vput<T, acc_t<T>>(o + i, f(vload(a + i), vload(b + i)), past);
+  for (; i + L <= n; i += L) vput<T>(o + i, f(vload(a + i), vload(b + i)), past);
   if (i < n) vstore<T>(o + i, f(vload(a + i, n - i), vload(b + i, n - i)), n - i);
 }
 template <class T, class F> LAMELLA_INLINE void map3(void* y, const void* const* x, int64_t n, bool past, const F& f) {
@@ -93,7 +84,7 @@ template <class T, class F> LAMELLA_INLINE void map3(void* y, const void* const*
   const T *a = static_cast<const T*>(x[0]), *b = static_cast<const T*>(x[1]), *c = static_cast<const T*>(x[2]);
   T* o = static_cast<T*>(y);
   int64_t i = 0;
-  for (; i + L <= n; i += L) vput<T, acc_t<T>>(o + i, f(vload(a + i), vload(b + i), vload(c + i)), past);
+  for (; i + L <= n; i += L) vput<T>(o + i, f(vload(a + i), vload(b + i), vload(c + i)), past);
   if (i < n) vstore<T>(o + i, f(vload(a + i, n - i), vload(b + i, n - i), vload(c + i, n - i)), n - i);
 }
 // Element by element, vectorised by the compiler: integers and predicates. y is an x or overlaps none (ivdep).

@@ -17,7 +17,7 @@ static constexpr Run kConvert[wide_count][wide_count] = {
     {convert_run<int64_t, float>, convert_run<int64_t, double>, convert_run<int64_t, int32_t>, nullptr}};
 
 // ---- transposition --------------------------------------------------------------------------------------------------
-constexpr int64_t kStreamBytes = int64_t(8) << 20;  // from here on results go past the caches
+constexpr int64_t kTurnedStreamBytes = int64_t(8) << 20;  // from here on transposed copies go past the caches
 
 // y (in, jn) from tile, whose row b holds column b of y; squares of 32-bit elements turn in registers. stream: past the
 // caches, which saves reading the lines of y; its rows are aligned.
@@ -98,7 +98,7 @@ template <class T> static bool copy_transposed(const Cast& c) {
     }
     const int64_t rows = l.shape[dim] - i < band ? l.shape[dim] - i : band;
     transpose(static_cast<const T*>(c.x) + x, l.stride[1][last], static_cast<T*>(c.y) + y, l.stride[0][dim], rows,
-              l.shape[last], total * int64_t(sizeof(T)) >= kStreamBytes);
+              l.shape[last], total * int64_t(sizeof(T)) >= kTurnedStreamBytes);
   });
   return true;
 }

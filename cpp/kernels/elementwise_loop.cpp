@@ -117,8 +117,7 @@ Port port_bool(DType t, const void* data) {
 namespace {
 constexpr int kOperands = 4;
 constexpr int64_t kShortRow = 128;  // elements of a row from which on rows are run one by one
-constexpr int64_t kStreamBytes = 32 << 20;  // a result of that size is not in the caches by the time it is read;
-constexpr int64_t kStreamTraffic = 64 << 20;  // nor is half of it where operands take their place
+constexpr int64_t kStreamTraffic = 64 << 20;  // nor is half of kStreamBytes in the caches where operands take its place
 
 struct Plan {
   int operands, ndim;
@@ -161,16 +160,6 @@ struct Position {  // a row of the loop, and each operand's element offset at it
 
 struct Buffers { alignas(64) char of[kOperands][kChunk * 8 + 64]; };
 }  // namespace
-
-// Bytes to `to`, whole lines past the caches.
-static void stream_out(const char* from, char* to, int64_t bytes) {
-  constexpr int64_t step = kLanes<float> * 4;
-  const int64_t before = -reinterpret_cast<intptr_t>(to) & (step - 1), head = before < bytes ? before : bytes;
-  if (head) std::memcpy(to, from, size_t(head));
-  int64_t i = head;
-  for (; i + step <= bytes; i += step) vstream(reinterpret_cast<float*>(to + i), vload(reinterpret_cast<const float*>(from + i)));
-  if (i < bytes) std::memcpy(to + i, from + i, size_t(bytes - i));
-}
 
 static LAMELLA_INLINE char* element(const Plan& plan, int k, int64_t offset) {
   return plan.port[k].data + offset * plan.port[k].size;

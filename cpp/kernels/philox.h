@@ -22,38 +22,45 @@ LAMELLA_INLINE vu64 mul32(vu64 a, uint32_t b) {  // low 32 bits of each lane tim
 #endif
 }
 
-// words[4 * i + j] = word j of block first + i, for i < count (a multiple of kBlocks).
+// Words of blocks, two to a lane, in the blocks' order: those of the first half of both vectors, and of the second.
+template <int half, int... l> LAMELLA_INLINE vu64 in_turn(vu64 a, vu64 b, Lanes<l...>) {
+  return __builtin_shuffle(a, b, vu64{uint64_t(half * kBlocks / 2 + l / 2 + l % 2 * kBlocks)...});
+}
+// words[4 * i + j] = word j of block first + i, for i < count (a multiple of kBlocks). Words are the low halves of lanes; what
+// the high halves hold, mul32 does not see.
 static void make_words(uint64_t seed, uint64_t stream, uint64_t first, int64_t count, uint32_t* words) {
+  constexpr uint64_t low = 0xffffffff;
+  constexpr int rounds = 10;
+  uint64_t key[rounds][2];  // in memory: a load spreads each over the lanes
+  for (int r = 0; r < rounds; ++r) {
+    key[r][0] = uint32_t(seed) + 0x9E3779B9u * uint32_t(r);
+    key[r][1] = uint32_t(seed >> 32) + 0xBB67AE85u * uint32_t(r);
+  }
   for (int64_t base = 0; base < count; base += kBlocks) {
-    vu64 c0, c1;
-    for (int l = 0; l < kBlocks; ++l) {
-      uint64_t block = first + uint64_t(base + l);
-      c0[l] = uint32_t(block);
-      c1[l] = block >> 32;
+    const vu64 block = (vu64)lane_numbers<double>() + (first + uint64_t(base));
+    vu64 c0 = block, c1 = block >> 32, c2 = vu64{} + stream, c3 = vu64{} + (stream >> 32);
+#pragma GCC unroll 10
+    for (int r = 0; r < rounds; ++r) {
+      const vu64 p0 = mul32(c0, 0xD2511F53u), p1 = mul32(c2, 0xCD9E8D57u);
+      c0 = (p1 >> 32) ^ c1 ^ key[r][0];
+      c2 = (p0 >> 32) ^ c3 ^ key[r][1];
+      c1 = p1;
+      c3 = p0;
     }
-    vu64 c2 = vu64{} + uint32_t(stream), c3 = vu64{} + (stream >> 32);
-    uint32_t k0 = uint32_t(seed), k1 = uint32_t(seed >> 32);
-    for (int r = 0; r < 10; ++r) {
-      vu64 p0 = mul32(c0, 0xD2511F53u), p1 = mul32(c2, 0xCD9E8D57u);
-      vu64 n0 = (p1 >> 32) ^ c1 ^ uint64_t(k0), n2 = (p0 >> 32) ^ c3 ^ uint64_t(k1);
-      c1 = p1 & 0xffffffffu;
-      c3 = p0 & 0xffffffffu;
-      c0 = n0;
-      c2 = n2;
-      k0 += 0x9E3779B9u;
-      k1 += 0xBB67AE85u;
-    }
-    for (int l = 0; l < kBlocks; ++l) {
-      uint32_t* w = words + 4 * (base + l);
-      w[0] = uint32_t(c0[l]);
-      w[1] = uint32_t(c1[l]);
-      w[2] = uint32_t(c2[l]);
-      w[3] = uint32_t(c3[l]);
-    }
+    const vu64 w01 = (c0 & low) | (c1 << 32), w23 = (c2 & low) | (c3 << 32);
+    const vu64 w[2] = {in_turn<0>(w01, w23, AllLanes<double>{}), in_turn<1>(w01, w23, AllLanes<double>{})};
+    std::memcpy(words + 4 * base, w, sizeof w);
   }
 }
 
-LAMELLA_INLINE float unit(uint32_t w) { return float(int32_t(w >> 8)) * 0x1p-24f; }                 // [0, 1)
+// [0, 1): of one word, and of as many as fill a vector; of float64 of two words each.
+LAMELLA_INLINE float unit(uint32_t w) { return float(int32_t(w >> 8)) * 0x1p-24f; }
+template <class A> LAMELLA_INLINE vec<A> units(const uint32_t* words) {
+  vec<int_of<A>> w;
+  std::memcpy(&w, words, sizeof w);
+  if constexpr (sizeof(A) == 8) return __builtin_convertvector((vec<int64_t>)((vu64)w >> 11), vec<double>) * 0x1p-53;
+  else return __builtin_convertvector((vec<int32_t>)((vec<uint32_t>)w >> 8), vec<float>) * 0x1p-24f;
+}
 
 }  // namespace LAMELLA_ISA
 }  // namespace lamella

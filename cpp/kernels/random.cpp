@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Random fills and dropout from Philox 4x32-10 (philox.h). Which word an element takes is fixed by its index, so the
 // numbers do not depend on threads or ISA.
+#include "past.h"
 #include "philox.h"
 #include "rows.h"
 #include "vecmath.h"
@@ -22,52 +23,60 @@ template <class F> static void for_words(uint64_t seed, uint64_t stream, int64_t
       make_words(seed, stream, uint64_t(first + b), kBatch, words);
       f(begin, (end < n ? end : n) - begin, words);
     }
+    stream_end();
   });
-}
-
-LAMELLA_INLINE double unit(uint32_t lo, uint32_t hi) {
-  return double(int64_t((uint64_t(hi) << 21) ^ (lo >> 11))) * 0x1p-53;                               // [0, 1)
 }
 
 template <class T> static void uniform(const Random& a) {
   using A = acc_t<T>;
-  T* y = static_cast<T*>(a.y);
-  A low = A(a.p0), range = A(a.p1 - a.p0);
-  constexpr int per = sizeof(A) == 8 ? 2 : 4;
+  constexpr int64_t L = kLanes<A>;
+  constexpr int per = 16 / sizeof(A);
+  T* const y = static_cast<T*>(a.y);
+  const vec<A> low = splat(A(a.p0)), range = splat(A(a.p1 - a.p0));
+  const bool past = goes_past(y, a.n * int64_t(sizeof(T)));
   for_words(a.seed, a.stream, a.n, per, [&](int64_t begin, int64_t count, const uint32_t* w) {
-    for (int64_t i = 0; i < count; ++i) {
-      A u;
-      if constexpr (sizeof(A) == 8) u = unit(w[2 * i], w[2 * i + 1]);
-      else u = unit(w[i]);
-      y[begin + i] = down<T>(low + range * u);
+    for (int64_t i = 0; i < count; i += L) {
+      const vec<A> v = fma(range, units<A>(w + i * 4 / per), low);
+      if (i + L <= count) vput<T>(y + begin + i, v, past);
+      else vstore<T>(y + begin + i, v, count - i);
     }
   });
 }
 
+template <class A, int... l> LAMELLA_INLINE vec<A> every_second(vec<A> a, vec<A> b, int first, Lanes<l...>) {
+  return __builtin_shuffle(a, b, vec<int_of<A>>{(2 * l)...} + int_of<A>(first));
+}
+template <class A, int... l> LAMELLA_INLINE vec<A> alternate(vec<A> a, vec<A> b, int first, Lanes<l...>) {
+  return __builtin_shuffle(a, b, vec<int_of<A>>{(l / 2 + l % 2 * kLanes<A>)...} + int_of<A>(first));
+}
 // Box-Muller: two uniform numbers u, v give sqrt(-2 log(1 - u)) (cos, sin)(2 pi v).
 template <class T> static void normal(const Random& a) {
   using A = acc_t<T>;
   using V = vec<A>;
-  constexpr int per = sizeof(A) == 8 ? 2 : 4;
-  constexpr int64_t pairs = per * kBatch / 2;
-  T* y = static_cast<T*>(a.y);
+  constexpr int64_t L = kLanes<A>;
+  constexpr int per = 16 / sizeof(A);
+  constexpr AllLanes<A> lanes;
+  T* const y = static_cast<T*>(a.y);
+  const V mean = splat(A(a.p0)), deviation = splat(A(a.p1));
+  const bool past = goes_past(y, a.n * int64_t(sizeof(T)));
   for_words(a.seed, a.stream, a.n, per, [&](int64_t begin, int64_t count, const uint32_t* w) {
-    alignas(64) A u[pairs], v[pairs], c[pairs], s[pairs];
-    for (int64_t i = 0; i < pairs; ++i) {
-      if constexpr (sizeof(A) == 8) {
-        u[i] = 1 - unit(w[4 * i], w[4 * i + 1]);
-        v[i] = unit(w[4 * i + 2], w[4 * i + 3]);
+    for (int64_t i = 0; i < count; i += 2 * L) {
+      const V even = units<A>(w + i * 4 / per), odd = units<A>(w + (i + L) * 4 / per);
+      const V u = every_second<A>(even, odd, 0, lanes), v = every_second<A>(even, odd, 1, lanes);
+      V s, c;
+      sine_and_cosine_of_turns(v, s, c);
+      const V r = vsqrt(vlog(A(1) - u) * A(-2)) * deviation;
+      c = fma(r, c, mean), s = fma(r, s, mean);
+      const V first = alternate<A>(c, s, 0, lanes), second = alternate<A>(c, s, L / 2, lanes);
+      T* const to = y + begin + i;
+      if (i + 2 * L <= count) {
+        vput<T>(to, first, past);
+        vput<T>(to + L, second, past);
       } else {
-        u[i] = 1 - unit(w[2 * i]);
-        v[i] = unit(w[2 * i + 1]);
+        vstore<T>(to, first, least(L, count - i));
+        if (count - i > L) vstore<T>(to + L, second, count - i - L);
       }
     }
-    for (int64_t i = 0; i < pairs; i += kLanes<A>) {
-      V r = vsqrt(vlog(vload(u + i)) * A(-2)) * A(a.p1), angle = vload(v + i) * A(6.283185307179586476925);
-      vstore(c + i, fma(r, vcos(angle), splat(A(a.p0))));
-      vstore(s + i, fma(r, vsin(angle), splat(A(a.p0))));
-    }
-    for (int64_t i = 0; i < count; ++i) y[begin + i] = down<T>(i % 2 ? s[i / 2] : c[i / 2]);
   });
 }
 
@@ -87,7 +96,7 @@ template <class T> static void integer(const Random& a) {
   } else {
     for_words(a.seed, a.stream, a.n, 2, [&](int64_t begin, int64_t count, const uint32_t* w) {
       for (int64_t i = 0; i < count; ++i) {
-        uint64_t x = (uint64_t(w[2 * i + 1]) << 32) | w[2 * i];
+        const uint64_t x = (uint64_t(w[2 * i + 1]) << 32) | w[2 * i];
         y[begin + i] = whole<T>(int64_t(uint64_t(low) + x % range));
       }
     });
@@ -134,13 +143,20 @@ template <class T> static void drop(const Dropout& a) {
   float p = float(a.p);
   A scale = a.p < 1 ? A(1 / (1 - a.p)) : A(0);
   const int64_t draws = (a.n + a.block - 1) / a.block;
-  if (a.block == 1)
+  if (a.block == 1) {
+    const bool past = x != y && goes_past(y, a.n * int64_t(sizeof(T)));
     return for_words(a.seed, a.stream, draws, 4, [&](int64_t begin, int64_t count, const uint32_t* w) {
-      for (int64_t i = 0; i < count; ++i) {
-        A kept = up(x[begin + i]) * scale;
-        y[begin + i] = down<T>(unit(w[i]) >= p ? kept : A(0));
+      if constexpr (sizeof(A) == 8) {
+        for (int64_t i = 0; i < count; ++i) y[begin + i] = unit(w[i]) >= p ? x[begin + i] * scale : A(0);
+      } else {
+        sweep<A, 1>(count, [&](int64_t i, int, auto part) __attribute__((always_inline)) {
+          const vec<A> v = select(units<A>(w + i) >= p, ld(x + begin + i, part) * scale, vec<A>{});
+          if constexpr (__is_same(decltype(part), Whole)) vput<T>(y + begin + i, v, past);
+          else st(y + begin + i, v, part);
+        });
       }
     });
+  }
   // Blocks' numbers are made in slabs, each before its elements.
   uint32_t* const words = static_cast<uint32_t*>(scratch(size_t(kDropSlab) * sizeof(uint32_t)));
   for (int64_t first = 0; first < draws; first += kDropSlab) {

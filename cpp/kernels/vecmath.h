@@ -324,9 +324,9 @@ template <class V> LAMELLA_INLINE V reduce_pio2(V x, V& n) {
   }
 }
 
-// sin(r) and cos(r) where x = n pi/2 + r; n's low two bits.
-template <class V> LAMELLA_INLINE bits_of<V> sine_and_cosine(V x, V& s, V& c) {
-  V n, r = reduce_pio2(x, n), t = r * r;
+// sin(r) and cos(r), |r| <= pi/4.
+template <class V> LAMELLA_INLINE void sine_and_cosine_near_0(V r, V& s, V& c) {
+  const V t = r * r;
   if constexpr (kSingle<V>) {
     s = polynomial(t, -0.166666547, 8.33210095e-3, -1.95039631e-4);
     c = polynomial(t, 4.16666547e-2, -1.38876544e-3, 2.44638374e-5);
@@ -339,7 +339,21 @@ template <class V> LAMELLA_INLINE bits_of<V> sine_and_cosine(V x, V& s, V& c) {
   s = fma(r * t, s, r);
   V h = elem_t<V>(0.5) * t, w = elem_t<V>(1) - h;  // 1 - h + t^2 c, with the rounding of 1 - h put back
   c = w + fma(t * t, c, (elem_t<V>(1) - w) - h);
+}
+// sin(r) and cos(r) where x = n pi/2 + r; n's low two bits.
+template <class V> LAMELLA_INLINE bits_of<V> sine_and_cosine(V x, V& s, V& c) {
+  V n, r = reduce_pio2(x, n);
+  sine_and_cosine_near_0(r, s, c);
   return (bits_of<V>)(n + Float<elem_t<V>>::magic);
+}
+// sin(2 pi u) and cos(2 pi u), 0 <= u <= 1: quarters of a turn are exact.
+template <class V> LAMELLA_INLINE void sine_and_cosine_of_turns(V u, V& sine, V& cosine) {
+  using T = elem_t<V>;
+  V n = T(4) * u + Float<T>::magic, s, c;
+  const bits_of<V> q = (bits_of<V>)n;
+  sine_and_cosine_near_0((T(4) * u - (n - Float<T>::magic)) * T(kPi / 2), s, c);
+  sine = with_sign(select((q & 1) != 0, c, s), (q & 2) << (sizeof(T) * 8 - 2));
+  cosine = with_sign(select((q & 1) != 0, s, c), ((q + 1) & 2) << (sizeof(T) * 8 - 2));
 }
 
 // y, and libm's f(x) where x is beyond the reduction.
