@@ -116,11 +116,14 @@ BOTH float power_of_two(float x) {
   return ::exp2f(x);
 #endif
 }
-BOTH float normal_tail(float x) {  // Phi(-|x|), 0 beyond 13
-  const float b = vabs(x), a = vmin(13.0f, b), p = polynomial(fma(a, float(2.0 / 13), -1.0f), LAMELLA_NORMAL_TAIL);
-  return select(b > 13.0f, 0.0f, power_of_two(fma(-a, fma(a, float(0.5 * kLog2e), p), -1.0f)));
+// Phi(-|x|), and bell = e^(-x^2 / 2); 0 beyond 13.
+BOTH float normal_tail(float x, float& bell) {
+  const float b = vabs(x), a = vmin(13.0f, b), u = inverse_of(fma(a, float(kNormalTailSlope), 1.0f));
+  bell = select(b > 13.0f, 0.0f, power_of_two(a * a * float(-0.5 * kLog2e)));
+  return bell * (u * polynomial(u, LAMELLA_NORMAL_TAIL));
 }
-BOTH double normal_tail(double x) {  // what rounding takes off the argument z of erfc counts 2z-fold
+BOTH double normal_tail(double x, double& bell) {  // what rounding takes off the argument z of erfc counts 2z-fold
+  bell = vexp_normal(-0.5 * x * x);
   const double a = vmin(40.0, vabs(x)), z = a * kSqrtHalf, y = 0.5 * verfc(z);
   const double dz = fma(a, -4.83364665672645672553e-17, fma(a, kSqrtHalf, -z));
   return fma(-2 * z * dz, y, y);

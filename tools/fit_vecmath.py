@@ -96,12 +96,12 @@ def main():
     square = lambda t: (t + 1) * mpf("3.92") ** 2 / 2  # noqa: E731
     ratio = lambda t: erf(sqrt(square(t))) / sqrt(square(t)) if t > tiny - 1 else 2 / sqrt(pi)  # noqa: E731
     show_rounded("erf: erf(a) / a (less 1/2, in the first) in t = 2 (a / 3.92)^2 - 1", ratio, lambda t: 1 / ratio(t), 16)
-    bits = lambda a: -log(erfc(a / sqrt(2)) / 2) / log(2)  # noqa: E731
-    place = lambda t: max((t + 1) * 13 / 2, mpf("1e-9"))  # noqa: E731
-    show_rounded("normal tail: (-log2(erfc(a / sqrt 2) / 2) - 1) / a - a / (2 ln 2) in t = 2 a / 13 - 1",
-                 lambda t: (bits(place(t)) - 1) / place(t) - place(t) / (2 * log(2)),
-                 lambda t: place(t) / max(mpf(1), bits(place(t)) / 2), 15)
-    show("2^f: (2^f - 1) / f", lambda f: expm1(f * log(2)) / f, lambda f: abs(f) / mpf(2) ** f, -mpf("0.5"), mpf("0.5"), (5, 11))
+    slope, over = mpf("0.3"), lambda u: (1 / u - 1) / mpf("0.3")
+    spread = lambda u: exp(over(u) ** 2 / 2) * erfc(over(u) / sqrt(2)) / 2 / u  # noqa: E731
+    show("normal tail: e^(a^2 / 2) erfc(a / sqrt 2) / 2 / u in u = 1 / (1 + 0.3 a), up to a = 13",
+         spread, lambda u: 1 / spread(u) / (1 + over(u) / 4), 1 / (1 + 13 * slope), 1, (7, 7))
+    show("normal tail: (2^f - 1) / f", lambda f: expm1(f * log(2)) / f, lambda f: abs(f) / mpf(2) ** f, -mpf("0.5"), mpf("0.5"), (4, 4))
+    show("2^f: (2^f - 1) / f", lambda f: expm1(f * log(2)) / f, lambda f: abs(f) / mpf(2) ** f, -mpf("0.5"), mpf("0.50001"), (5, 11))
     step = mpf(1) / 32
     show("pow: log2(1 + r) / r", lambda r: log(1 + r) / r / log(2), lambda r: r / log(1 + r), -mpf("0.0304"), mpf("0.0305"), (5, 5))
     show("pow: (2^f - 1) / f", lambda f: expm1(f * log(2)) / f, lambda f: abs(f), -step, step * mpf("1.001"), (2, 2))

@@ -13,16 +13,17 @@ template <class V> LAMELLA_INLINE V d_relu(V y) { return select(y <= elem_t<V>(0
 template <class V> LAMELLA_INLINE V d_tanh(V y) { return elem_t<V>(1) - y * y; }
 template <class V> LAMELLA_INLINE V d_sigmoid(V y) { return y * (elem_t<V>(1) - y); }
 
-// gelu(x) = x Phi(x), Phi the normal distribution: its tail on the left, 1 minus that on the right, so that the left
-// tail keeps its relative accuracy.
-template <class V> LAMELLA_INLINE V normal_cdf(V x) {
-  V h = normal_tail(x);
-  return select(x < elem_t<V>(0), h, elem_t<V>(1) - h);
+constexpr double kGeluEnd = 40;  // where h is 0
+// gelu(x) = x Phi(x), Phi the normal distribution: of its tail h, max(x, 0) - |x| h, so that the left tail keeps its relative
+// accuracy; 0 at -infinity.
+template <class V> LAMELLA_INLINE V gelu(V x) {
+  V bell, h = normal_tail(x, bell);
+  return fma(-vmin(constant<V>(kGeluEnd), vabs(x)), h, relu(x));
 }
-template <class V> LAMELLA_INLINE V gelu(V x) { return x * normal_cdf(x); }
 template <class V> LAMELLA_INLINE V d_gelu(V x) {  // Phi(x) + x phi(x)
-  V density = elem_t<V>(0.39894228040143267794) * vexp_normal(elem_t<V>(-0.5) * x * x);
-  return fma(x, density, normal_cdf(x));
+  using T = elem_t<V>;
+  V bell, h = normal_tail(x, bell);
+  return fma(x, T(0.39894228040143267794) * bell, select(x < T(0), h, T(1) - h));
 }
 
 // gelu_tanh(x) = x (1 + tanh u) / 2 = x sigmoid(2u), u = sqrt(2 / pi) (x + 0.044715 x^3)

@@ -288,20 +288,21 @@ template <class V> LAMELLA_INLINE V verf(V x) {
   return with_sign(y, sign_bit(x));
 }
 
-// Half of erfc(|x| / sqrt 2), what the normal distribution has beyond |x|; zero where that is hardly a normal number.
-template <class V> LAMELLA_INLINE V normal_tail(V x) {
+// Half of erfc(|x| / sqrt 2), what the normal distribution has beyond |x|, and bell = e^(-x^2 / 2); zero where that is hardly a
+// normal number.
+template <class V> LAMELLA_INLINE V normal_tail(V x, V& bell) {
   using T = elem_t<V>;
-  if constexpr (kSingle<V>) {  // 2^(n + f) = 2^-(1 + a (a / (2 ln 2) + p(t)))
-    constexpr double c[] = {LAMELLA_NORMAL_TAIL};
+  if constexpr (kSingle<V>) {
     using F = Float<T>;
-    V b = vabs(x), a = vmin(constant<V>(13), b), t = fma(a, constant<V>(2.0 / 13), constant<V>(-1)), power[4] = {t, t * t};
-    power[2] = power[1] * power[1];
-    power[3] = power[2] * power[2];
-    V q = fma(-a, fma(a, constant<V>(0.5 * kLog2e), halved<16>(power, c)), constant<V>(-1));
-    V n = q + F::magic, f = q - (n - F::magic);
-    V p = paired(f, 1.0, 0.693147225, 0.240226511, 5.55029731e-2, 9.61803078e-3, 1.3410001e-3, 1.5469732e-4);
-    return select(b > T(13), V{}, (V)((bits_of<V>)p + ((bits_of<V>)n << F::mantissa)));
+    constexpr double scale = -0.5 * kLog2e;  // bell = 2^(n + f)
+    V b = vabs(x), a = vmin(constant<V>(13), b), u = T(1) / fma(a, constant<V>(kNormalTailSlope), constant<V>(1));
+    V s = a * a, n = fma(s, constant<V>(scale), splat(F::magic));
+    V f = fma(s, constant<V>(scale), F::magic - n);
+    V p = polynomial(f, 1.0, 0.693146978, 0.240222421, 5.55073374e-2, 9.6715126e-3, 1.32647281e-3);
+    bell = select(b > T(13), V{}, (V)((bits_of<V>)p + ((bits_of<V>)n << F::mantissa)));
+    return bell * (u * paired(u, LAMELLA_NORMAL_TAIL));
   } else {
+    bell = vexp_normal(T(-0.5) * x * x);
     return T(0.5) * vexp_normal(-minus_log_erfc(vabs(x) * T(kSqrtHalf)));
   }
 }
