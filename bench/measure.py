@@ -96,11 +96,11 @@ def memory(names: Iterable[str], fresh: Any) -> dict[str, dict[str, int]]:
 
 
 def peaks(lamella: Any) -> dict[str, float]:
-    """This machine's own limits with this ISA and these threads: GFLOP/s of multiply-adds, GB/s of a = b + s c."""
-    best = {"float32": 0.0, "float64": 0.0, "triad": 0.0}
+    """This machine's own limits with this ISA and these threads: GFLOP/s of multiply-adds (0: the ISA has none), GB/s of a = b + s c."""
+    dtypes = ("float32", "float64", "bfloat16", "int8")
+    best = dict.fromkeys((*dtypes, "triad"), 0.0)
     for _ in range(7):
-        for dtype in ("float32", "float64"):
+        for dtype in dtypes:
             best[dtype] = max(best[dtype], lamella._core.measure_fma(getattr(lamella, dtype)) / 1e9)
         best["triad"] = max(best["triad"], lamella._core.measure_triad() / 1e9)
-    best["bfloat16"] = best["float32"]  # where there are no bfloat16 dot products, the bound; else below it
     return best

@@ -27,7 +27,7 @@ def rate(run: Run, workload: str) -> tuple[float, str, float] | None:
     known, s = run.get("rows", {}).get(workload), seconds(run, workload)
     if not known or not s:
         return None
-    if known["flops"]:
+    if known["flops"] and run["peaks"].get(known["dtype"]):
         return known["flops"] / s / 1e9, "GFLOP/s", known["flops"] / s / 1e9 / run["peaks"][known["dtype"]]
     if known["bytes"]:
         return known["bytes"] / s / 1e9, "GB/s", known["bytes"] / s / 1e9 / run["peaks"]["triad"]
@@ -72,15 +72,15 @@ def aligned(lines: list[list[str]]) -> str:
 
 def about(run: Run) -> str:
     machine, peaks, after = run["machine"], run["peaks"], run.get("peaks_after", {})
+    kinds = [k for k in ("float32", "float64", "bfloat16", "int8") if peaks.get(k)]
     versions = ", ".join(f"{name} {found['version']}" for name, found in run["peers"].items())
     lines = [
         f"{machine['cpu']}, {run['threads']} threads, {run['peers']['lamella'].get('isa', '?')}, commit {run['commit']}, "
         f"{run['date']}",
-        f"peaks measured here: {peaks['float32']:.0f} GFLOP/s float32, {peaks['float64']:.0f} GFLOP/s float64, "
-        f"{peaks['triad']:.1f} GB/s triad",
+        f"peaks measured here: {', '.join(f'{peaks[k]:.0f} GFLOP/s {k}' for k in kinds)}, {peaks['triad']:.1f} GB/s triad",
         versions,
     ]
-    if any(abs(after[k] / peaks[k] - 1) > 0.1 for k in after):
+    if any(abs(after[k] - peaks[k]) > 0.1 * peaks[k] for k in after):
         found = ", ".join(f"{k} {after[k]:.0f}" for k in after)
         lines.append(f"NOT A QUIET MACHINE: measured again at the end, the peaks were {found}")
     return "\n".join(lines)

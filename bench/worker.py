@@ -2,7 +2,7 @@
 """One library in a process of its own. Reads a JSON request a line, answers a JSON line; see peers.py for the other end.
 
 {"do": "hello"}                              -> {"version": ..., "python": ...}
-{"do": "peaks"}                              -> {"float32": GFLOP/s, "float64": GFLOP/s, "triad": GB/s}   (lamella only)
+{"do": "peaks"}                              -> {"float32": GFLOP/s, ..., "triad": GB/s}   (lamella only)
 {"do": "build", "workload": name}            -> {}, {"absent": true} where this peer has no form of it, or
                                                 {"missing": what} where its library lacks a name that the row needs
 {"do": "sample", "repeat": n, "wake": bool}  -> {"seconds": per call, "faults": page faults per call}

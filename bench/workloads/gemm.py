@@ -37,7 +37,7 @@ def int8_product(lib: Any) -> Any:
     return lambda: multiply(a, b.t())
 
 
-add("gemm", "int8gemm-1024", int8_product)
+add("gemm", "int8gemm-1024", int8_product, dtype="int8", flops=2.0 * 1024**3)
 add_op("gemm", "vector-4096x4096", product, [(4096,), (4096, 4096)], backward=None, bytes=4.0 * 4096 * 4096)
 
 

@@ -32,8 +32,8 @@ template <class F> static double median_rate(double seconds, const F& run) {
 }
 
 static double measure_fma(DType dtype) {
-  check<TypeError>(dtype == DType::f32 || dtype == DType::f64, "[measure_fma] dtype must be float32 or float64, got ",
-                   name_of(dtype));
+  check<TypeError>(dtype == DType::f32 || dtype == DType::f64 || dtype == DType::bf16 || dtype == DType::i8,
+                   "[measure_fma] dtype must be float32, float64, bfloat16 or int8, got ", name_of(dtype));
   std::vector<double> sink(num_threads());
   return median_rate(0.3, [&] {
     double flops;
@@ -45,10 +45,10 @@ static double measure_fma(DType dtype) {
 static double measure_triad() {
   const int64_t n = int64_t(1) << 24;  // three arrays of 64 MiB: past the caches (of 32 MiB, a last level of 32 MiB held a part)
   Array a = empty({n}, DType::f32), b = empty({n}, DType::f32), c = empty({n}, DType::f32);
-  const float zero = 0;
+  const float one = 1;  // some memories store zeros faster
   for (Array* x : {&a, &b, &c}) {
     Loop<1> loop{1, {n}, {{1}}};
-    kernels().fill({DType::f32, &zero, x->data(), loop});
+    kernels().fill({DType::f32, &one, x->data(), loop});
   }
   return median_rate(0.3, [&] {
     kernels().measure_triad({n, a.data<float>(), b.data<float>(), c.data<float>(), 3.0f});
@@ -68,7 +68,7 @@ void bind_gemm(py::module_& m) {
     ops::LinearGrads g = maybe_nogil(x.numel() * dy.shape.back(), [&] { return ops::linear_bwd_weight(x, dy, bias); });
     return py::make_tuple(std::move(g.dweight), std::move(g.dbias));
   }, py::arg("x"), py::arg("dy"), py::arg("bias"));
-  m.def("measure_fma", &measure_fma, py::arg("dtype"), nogil(), "flop/s of multiply-adds in registers, all threads");
+  m.def("measure_fma", &measure_fma, py::arg("dtype"), nogil(), "flop/s of multiply-adds in registers, all threads; 0 where the dtype has none");
   m.def("measure_triad", &measure_triad, nogil(), "bytes/s of a = b + s c past the caches, all threads");
 }
 

@@ -413,7 +413,8 @@ struct ClampAll { TensorList list; void* const* g; double low, high; };
 
 // ---- measure -------------------------------------------------------------------------------------------------------
 // What this machine can do, for benches and `lamella info`. fma: independent register-only multiply-adds, `count`
-// rounds on each of `tasks` tasks (sink: a double for each); *flops = how many were done. triad: a = b + s c over n floats.
+// rounds on each of `tasks` tasks (sink: a double for each); *flops = how many were done. By dot products of bfloat16 and int8 where
+// the ISA has them; without, bfloat16's are float32's, and of int8 there are none. triad: a = b + s c over n floats.
 struct MeasureFma { DType dtype; int64_t count, tasks; double* flops; double* sink; };
 struct MeasureTriad { int64_t n; float* a; const float *b, *c; float s; };
 
@@ -445,8 +446,8 @@ struct MeasureTriad { int64_t n; float* a; const float *b, *c; float s; };
   K(measure_fma, MeasureFma) K(measure_triad, MeasureTriad)
 
 // Those with a form of their own for dot-product instructions; every other entry of these tables is v4's.
-#define LAMELLA_VNNI_KERNELS(K) K(gemm_int8, GemmInt8)                   // ISA v4vnni
-#define LAMELLA_DOT_KERNELS(K) K(gemm, Gemm)                             // ISA v4dot: bfloat16; its int8 is v4vnni's
+#define LAMELLA_VNNI_KERNELS(K) K(gemm_int8, GemmInt8) K(measure_fma, MeasureFma)  // ISA v4vnni
+#define LAMELLA_DOT_KERNELS(K) K(gemm, Gemm) K(measure_fma, MeasureFma)  // ISA v4dot: bfloat16; its int8 products are v4vnni's
 
 struct Kernels {  // one per ISA (and, later, one for CUDA)
   const char* isa;
