@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import lamella
-from harness import CASES, Call, bits, check_close, leaves_of, to_numpy, to_tensor, tolerance
+from harness import CASES, ISAS, Call, bits, check_close, leaves_of, running, to_numpy, to_tensor, tolerance
 
 
 def transposed(x: np.ndarray) -> lamella.Tensor:
@@ -107,3 +107,32 @@ def test_a_product_with_its_own_transpose_has_the_bits_of_any_other(shape, turne
     y = x @ x.mT
     assert bits(y) == bits(x @ x.clone().mT)
     assert bits(y) == bits(y.mT.contiguous())
+
+
+@pytest.mark.parametrize("isa", ISAS)
+@pytest.mark.parametrize("mode", ["constant", "reflect", "replicate", "circular"])
+def test_padding_of_any_dtype_and_dimensions(mode, isa):
+    """Rows shorter and longer than a vector, dimensions between padded ones, empty ones, layouts."""
+    named = {"constant": "constant", "reflect": "reflect", "replicate": "edge", "circular": "wrap"}[mode]
+    rng = np.random.default_rng(0)
+    with running(isa):
+        for dtype in ("uint8", "bool", "int16", "int32", "int64", "float16", "float32", "float64"):
+            for shape, widths in (
+                ((5,), (3, 1)),
+                ((70,), (0, 4)),
+                ((3, 4, 33), (2, 1, 0, 0, 1, 2)),
+                ((2, 3, 4, 5, 16), (1, 1, 0, 0, 2, 0)),
+                ((4, 3, 200), (0, 0, 1, 1)),
+            ):
+                x = rng.integers(0, 2 if dtype == "bool" else 100, shape).astype(dtype)
+                pairs = [(widths[2 * i], widths[2 * i + 1]) for i in range(len(widths) // 2)][::-1]
+                pairs = [(0, 0)] * (x.ndim - len(pairs)) + pairs
+                extra = {"constant_values": 1} if mode == "constant" else {}
+                want = np.pad(x, pairs, mode=named, **extra)
+                for t in (lamella.tensor(x), lamella.tensor(np.ascontiguousarray(x.T)).permute(*range(x.ndim)[::-1])):
+                    got = lamella.nn.functional.pad(t, widths, mode=mode, value=1)
+                    assert got.dtype == t.dtype and np.array_equal(got.numpy(), want)
+        if mode == "constant":
+            assert (lamella.nn.functional.pad(lamella.zeros(2, 0), (1, 2), value=4) == 4).all()
+            assert lamella.nn.functional.pad(lamella.zeros(0, 3), (1, 1)).shape == (0, 5)
+            assert lamella.nn.functional.pad(lamella.tensor(2.0), ()).item() == 2

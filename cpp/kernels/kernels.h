@@ -170,6 +170,24 @@ struct Fold { ConvGeometry g; const void* columns; void* x; };
 // exchanged. size: bytes of an element.
 struct PixelShuffle { int size; int64_t n, h, w, r; const void* x; void* y; bool inverse; };
 
+// ---- pad -----------------------------------------------------------------------------------------------------------
+enum class PadMode : int { constant, reflect, replicate, circular };  // reflect: without the edge; replicate: the edge
+// y, of sizes `out`, is x, of sizes `in`, from position before[d] of dimension d on (ndim > 0); around it `value`, the bits of
+// an element, or what pad_source says. Both contiguous; size: bytes of an element. Widths are what the mode can take from x.
+struct Pad {
+  PadMode mode; int size, ndim;
+  int64_t in[kLoopDims], before[kLoopDims], out[kLoopDims];
+  uint64_t value; const void* x; void* y;
+};
+// Which of n elements lies at position i, which may be beyond them; -1: none of them.
+LAMELLA_INLINE int64_t pad_source(PadMode mode, int64_t i, int64_t n) {
+  if (i >= 0 && i < n) return i;
+  if (mode == PadMode::reflect) return i < 0 ? -i : 2 * n - 2 - i;
+  if (mode == PadMode::replicate) return i < 0 ? 0 : n - 1;
+  if (mode == PadMode::circular) return i < 0 ? i + n : i - n;
+  return -1;
+}
+
 // ---- resize --------------------------------------------------------------------------------------------------------
 // A linear map of n values to m: output o is the sum over t in [start[o], start[o + 1]) of weight[t] times input
 // index[t], in that order; a weight of zero is not read. weight is float32 (float64 for float64). start null: y = x.
@@ -428,7 +446,7 @@ struct MeasureTriad { int64_t n; float* a; const float *b, *c; float s; };
   K(max_pool_fwd, MaxPoolFwd) K(max_pool_bwd, MaxPoolBwd) K(avg_pool_fwd, AvgPoolFwd) K(avg_pool_bwd, AvgPoolBwd)   \
   K(adaptive_avg_pool_fwd, AdaptiveAvgPoolFwd) K(adaptive_avg_pool_bwd, AdaptiveAvgPoolBwd)                         \
   K(adaptive_max_pool_fwd, AdaptiveMaxPoolFwd)                                                                      \
-  K(unfold, Unfold) K(fold, Fold) K(pixel_shuffle, PixelShuffle) K(resize, Resize)                                  \
+  K(unfold, Unfold) K(fold, Fold) K(pixel_shuffle, PixelShuffle) K(pad, Pad) K(resize, Resize)                      \
   K(batch_norm_fwd, BatchNormFwd) K(batch_norm_apply, BatchNormApply) K(batch_norm_bwd, BatchNormBwd)               \
   K(layer_norm_fwd, LayerNormFwd) K(layer_norm_bwd, LayerNormBwd)                                                   \
   K(group_norm_fwd, GroupNormFwd) K(group_norm_bwd, GroupNormBwd)                                                   \

@@ -415,6 +415,13 @@ template <class S> static void fill_number(Array& out, S value) {
   const int64_t* strides[1] = {out.strides.v};
   kernels().fill({out.dtype, &number, out.bytes(), make_loop(out.shape.n, out.shape.v, strides)});
 }
+uint64_t number_bits(DType dtype, double value) {
+  Number number;
+  store_number(dtype, value, number);
+  uint64_t bits = 0;
+  std::memcpy(&bits, &number, size_t(size_of(dtype)));
+  return bits;
+}
 void fill_(Array& out, double value) { fill_number(out, value); }
 void fill_(Array& out, int64_t value) { fill_number(out, value); }
 

@@ -50,5 +50,6 @@ Array channels_last(const Array& x);          // x itself if it is; (N, C, ...) 
 void copy_(Array& out, const Array& x, bool wait = true);  // broadcasts, casts; x may overlap out; wait: as in to_device
 void fill_(Array& out, double value);
 void fill_(Array& out, int64_t value);
+uint64_t number_bits(DType, double value);    // of one element, in the lowest bytes
 
 }  // namespace lamella::ops

@@ -434,6 +434,7 @@ CASES = [
             np.pad(x[:-1, 1:], ((0, 0), (0, 2))),
             x,
         ),
+        kernels=("pad",),
         samples=[S(A((3, 4))), S(A((17, 1)))],
         dtypes=ALL_FLOATS,
         bad=[
@@ -447,7 +448,8 @@ CASES = [
             f"pad_{mode}",
             fn=lambda x, mode=mode: F.pad(x, (2, 3, 1, 0), mode=mode),
             ref=lambda x, to=to: np.pad(x, ((0, 0),) * (x.ndim - 2) + ((1, 0), (2, 3)), mode=to),
-            samples=[S(A((3, 4))), S(A((2, 5, 7))), S(A((2, 9, 5, 7)))],
+            kernels=("pad",),
+            samples=[S(A((3, 4))), S(A((2, 5, 7))), S(A((2, 9, 5, 7))), S(A((3, 2, 31, 33)))],
         )
         for mode, to in (("reflect", "reflect"), ("replicate", "edge"), ("circular", "wrap"))
     ),

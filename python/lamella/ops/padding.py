@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""Padding: the input is copied once, its borders are filled or copied from beside them."""
+"""Padding: rows are written once, with their borders; what these repeat takes in their gradient."""
 
 from __future__ import annotations
 
 import functools
-import math
 
 from .. import _core
 from .._numpy import np
@@ -13,6 +12,8 @@ from .creation import from_numpy
 from .index import _zeros, getitem, index_add_
 
 __all__ = ["pad"]
+
+_MODES = ("constant", "reflect", "replicate", "circular")  # as in cpp/kernels/kernels.h
 
 
 def pad(input, pad, mode="constant", value=None):
@@ -23,7 +24,7 @@ def pad(input, pad, mode="constant", value=None):
     pad = tuple(pad)
     if len(pad) % 2 or len(pad) > 2 * input.ndim:
         raise ValueError(f"[pad] pad must hold a pair for at most {input.ndim} dimensions, got {pad}")
-    if mode not in ("constant", "reflect", "replicate", "circular"):
+    if mode not in _MODES:
         raise ValueError(f"[pad] mode must be 'constant', 'reflect', 'replicate' or 'circular', got {mode!r}")
     sides = [(input.ndim - 1 - i, pad[2 * i], pad[2 * i + 1]) for i in range(len(pad) // 2)]
     if mode == "constant":
@@ -38,7 +39,7 @@ def pad(input, pad, mode="constant", value=None):
                 cut[dim] = slice(max(0, -before), input.shape[dim] - max(0, -after))
             input = getitem(input, tuple(cut))
             sides = [(dim, max(0, before), max(0, after)) for dim, before, after in sides]
-        return record(_padded(input, sides, value or 0), pad_vjp, (input,), (sides,))
+        return record(_core.pad(input, sides, 0, float(value or 0)), pad_vjp, (input,), (sides,))
     for dim, before, after in sides:
         n = input.shape[dim]
         most = {"reflect": n - 1, "circular": n, "replicate": max(before, after) if n else 0}[mode]
@@ -49,38 +50,7 @@ def pad(input, pad, mode="constant", value=None):
     sides = tuple([side for side in sides if side[1] or side[2]])
     if not sides:
         return input
-    return record(_repeated(input, sides, mode), border_vjp, (input,), (mode, sides, input.shape))
-
-
-def _padded(input, sides, value):
-    shape = list(input.shape)
-    for dim, before, after in sides:
-        shape[dim] += before + after
-    y = inner = _core.empty(tuple(shape), input.dtype, input)
-    for dim, before, after in sides:
-        inner = _core.slice(inner, dim, before, shape[dim] - after, 1)
-    _core.copy_(inner, input)
-    for dim, before, after in sides:
-        end = shape[dim] - after
-        for start, stop in ((0, before), (end, shape[dim])):
-            if start < stop:
-                _core.fill_(_core.slice(y, dim, start, stop, 1), float(value))
-    return y
-
-
-def _repeated(input, sides, mode):
-    """One gather of the elements of all padded dimensions; one a dimension where their indices would take much room."""
-    first = min(sides)[0]
-    inner = tuple(input.shape[first:])
-    lead, size = tuple(input.shape[:first]), inner
-    for dim, before, after in sides:
-        size = (*size[: dim - first], size[dim - first] + before + after, *size[dim - first + 1 :])
-    if len(sides) > 1 and math.prod(lead) >= 16 and math.prod(size) <= 1 << 17:  # many planes for one index
-        found = _core.index_select(_core.reshape(input, (*lead, -1)), first, _flat_index(mode, sides, first, inner))
-        return _core.reshape(found, (*lead, *size))
-    for dim, before, after in sides:
-        input = _core.index_select(input, dim, _index(mode, before, after, input.shape[dim]))
-    return input
+    return record(_core.pad(input, sides, _MODES.index(mode), 0.0), border_vjp, (input,), (mode, sides, input.shape))
 
 
 @functools.lru_cache(maxsize=64)
@@ -135,13 +105,3 @@ def _places(mode, before, after, n):
 def _index(mode, before, after, n):
     """Where the elements of a padded dimension of size n come from."""
     return from_numpy(_places(mode, before, after, n))
-
-
-@functools.lru_cache(maxsize=16)
-def _flat_index(mode, sides, first, shape):
-    """The same for dimensions `first` and on, of `shape`, taken as one."""
-    widths = {dim - first: (before, after) for dim, before, after in sides}
-    at = np.zeros((), np.int64)
-    for d, n in enumerate(shape):
-        at = at[..., None] * n + _places(mode, *widths.get(d, (0, 0)), n)
-    return from_numpy(at.reshape(-1))

@@ -185,6 +185,29 @@ static void folds() {
       }
 }
 
+static void pads() {
+  for (PadMode mode : {PadMode::constant, PadMode::reflect, PadMode::replicate, PadMode::circular})
+    for (DType t : {DType::u8, DType::bf16, DType::f32, DType::f64})
+      for (int64_t w : {3, 17, 70})
+        for (int ndim : {1, 2, 4}) {
+          Pad p{mode, size_of(t), ndim, {}, {}, {}, 0x0102030405060708, nullptr, nullptr};
+          int64_t in = 1, out = 1;
+          for (int d = 0; d < ndim; ++d) {
+            p.in[d] = d == ndim - 1 ? w : 3 + d;
+            p.before[d] = d == 1 ? 0 : 2;
+            p.out[d] = p.in[d] + p.before[d] + (d == 1 ? 0 : 1);
+            in *= p.in[d], out *= p.out[d];
+          }
+          Typed x(t, in), y(t, out), want = y;
+          x.fill(3, 0, 100);
+          p.x = x.data(), p.y = y.data();
+          cuda::pad(p);
+          p.y = want.data();
+          kernels().pad(p);
+          CHECK(y.same(want) && y.intact());
+        }
+}
+
 // A map of n values to m with up to `most` taps each, some of weight zero, some outputs without any.
 struct Made {
   std::vector<int64_t> start{0}, index;
@@ -226,6 +249,7 @@ static void resizes() {
 int main() {
   pools();
   folds();
+  pads();
   resizes();
   return failures() != 0;
 }
