@@ -243,18 +243,26 @@ class RowRunner {
   }
 };
 
-// Elements [begin, end) of a copy whose rows are contiguous on both sides.
-static void copy_rows(const Plan& plan, int64_t begin, int64_t end) {
-  const int64_t inner = plan.shape[plan.ndim - 1];
+// Elements [begin, end) of a copy whose rows are contiguous on both sides, or of a fill of short ones.
+static void copy_part(const Plan& plan, int64_t begin, int64_t end) {
+  alignas(64) char value[kChunk * 8];
+  const int last = plan.ndim - 1, size = plan.port[0].size;
+  const int64_t inner = plan.shape[last];
+  int64_t at = begin % inner, down[2] = {};
+  for (int k = 0; last > 0 && k < 2; ++k) down[k] = plan.stride[k][last - 1] * size;
+  if (plan.constant[1]) plan.port[1].gather(plan.port[1].data, 0, value, inner);
   Position pos;
   pos.seek(plan, begin / inner);
-  for (int64_t at = begin % inner; begin < end; at = 0, pos.next(plan)) {
-    const int64_t n = inner - at < end - begin ? inner - at : end - begin;
+  while (begin < end) {
     char* to = element(plan, 0, pos.offset[0] + at);
-    const char* from = element(plan, 1, pos.offset[1] + at);
-    if (plan.buffered) stream_out(from, to, n * plan.port[0].size);
-    else copy_bytes(to, from, n * plan.port[0].size);
-    begin += n;
+    const char* from = plan.constant[1] ? value : element(plan, 1, pos.offset[1] + at);
+    const bool whole = at == 0 && end - begin >= inner && !plan.buffered;
+    const int64_t rows = whole && last > 0 ? least((end - begin) / inner, plan.shape[last - 1] - pos.index[last - 1]) : 1;
+    const int64_t n = whole ? inner : least(inner - at, end - begin);
+    if (plan.buffered) stream_out(from, to, n * size);
+    else copy_rows(to, down[0], from, down[1], rows, n * size);
+    begin += rows * n, at = 0;
+    if (last > 0) pos.skip(plan, rows);
   }
   if (plan.buffered) stream_end();
 }
@@ -440,9 +448,10 @@ void drive(int operands, int ndim, const int64_t* shape, const int64_t (*stride)
   plan.buffered = stream && !plan.past;
   const int last = plan.ndim - 1;
   const int64_t inner = plan.shape[last];
-  if (!run && inner > 1 && plan.stride[0][last] == 1 && plan.stride[1][last] == 1 && port[0].native && port[1].native &&
+  const bool filled = !run && plan.constant[1] && last > 0 && inner <= kChunk;  // rows of one value
+  if (!run && inner > 1 && plan.stride[0][last] == 1 && (plan.stride[1][last] == 1 || filled) && port[0].native && port[1].native &&
       port[0].size == port[1].size) {
-    parallel_blocks(total, kGrain, [&](int64_t begin, int64_t end) { copy_rows(plan, begin, end); });
+    parallel_blocks(total, kGrain, [&](int64_t begin, int64_t end) { copy_part(plan, begin, end); });
     return;
   }
   if (rows && rows_apt(plan)) {
