@@ -32,6 +32,20 @@ template <class Op, class T, class S> void rows(void* states, const void* x, int
     for (int64_t i = 0; i < n; ++i) s[i] = Op::join(s[i], S(Op::map(S(p[i]))));
   }
 }
+template <class Op, class T, class S> void four_rows(void* states, const void* x, int64_t pitch, int64_t n) {
+  const T *a = static_cast<const T*>(x), *b = a + pitch, *c = b + pitch, *d = c + pitch;
+  S* s = static_cast<S*>(states);
+  const auto into = [](auto v, auto... more) __attribute__((always_inline)) { ((v = Op::join(v, Op::map(more))), ...); return v; };
+  int64_t i = 0;
+  if constexpr (is_float<acc_t<T>>) {
+    for (; i + kLanes<S> <= n; i += kLanes<S>)
+      vstore<S>(s + i, into(vload<S>(s + i), vload(a + i), vload(b + i), vload(c + i), vload(d + i)));
+    for (; i < n; ++i) s[i] = into(s[i], up(a[i]), up(b[i]), up(c[i]), up(d[i]));
+  } else {
+#pragma GCC ivdep
+    for (; i < n; ++i) s[i] = into(s[i], S(a[i]), S(b[i]), S(c[i]), S(d[i]));
+  }
+}
 template <class Op, class S> void clear(void* states, int64_t n) {
   for (int64_t i = 0; i < n; ++i) static_cast<S*>(states)[i] = Op::zero;
 }
@@ -42,7 +56,7 @@ template <class Op, class S> void join(void* states, const void* with, int64_t n
   for (int64_t i = 0; i < n; ++i) s[i] = Op::join(s[i], t[i]);
 }
 template <template <class> class Op, class T, class S = acc_t<T>> constexpr Reducer reducer() {
-  Reducer r{int(sizeof(S)), block<Op<S>, T, S>, rows<Op<S>, T, S>, clear<Op<S>, S>, join<Op<S>, S>, nullptr};
+  Reducer r{int(sizeof(S)), block<Op<S>, T, S>, rows<Op<S>, T, S>, four_rows<Op<S>, T, S>, clear<Op<S>, S>, join<Op<S>, S>, nullptr};
   if constexpr (is_float<acc_t<T>>) r.many = float_blocks<Op<S>, T>;
   return r;
 }
@@ -55,10 +69,10 @@ template <class Op> void bool_block(const void* x, int64_t n, int64_t, void* sta
   *static_cast<bool*>(state) = all;
 }
 template <> constexpr Reducer reducer<Any, bool, bool>() {
-  return {1, bool_block<Any<bool>>, rows<Any<bool>, bool, bool>, clear<Any<bool>, bool>, join<Any<bool>, bool>, nullptr};
+  return {1, bool_block<Any<bool>>, rows<Any<bool>, bool, bool>, four_rows<Any<bool>, bool, bool>, clear<Any<bool>, bool>, join<Any<bool>, bool>, nullptr};
 }
 template <> constexpr Reducer reducer<All, bool, bool>() {
-  return {1, bool_block<All<bool>>, rows<All<bool>, bool, bool>, clear<All<bool>, bool>, join<All<bool>, bool>, nullptr};
+  return {1, bool_block<All<bool>>, rows<All<bool>, bool, bool>, four_rows<All<bool>, bool, bool>, clear<All<bool>, bool>, join<All<bool>, bool>, nullptr};
 }
 
 // ---- moments: Chan, Golub and LeVeque 1979 --------------------------------------------------------------------------
@@ -137,16 +151,20 @@ void reduce_columns(const Reducer& r, const Port& x, const Loop<2>& kept, const 
       std::memcpy(states, blocks, n * r.size);
       return;
     }
-    int64_t count = 0, inner = over.ndim ? over.shape[over.ndim - 1] : 1, left = 0, at = 0;
+    const int64_t inner = over.ndim ? over.shape[over.ndim - 1] : 1, down = over.ndim ? over.stride[1][over.ndim - 1] : 0;
+    int64_t count = 0, left = 0, at = 0;
     for (int64_t b = first; b < end; b += kRows, ++count) {
       char* s = blocks + count * n * r.size;
       r.clear(s, n);
-      for (int64_t j = b; j < b + kRows && j < end; ++j, --left) {
+      for (int64_t j = b, stop = least(b + kRows, end), w; j < stop; j += w, left -= w) {
         if (left == 0) { at = offset_of(over, j); left = inner - j % inner; }
-        else at += over.stride[1][over.ndim - 1];
         const char* row = x.data + (base + at) * x.size;
-        if (!x.native || step != 1) { x.gather(row, step, buffer, n); row = buffer; }
-        r.rows(s, row, n);
+        const bool lies = x.native && step == 1;
+        w = lies && least(left, stop - j) >= 4 ? 4 : 1;
+        if (!lies) { x.gather(row, step, buffer, n); row = buffer; }
+        if (w == 4) r.four(s, row, down, n);
+        else r.rows(s, row, n);
+        at += w * down;
       }
     }
     join_tree(r, blocks, count, n, n);
@@ -232,7 +250,7 @@ void reduce(const Reduce& a) {
 }
 
 template <class A> static void write_moments(const Moments& a) {
-  static constexpr Reducer r = {sizeof(Moment<A>), moment_block<A>, nullptr, nullptr, moment_join<A>, nullptr};
+  static constexpr Reducer r = {sizeof(Moment<A>), moment_block<A>, nullptr, nullptr, nullptr, moment_join<A>, nullptr};
   reduce_rows(r, port(a.dtype, a.x), a.kept, a.over, [&](int64_t k, int64_t n, const char* states) {
     const Moment<A>* s = reinterpret_cast<const Moment<A>*>(states);
     for (int64_t i = 0; i < n; ++i) {

@@ -21,6 +21,7 @@ struct Reducer {
   int size;                                               // bytes of a state
   void (*block)(const void* x, int64_t n, int64_t first, void* state);  // of n contiguous elements from position first
   void (*rows)(void* states, const void* x, int64_t n);   // states[i] takes in x[i]; null: columns are not reduced
+  void (*four)(void* states, const void* x, int64_t pitch, int64_t n);  // and those of three more rows, pitch elements apart
   void (*clear)(void* states, int64_t n);                 // states of nothing
   void (*join)(void* states, const void* with, int64_t n);  // states[i] = states[i] joined with with[i]
   void (*many)(const void* x, int64_t pitch, int64_t n, int64_t m, void* states);  // a block of each of n rows of m; or null

@@ -164,7 +164,7 @@ template <bool kMax, class A> void across(const Port& x, const Loop<2>& kept, co
 }
 
 template <bool kMax, class A> void arg(const Reduce& a, const Port& x) {
-  static constexpr Reducer r{int(sizeof(Best<A>)), block<Op<kMax, A>, A>, nullptr, nullptr, join<Op<kMax, A>, A>, nullptr};
+  static constexpr Reducer r{int(sizeof(Best<A>)), block<Op<kMax, A>, A>, nullptr, nullptr, nullptr, join<Op<kMax, A>, A>, nullptr};
   const auto &kept = a.kept, &over = a.over;
   const int64_t m = count_of(over), pitch = kept.ndim == 1 ? kept.stride[1][0] : 0;
   const int last = kept.ndim - 1;
