@@ -136,3 +136,32 @@ def test_padding_of_any_dtype_and_dimensions(mode, isa):
             assert (lamella.nn.functional.pad(lamella.zeros(2, 0), (1, 2), value=4) == 4).all()
             assert lamella.nn.functional.pad(lamella.zeros(0, 3), (1, 1)).shape == (0, 5)
             assert lamella.nn.functional.pad(lamella.tensor(2.0), ()).item() == 2
+        else:
+            empty = lamella.nn.functional.pad(lamella.zeros(0, 3), (1, 1, 0, 0), mode=mode)
+            assert empty.shape == (0, 5)
+
+
+@pytest.mark.parametrize("isa", ISAS)
+@pytest.mark.parametrize("dtype", ["float32", "float64", "bfloat16", "int64"])
+def test_running_sums_and_products_of_a_row_alone(dtype, isa):
+    """A row of a batch has the bits it has alone."""
+    x = (lamella.randn(70, 40, generator=lamella.Generator(3)) * 3).to(getattr(lamella, dtype))
+    with running(isa):
+        for n in (1, 3, 9, 12, 13, 33, 40):
+            for f in (lamella.cumsum, lamella.cumprod, lamella.logcumsumexp)[: 2 if dtype == "int64" else 3]:
+                y = f(x[:, :n].contiguous(), 1)
+                for r in (0, 7, 69):
+                    assert bits(y[r : r + 1]) == bits(f(x[r : r + 1, :n].contiguous(), 1)), (f.__name__, n)
+
+
+@pytest.mark.parametrize("isa", ISAS)
+def test_running_values_overflow_where_they_do(isa):
+    with running(isa), np.errstate(over="ignore"):
+        for n in (8, 16, 40):
+            x = np.ones(n)
+            x[:3] = 1e-300, 1e200, 1e200
+            s = np.resize([-1e308, 1e308, 1e308, 0.0, -1e308], n)
+            for rows in (1, 5):
+                many = np.tile(x, (rows, 1)), np.tile(s, (rows, 1))
+                np.testing.assert_allclose(lamella.tensor(many[0]).cumprod(1).numpy(), many[0].cumprod(1), rtol=1e-14)
+                np.testing.assert_allclose(lamella.tensor(many[1]).cumsum(1).numpy(), many[1].cumsum(1), rtol=1e-14)

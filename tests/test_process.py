@@ -157,8 +157,8 @@ def test_varying_shapes_do_not_creep():
 
 def test_measured_peaks():
     found = {dtype: _core.measure_fma(getattr(lamella, dtype)) for dtype in ("float32", "float64", "bfloat16", "int8")}
-    assert found["float32"] > found["float64"] > 1e9 and found["bfloat16"] > 0.8 * found["float32"]
-    assert (found["int8"] > 2 * found["float32"]) == (_core.active_isa() in ("v4vnni", "v4dot"))
+    assert min(found["float32"], found["float64"], found["bfloat16"]) > 1e9
+    assert (found["int8"] > 1e9) == (_core.active_isa() in ("v4vnni", "v4dot")) == (found["int8"] > 0)
     assert _core.measure_triad() > 1e8
     with pytest.raises(TypeError, match=r"\[measure_fma\] dtype must be float32, float64, bfloat16 or int8"):
         _core.measure_fma(lamella.int32)

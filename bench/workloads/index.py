@@ -15,6 +15,8 @@ add_op("index", "gather-4096x1024", lambda lib, x, i: lib.gather(x, 1, i), [MATR
 add_op("index", "scatter_add-4096x1024", lambda lib, x, i, y: lib.scatter_add(x, 1, i, y), [MATRIX, EVERY, MATRIX], bytes=5 * BYTES)
 add_op("index", "index_add-4096x1024", lambda lib, x, i, y: lib.index_add(x, 0, i, y), [MATRIX, ROWS, MATRIX], bytes=4 * BYTES)
 add_op("index", "rows-4096x1024", lambda lib, x, i: x[i], [MATRIX, ROWS], bytes=2 * BYTES)
+add_op("index", "cat-32768x(32+2)", lambda lib, x, y: lib.cat((x, y), 1), [(32768, 32), (32768, 2)], bytes=8.0 * 32768 * 34)
+add_op("index", "columns-32768x32of64", lambda lib, x: x[:, 3:35].contiguous(), [(32768, 64)], bytes=8.0 * 32768 * 32, backward=None)
 add_op("index", "masked_select-4096x1024", lambda lib, x: lib.masked_select(x, x.detach() > 0), [MATRIX], bytes=2 * BYTES)
 add_op("index", "tril-4096x1024", lambda lib, x: lib.tril(x), [MATRIX], bytes=2 * BYTES, backward=1.0)
 add_op("index", "searchsorted-1M-4096", lambda lib, e, x: lib.searchsorted(e.sort()[0], x), [(4096,), (1 << 20,)], backward=None)

@@ -56,6 +56,14 @@ add_op(
     bytes=4.0 * 16 * 64 * (56 * 56 + 58 * 58), backward=1.0,
 )  # fmt: skip
 add_op(
+    "layers", "pad4-3@32", lambda lib, x: lib.nn.functional.pad(x, (4, 4, 4, 4)), [(64, 3, 32, 32)],
+    bytes=4.0 * 64 * 3 * (32 * 32 + 40 * 40), backward=1.0,
+)  # fmt: skip
+add_op(
+    "layers", "crop32-3@40", lambda lib, x: x[:, :, 4:36, 4:36].contiguous(), [(64, 3, 40, 40)],
+    bytes=8.0 * 64 * 3 * 32 * 32, backward=None,
+)  # fmt: skip
+add_op(
     "layers", "adaptive_max_pool7-64@56", lambda lib, x: lib.nn.functional.adaptive_max_pool2d(x, 7), [IMAGE], bytes=IMAGE_BYTES,
     backward=1.0,
 )  # fmt: skip

@@ -18,6 +18,7 @@
   F(layer_norm)             \
   F(loss)                   \
   F(optim)                  \
+  F(padding)                \
   F(pool)                   \
   F(products)               \
   F(quant)                  \

@@ -43,8 +43,7 @@ template <class F> static Array made_on_host(const F& f) {
   return to_device(a, device);
 }
 
-// start, start + step, ...: n of them.
-// y[i] = start + i step, in double precision or whole numbers, in loops that compilers turn into vectors.
+// y[i] = start + i step for i < n, in double precision or whole numbers, in loops that compilers turn into vectors.
 template <class T, class Y> static Array progression(T start, T step, int64_t n, DType t) {
   Array a = empty({n}, t);
   Y* const y = a.data<Y>();
@@ -52,9 +51,9 @@ template <class T, class Y> static Array progression(T start, T step, int64_t n,
   ops::parallel((n + some - 1) / some, [&](int64_t task) {
     const int64_t begin = task * some;
     const int count = int(std::min(n - begin, some));
-    const auto at = [=](int i) {  // a count in whole numbers, then exact in double precision
-      if constexpr (std::is_integral_v<T>) return start + (begin + i) * step;
-      else return Y(start + (T(begin) + T(i)) * step);
+    const auto at = [=](int k) {  // a count in whole numbers, then exact in double precision
+      if constexpr (std::is_integral_v<T>) return start + (begin + k) * step;
+      else return Y(start + (T(begin) + T(k)) * step);
     };
     Y* const to = y + begin;
     int i = 0;

@@ -25,7 +25,7 @@ __attribute__((noinline, unused)) static void copy_bytes(void* to, const void* f
 }
 
 // The same of rows of n bytes, from `from` + i from_pitch to `to` + i to_pitch.
-template <int W> LAMELLA_INLINE void copy_rows_by(char* to, int64_t to_pitch, const char* from, int64_t from_pitch, int64_t rows, int64_t n) {
+template <int W> LAMELLA_INLINE void copy_strided_by(char* to, int64_t to_pitch, const char* from, int64_t from_pitch, int64_t rows, int64_t n) {
   typedef char V __attribute__((vector_size(W)));
   for (; rows > 0; --rows, to += to_pitch, from += from_pitch) {
     V v;
@@ -38,14 +38,14 @@ template <int W> LAMELLA_INLINE void copy_rows_by(char* to, int64_t to_pitch, co
   }
 }
 __attribute__((noinline, unused))
-static void copy_rows(char* to, int64_t to_pitch, const char* from, int64_t from_pitch, int64_t rows, int64_t n) {
-  if (n >= kVecBytes) return copy_rows_by<kVecBytes>(to, to_pitch, from, from_pitch, rows, n);
-  if (n >= 32) return copy_rows_by<32>(to, to_pitch, from, from_pitch, rows, n);
-  if (n >= 16) return copy_rows_by<16>(to, to_pitch, from, from_pitch, rows, n);
-  if (n >= 8) return copy_rows_by<8>(to, to_pitch, from, from_pitch, rows, n);
-  if (n >= 4) return copy_rows_by<4>(to, to_pitch, from, from_pitch, rows, n);
-  if (n >= 2) return copy_rows_by<2>(to, to_pitch, from, from_pitch, rows, n);
-  if (n == 1) return copy_rows_by<1>(to, to_pitch, from, from_pitch, rows, n);
+static void copy_strided(char* to, int64_t to_pitch, const char* from, int64_t from_pitch, int64_t rows, int64_t n) {
+  if (n >= kVecBytes) return copy_strided_by<kVecBytes>(to, to_pitch, from, from_pitch, rows, n);
+  if (n >= 32) return copy_strided_by<32>(to, to_pitch, from, from_pitch, rows, n);
+  if (n >= 16) return copy_strided_by<16>(to, to_pitch, from, from_pitch, rows, n);
+  if (n >= 8) return copy_strided_by<8>(to, to_pitch, from, from_pitch, rows, n);
+  if (n >= 4) return copy_strided_by<4>(to, to_pitch, from, from_pitch, rows, n);
+  if (n >= 2) return copy_strided_by<2>(to, to_pitch, from, from_pitch, rows, n);
+  if (n == 1) return copy_strided_by<1>(to, to_pitch, from, from_pitch, rows, n);
 }
 
 }  // namespace LAMELLA_ISA

@@ -90,7 +90,19 @@ static void rows_run(void* y, const void* const* x, const int64_t* down, int64_t
     }
   }
 }
+template <BinaryOp op, class T, int one>
+static void integer_rows_run(void* y, const void* const* x, const int64_t* down, int64_t rows, int64_t n, const double*) {
+  const T *a = static_cast<const T*>(x[0]), *b = static_cast<const T*>(x[1]);
+  T* o = static_cast<T*>(y);
+  for (; rows > 0; --rows, o += down[0], a += down[1], b += down[2]) {
+    const T single = one < 0 ? T(0) : *(one == 0 ? a : b);
+#pragma GCC ivdep
+    for (int64_t i = 0; i < n; ++i) o[i] = OfInt<op>::on(one == 0 ? single : a[i], one == 1 ? single : b[i]);
+  }
+}
 template <BinaryOp op, class T> constexpr RowsRun kRowsRuns[3] = {rows_run<op, T, -1>, rows_run<op, T, 0>, rows_run<op, T, 1>};
+template <BinaryOp op, class T>
+constexpr RowsRun kIntegerRowsRuns[3] = {integer_rows_run<op, T, -1>, integer_rows_run<op, T, 0>, integer_rows_run<op, T, 1>};
 static const RowsRun* rows_of(BinaryOp op, DType t) {
 #define ROWS(name, T) case BinaryOp::name: return kRowsRuns<BinaryOp::name, T>;
 #define ARITHMETIC(T) ROWS(add, T) ROWS(sub, T) ROWS(mul, T) ROWS(div, T)
@@ -100,6 +112,10 @@ static const RowsRun* rows_of(BinaryOp op, DType t) {
   }
   if (t == DType::f64) switch (op) { ARITHMETIC(double) default: return nullptr; }
   if (t == DType::bf16) switch (op) { ARITHMETIC(bf16) default: return nullptr; }
+#define INTEGERS(name, T) case BinaryOp::name: return kIntegerRowsRuns<BinaryOp::name, T>;
+  if (t == DType::i32) switch (op) { INTEGERS(add, int32_t) INTEGERS(sub, int32_t) INTEGERS(mul, int32_t) default: return nullptr; }
+  if (t == DType::i64) switch (op) { INTEGERS(add, int64_t) INTEGERS(sub, int64_t) INTEGERS(mul, int64_t) default: return nullptr; }
+#undef INTEGERS
   return nullptr;
 #undef ARITHMETIC
 #undef ROWS

@@ -260,7 +260,7 @@ static void copy_part(const Plan& plan, int64_t begin, int64_t end) {
     const int64_t rows = whole && last > 0 ? least((end - begin) / inner, plan.shape[last - 1] - pos.index[last - 1]) : 1;
     const int64_t n = whole ? inner : least(inner - at, end - begin);
     if (plan.buffered) stream_out(from, to, n * size);
-    else copy_rows(to, down[0], from, down[1], rows, n * size);
+    else copy_strided(to, down[0], from, down[1], rows, n * size);
     begin += rows * n, at = 0;
     if (last > 0) pos.skip(plan, rows);
   }

@@ -44,41 +44,11 @@ static void copy_rows(const int64_t* index, int64_t count, int64_t step, int64_t
   }
 }
 
-// Indices that ascend by one: elements [to, to + count) of y from those of x from `from` on.
-struct Span { int64_t to, from, count; };
-
-// Short rows gathered again and again (padding's edges beside all that lies between them): spans, if they are few; else 0.
-static int64_t spans_of(const GatherRows& a, Span*& spans) {
-  if (a.outer < 4 || a.x_step != a.row_bytes || a.row_bytes > 1024 || a.count < 8) return 0;
-  const int64_t most = a.count / 4;
-  spans = static_cast<Span*>(scratch(size_t(most) * sizeof(Span)));
-  int64_t n = 0;
-  for (int64_t i = 0; i < a.count; ++i) {
-    if (i > 0 && a.index[i] == a.index[i - 1] + 1) { ++spans[n - 1].count; continue; }
-    if (n == most) return 0;
-    spans[n++] = {i, a.index[i], 1};
-  }
-  return n;
-}
-
 void gather_rows(const GatherRows& a) {
   int64_t bytes = a.row_bytes, grain = at_least_one(kTaskBytes / at_least_one(bytes));
   auto* x = static_cast<const char*>(a.x);
   auto* y = static_cast<char*>(a.y);
   if (a.row_bytes == 0 || a.count == 0) return;
-  Span* spans = nullptr;
-  if (const int64_t n = spans_of(a, spans)) {
-    parallel_blocks(a.outer, at_least_one(grain / a.count), [&](int64_t o0, int64_t o1) {
-      for (int64_t o = o0; o < o1; ++o)
-        for (int64_t i = 0; i < n; ++i) {
-          char* const to = y + (o * a.count + spans[i].to) * bytes;
-          const char* const from = x + o * a.x_outer + spans[i].from * bytes;
-          if (spans[i].count == 1 && bytes == 4) std::memcpy(to, from, 4);
-          else copy_bytes(to, from, spans[i].count * bytes);
-        }
-    });
-    return;
-  }
   if (a.count * 2 <= grain) {  // few rows: several of `outer` to a task
     parallel_blocks(a.outer, grain / a.count, [&](int64_t o0, int64_t o1) {
       for (int64_t o = o0; o < o1; ++o)

@@ -69,10 +69,12 @@ template <class Op> void bool_block(const void* x, int64_t n, int64_t, void* sta
   *static_cast<bool*>(state) = all;
 }
 template <> constexpr Reducer reducer<Any, bool, bool>() {
-  return {1, bool_block<Any<bool>>, rows<Any<bool>, bool, bool>, four_rows<Any<bool>, bool, bool>, clear<Any<bool>, bool>, join<Any<bool>, bool>, nullptr};
+  return {1, bool_block<Any<bool>>, rows<Any<bool>, bool, bool>, four_rows<Any<bool>, bool, bool>, clear<Any<bool>, bool>,
+          join<Any<bool>, bool>, nullptr};
 }
 template <> constexpr Reducer reducer<All, bool, bool>() {
-  return {1, bool_block<All<bool>>, rows<All<bool>, bool, bool>, four_rows<All<bool>, bool, bool>, clear<All<bool>, bool>, join<All<bool>, bool>, nullptr};
+  return {1, bool_block<All<bool>>, rows<All<bool>, bool, bool>, four_rows<All<bool>, bool, bool>, clear<All<bool>, bool>,
+          join<All<bool>, bool>, nullptr};
 }
 
 // ---- moments: Chan, Golub and LeVeque 1979 --------------------------------------------------------------------------

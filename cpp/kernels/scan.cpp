@@ -177,7 +177,13 @@ template <class A, class Op> static void scan_along(const Scan& c, const Port& x
         for (; i + L <= n; i += L) {
           Part p;
           std::memcpy(&p, from + i, sizeof p);
-          const vec<double> r = Op::joined(before, joined_lanes<Op>(__builtin_convertvector(p, vec<double>)));
+          vec<double> r = Op::joined(before, joined_lanes<Op>(__builtin_convertvector(p, vec<double>)));
+          if constexpr (sizeof(A) == 8) {  // what is joined ahead may overflow where the running value does not
+            if (__builtin_expect(vany(r - r != 0.0), 0)) {
+              double state = before[0];
+              for (int l = 0; l < L; ++l) r[l] = state = Op::joined(state, p[l]);
+            }
+          }
           before = __builtin_shuffle(r, indices(kMoves.last));
           p = __builtin_convertvector(r, Part);
           std::memcpy(to + i, &p, sizeof p);
@@ -198,8 +204,9 @@ template <class A, class S, class Op> static void scan_of(const Scan& c) {
     if (c.inner == 1 && c.outer >= 2) return scan_rows<A, Op>(c, x, y);
   } else if constexpr (A(0.5) != 0 && __is_same(S, double) && requires { Op::joined(vec<double>{}, vec<double>{}); }) {
     if (c.inner == 1) {
-      if (c.n > (x.native ? kFew : kTurned) || c.outer == 1) return scan_along<A, Op>(c, x, y);
-      return x.native ? scan_steps<A, S, Op>(c, x, y) : scan_turned<A, Op>(c, x, y);
+      if (c.n > (x.native ? kFew : kTurned)) return scan_along<A, Op>(c, x, y);
+      if constexpr (sizeof(A) == 4) if (!x.native) return scan_turned<A, Op>(c, x, y);
+      return scan_steps<A, S, Op>(c, x, y);
     }
   } else if constexpr (requires { Op::joined(S{}, S{}); }) {
     if (c.inner == 1 && x.native) return scan_steps<A, S, Op>(c, x, y);

@@ -439,6 +439,7 @@ CASES = [
         dtypes=ALL_FLOATS,
         bad=[
             Bad(lambda: F.pad(t(3), (1,)), ValueError, "[pad] pad must hold a pair for at most 1 dimensions, got (1,)"),
+            Bad(lambda: F.pad(t(3), (1.0, 2.0)), TypeError, "[pad] pad must hold integers, got (1.0, 2.0)"),
             Bad(lambda: F.pad(t(3), (1, 1), "odd"), ValueError, "[pad] mode must be 'constant', 'reflect'"),
             Bad(lambda: F.pad(t(3), (3, 0), "reflect"), ValueError, "[pad] pad must be in [0, 2] for mode 'reflect'"),
         ],

@@ -328,11 +328,12 @@ def nan_to_num(input, nan=0.0, posinf=None, neginf=None):
     """input with NaN as `nan`, infinities as `posinf` and `neginf` (default: the dtype's greatest and least numbers)."""
     if not input.dtype.is_floating_point:
         return input.clone()
+    y = _nan_to_num(input, float(nan), finfo(input.dtype).max)
     if posinf is not None:
-        input = where(input == math.inf, posinf, input)
+        y = where(input == math.inf, posinf, y)
     if neginf is not None:
-        input = where(input == -math.inf, neginf, input)
-    return _nan_to_num(input, float(nan), finfo(input.dtype).max)
+        y = where(input == -math.inf, neginf, y)
+    return y
 
 
 def frexp(input):

@@ -63,20 +63,20 @@ double slack(DType t) {
   return t == DType::f64 ? 40 * 0x1p-53 : t == DType::f32 ? 16 * 0x1p-24 : t == DType::f16 ? 2 * 0x1p-11 : 2 * 0x1p-8;
 }
 
-// scale: what was added up or underflowed on the way to b, whose zero then has no sign, and which times infinity is infinite on one
-// side and no number on the other.
-bool agree(DType t, double a, double b, double factor, double scale = 0) {
-  if (std::isnan(a) || std::isnan(b)) return std::isnan(a) == std::isnan(b) || (scale > 0 && (std::isinf(a) || std::isinf(b)));
+// scale: what was added up or underflowed on the way to b, whose zero then has no sign. underflows: of a product's factors one may be
+// zero on one side and tiny on the other; times infinity, no number there and infinite here.
+bool agree(DType t, double a, double b, double factor, double scale, bool underflows) {
+  if (std::isnan(a) || std::isnan(b)) return std::isnan(a) == std::isnan(b) || (underflows && (std::isinf(a) || std::isinf(b)));
   if (a == b) return a != 0 || scale > 0 || std::signbit(a) == std::signbit(b);
   if (!is_floating(t)) return false;
   const double tiny = t == DType::f64 ? 1e-305 : t == DType::f32 ? 2e-37 : 2e-7;
   return std::fabs(a - b) <= factor * slack(t) * (std::fabs(b) + scale) + tiny;
 }
-void compare(const std::string& what, Memory& a, Memory& b, double factor = 1, double scale = 0) {
+void compare(const std::string& what, Memory& a, Memory& b, double factor = 1, double scale = 0, bool underflows = false) {
   int shown = 0;
   for (int64_t i = 0; i < a.n + 8; ++i) {
     const double x = value(a.t, a.start(), i), y = value(b.t, b.start(), i);
-    if (agree(a.t, x, y, factor, scale)) continue;
+    if (agree(a.t, x, y, factor, scale, underflows)) continue;
     ++failures();
     if (shown++ < 3) std::printf("%s %s: element %lld is %.17g, not %.17g\n", what.c_str(), name_of(a.t), (long long)i, x, y);
   }
@@ -166,7 +166,8 @@ void binary_case(BinaryOp op, DType t, const std::vector<int64_t>& shape, const 
   kernels().binary(s);
   const bool cancels = op >= BinaryOp::relu_bwd || op == BinaryOp::logaddexp || op == BinaryOp::xlogy || op == BinaryOp::pow;
   compare(std::string(kBinary[int(op)]) + " " + letters, y, z, cancels ? 4 : 1,
-          op >= BinaryOp::relu_bwd || op == BinaryOp::remainder || op == BinaryOp::logaddexp ? 1 : 0);
+          op >= BinaryOp::relu_bwd || op == BinaryOp::remainder || op == BinaryOp::logaddexp ? 1 : 0,
+          op >= BinaryOp::relu_bwd);
 }
 void ops() {
   for (DType t : kAll) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Padding (cpp/kernels/pad.cpp): a row of y to a row of threads.
+// Padding (cpp/kernels/padding.cpp): a row of y to a row of threads.
 #include <cstring>
 #include "device.cuh"
 

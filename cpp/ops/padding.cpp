@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "pad.h"
+#include "padding.h"
 #include "dispatch/dispatch.h"
 #include "elementwise.h"
 
