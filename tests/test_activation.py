@@ -2,6 +2,7 @@
 """Activation layers and functions: what their cases do not say."""
 
 import inspect
+import math
 
 import numpy as np
 import pytest
@@ -102,3 +103,10 @@ def test_gumbel_softmax_samples_the_classes():
     lamella.set_rng_state(state)
     lamella.rand(1)
     assert lamella.equal(lamella.get_rng_state(), after)  # one stream, as any other draw
+
+
+def test_gelu_at_its_limits():
+    x = lamella.tensor([math.inf, -math.inf, math.nan, 1e30, -1e30, -13.5, -0.0])
+    for dtype in (lamella.float32, lamella.float64, lamella.bfloat16):
+        y = lamella.nn.functional.gelu(x.to(dtype)).float()
+        assert y[:2].tolist() == [math.inf, 0] and y[2].isnan() and y[3] > 9e29 and (y[4:].abs() < 1e-36).all()
