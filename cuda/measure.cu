@@ -39,7 +39,8 @@ __global__ void __launch_bounds__(kThreads) triad(int64_t n, float* a, const flo
 }  // namespace
 
 void measure_fma(const MeasureFma& g) {
-  *g.flops = 2.0 * kThreads * kChains * double(g.count) * double(g.tasks);
+  *g.flops = g.dtype == DType::i8 ? 0 : 2.0 * kThreads * kChains * double(g.count) * double(g.tasks);
+  if (g.dtype == DType::i8) return;
   if (g.dtype == DType::f64)
     launch("measure_fma", fma_task<double>, dim3(unsigned(g.tasks)), dim3(kThreads), 0, g.count, 0.999, 0.001, g.sink);
   else

@@ -8,14 +8,30 @@
 namespace lamella {
 namespace LAMELLA_ISA {
 
+// n bytes, fewer than a vector: two copies, which may cover some bytes twice.
+template <int W> LAMELLA_INLINE void copy_ends(char* to, const char* from, int64_t n) {
+  char a[W], b[W];
+  std::memcpy(a, from, W);
+  std::memcpy(b, from + n - W, W);
+  std::memcpy(to, a, W);
+  std::memcpy(to + n - W, b, W);
+}
+LAMELLA_INLINE void copy_short(void* to, const void* from, int64_t n) {
+  const char* const x = static_cast<const char*>(from);
+  char* const y = static_cast<char*>(to);
+  if (n >= 32) copy_ends<32>(y, x, n);
+  else if (n >= 16) copy_ends<16>(y, x, n);
+  else if (n >= 8) copy_ends<8>(y, x, n);
+  else if (n >= 4) copy_ends<4>(y, x, n);
+  else if (n >= 2) copy_ends<2>(y, x, n);
+  else if (n == 1) *y = *x;
+}
+
 // n bytes, which do not overlap.
 __attribute__((noinline, unused)) static void copy_bytes(void* to, const void* from, int64_t n) {
   const char* const x = static_cast<const char*>(from);
   char* const y = static_cast<char*>(to);
-  if (n < kVecBytes) {
-    std::memcpy(y, x, size_t(n));
-    return;
-  }
+  if (n < kVecBytes) return copy_short(to, from, n);
   for (int64_t i = 0; i < n; i += kVecBytes) {
     if (i > n - kVecBytes) i = n - kVecBytes;  // the last vector: some bytes twice
     vec<float> v;

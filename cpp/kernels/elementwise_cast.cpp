@@ -107,10 +107,7 @@ void cast(const Cast& c) {
   const double p[2] = {};
   if (c.from == c.to) {
     const int size = size_of(c.from);
-    bool done = size == 4   ? copy_transposed<uint32_t>(c)
-                : size == 8 ? copy_transposed<uint64_t>(c)
-                : size == 2 ? copy_transposed<uint16_t>(c)
-                            : copy_transposed<uint8_t>(c);
+    const bool done = by_size(size, [&](auto t) { return copy_transposed<decltype(t)>(c); });
     if (!done) drive(c.loop, {port_raw(size, c.y), port_raw(size, c.x)}, nullptr, p, Large::past_from_buffer);
   } else if (c.to == DType::b8) {
     drive(c.loop, {port_raw(1, c.y), port_bool(c.from, c.x)}, nullptr, p);
@@ -146,8 +143,7 @@ template <class T> static void where_run(void* y, const void* const* x, int64_t 
 
 void where(const Where& w) {
   const int size = size_of(w.dtype);
-  const Run run = size == 4 ? where_run<uint32_t> : size == 8 ? where_run<uint64_t> : size == 2 ? where_run<uint16_t>
-                                                                                                : where_run<uint8_t>;
+  const Run run = by_size(size, [](auto t) -> Run { return where_run<decltype(t)>; });
   const double p[2] = {};
   drive(w.loop, {port_raw(size, w.y), port_raw(1, w.cond), port_raw(size, w.a), port_raw(size, w.b)}, run, p,
         Large::past_from_buffer);

@@ -78,12 +78,7 @@ Port port(DType t, const void* data) {
 }
 
 Port port_raw(int size, const void* data) {
-  switch (size) {
-    case 1: return make_port<uint8_t, uint8_t>(data);
-    case 2: return make_port<uint16_t, uint16_t>(data);
-    case 4: return make_port<uint32_t, uint32_t>(data);
-    default: return make_port<uint64_t, uint64_t>(data);
-  }
+  return by_size(size, [&](auto t) { return make_port<decltype(t), decltype(t)>(data); });
 }
 
 template <class T> static void gather_bool(const void* x, int64_t stride, void* buffer, int64_t n) {

@@ -140,12 +140,7 @@ template <class T> static void pixel_shuffle_of(const PixelShuffle& a) {
 }
 
 void pixel_shuffle(const PixelShuffle& a) {
-  switch (a.size) {
-    case 1: return pixel_shuffle_of<uint8_t>(a);
-    case 2: return pixel_shuffle_of<uint16_t>(a);
-    case 4: return pixel_shuffle_of<uint32_t>(a);
-    default: return pixel_shuffle_of<uint64_t>(a);
-  }
+  by_size(a.size, [&](auto t) { pixel_shuffle_of<decltype(t)>(a); });
 }
 
 }  // namespace LAMELLA_ISA

@@ -260,12 +260,7 @@ template <class T> static void gather_along_of(const GatherAlong& a) {
 
 void gather_along(const GatherAlong& a) {
   if (a.m == 0 || a.inner == 0) return;
-  switch (a.size) {
-    case 1: return gather_along_of<uint8_t>(a);
-    case 2: return gather_along_of<uint16_t>(a);
-    case 4: return gather_along_of<uint32_t>(a);
-    default: return gather_along_of<uint64_t>(a);
-  }
+  by_size(a.size, [&](auto t) { gather_along_of<decltype(t)>(a); });
 }
 
 template <ScatterOp op, class A> LAMELLA_INLINE A joined(A a, A b) {

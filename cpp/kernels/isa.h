@@ -31,6 +31,16 @@ struct Division {
   }
 };
 
+// f(an unsigned integer of `size` bytes): what moves elements without reading them is made once for each size.
+template <class F> LAMELLA_INLINE auto by_size(int size, const F& f) {
+  switch (size) {
+    case 1: return f(uint8_t());
+    case 2: return f(uint16_t());
+    case 4: return f(uint32_t());
+    default: return f(uint64_t());
+  }
+}
+
 // f(i) for every i in [0, count). Below two tasks, or inside another task, on the caller's own thread.
 template <class F> inline void parallel(int64_t count, const F& f) {
   if (count == 1) { f(int64_t(0)); return; }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Padding row by row: each row of y takes one of x with its borders, or the value.
+// Padding row by row: each row of y takes one of x with its borders, or the value. Long rows are cut.
 #include "copy.h"
 
 namespace lamella {
@@ -17,83 +17,95 @@ template <class T> LAMELLA_INLINE void store_all(T* y, T value) {  // a vector o
   std::memcpy(y, &v, sizeof v);
 }
 
-// y: `before` elements, those of x, `after` elements; n > 0.
-template <class T> LAMELLA_INLINE void pad_row(PadMode mode, const T* x, int64_t n, int64_t before, int64_t after, T value, T* y) {
+// y is `before` elements, those of x, `after` elements, n > 0. Written here: those of x in [first, last), and the borders beside
+// x[0] and x[n - 1].
+template <class T>
+LAMELLA_INLINE void pad_row(PadMode mode, const T* x, int64_t n, int64_t before, int64_t after, int64_t first, int64_t last, T value, T* y) {
   constexpr int64_t L = kVecBytes / sizeof(T);
   T *const middle = y + before, *const end = middle + n;
+  const int64_t left = first == 0 ? before : 0, right = last == n ? after : 0;
   if (mode == PadMode::constant || mode == PadMode::replicate) {
-    const T left = mode == PadMode::constant ? value : x[0], right = mode == PadMode::constant ? value : x[n - 1];
-    if (before + after > 4 && before <= L && after <= L && n + after >= L) {  // what is too much, the middle covers
-      if (before) store_all(y, left);
-      if (after) store_all(end + after - L, right);
+    const T a = mode == PadMode::constant ? value : x[0], b = mode == PadMode::constant ? value : x[n - 1];
+    if (left + right <= 4) {
+      for (int64_t i = 0; i < left; ++i) y[i] = a;
+      for (int64_t i = 0; i < right; ++i) end[i] = b;
+    } else if (left <= L && right <= L && last - first + right >= L) {  // what is too much, the middle covers
+      if (left) store_all(y, a);
+      if (right) store_all(end + right - L, b);
     } else {
-      for (int64_t i = 0; i < before; ++i) y[i] = left;
-      for (int64_t i = 0; i < after; ++i) end[i] = right;
+      fill_row(y, left, a);
+      fill_row(end, right, b);
     }
   } else if (mode == PadMode::reflect) {
-    for (int64_t i = 0; i < before; ++i) y[i] = x[before - i];
-    for (int64_t i = 0; i < after; ++i) end[i] = x[n - 2 - i];
+    for (int64_t i = 0; i < left; ++i) y[i] = x[before - i];
+    for (int64_t i = 0; i < right; ++i) end[i] = x[n - 2 - i];
   } else {
-    for (int64_t i = 0; i < before; ++i) y[i] = x[n - before + i];
-    for (int64_t i = 0; i < after; ++i) end[i] = x[i];
+    for (int64_t i = 0; i < left; ++i) y[i] = x[n - before + i];
+    for (int64_t i = 0; i < right; ++i) end[i] = x[i];
   }
-  for (int64_t i = 0; i < n; i += L) {
-    if (n < L) {
-      for (; i < n; ++i) middle[i] = x[i];
-      return;
-    }
-    if (i > n - L) i = n - L;  // the last vector: some elements twice
+  if (last - first < L) return copy_short(middle + first, x + first, (last - first) * int64_t(sizeof(T)));
+  for (int64_t i = first; i < last; i += L) {
+    if (i > last - L) i = last - L;  // the last vector: some elements twice
     std::memcpy(middle + i, x + i, kVecBytes);
   }
 }
 
-// Rows [first, first + count) of a plane of y, from that plane of x; null: there is none. Borders are short: as vector code their
-// loops would cost more at their ends.
-template <class T> __attribute__((optimize("no-tree-vectorize")))
-static void pad_plane(const Pad& a, const T* x, int64_t first, int64_t count, T value, T* y) {
-  const int last = a.ndim - 1;
-  const int64_t n = a.in[last], m = a.out[last], before = a.before[last], after = m - n - before;
-  const int64_t above = last > 0 ? a.before[last - 1] : 0, height = last > 0 ? a.in[last - 1] : 1;
+struct PadPart { int64_t row, rows, first, last; };  // rows of one plane of y; which elements of x's row, as in pad_row
+
+// A part of a plane of y (whole: of whole rows), from that plane of x; null: there is none. Borders are short: as vector code
+// their loops would cost more at their ends.
+template <bool whole, class T> __attribute__((optimize("no-tree-vectorize")))
+static void pad_plane(const Pad& a, const PadPart& part, const T* x, T value, T* y) {
+  const int d = a.ndim - 1;
+  const int64_t n = a.in[d], m = a.out[d], before = a.before[d], after = m - n - before;
+  const int64_t above = d > 0 ? a.before[d - 1] : 0, height = d > 0 ? a.in[d - 1] : 1;
+  const int64_t first = whole ? 0 : part.first, last = whole ? n : part.last;
+  const int64_t begin = first == 0 ? 0 : before + first, end = last == n ? m : before + last;
   const PadMode mode = a.mode;
-  for (int64_t i = first; i < first + count; ++i, y += m) {
+  y += part.row * m;
+  for (int64_t i = part.row; i < part.row + part.rows; ++i, y += m) {
     const int64_t from = pad_source(mode, i - above, height);
-    if (!x || from < 0 || n == 0) fill_row(y, m, value);
-    else pad_row(mode, x + from * n, n, before, after, value, y);
+    if (!x || from < 0 || n == 0) fill_row(y + begin, end - begin, value);
+    else pad_row(mode, x + from * n, n, before, after, first, last, value, y);
   }
 }
 
 template <class T> static void pad_of(const Pad& a) {
-  const int last = a.ndim - 1;
-  const int64_t n = a.in[last], m = a.out[last];
-  const int64_t rows_in = last > 0 ? a.in[last - 1] : 1, rows_out = last > 0 ? a.out[last - 1] : 1;
+  const int d = a.ndim - 1;
+  const int64_t n = a.in[d], m = a.out[d], rows_in = d > 0 ? a.in[d - 1] : 1, rows_out = d > 0 ? a.out[d - 1] : 1;
   T value;
   std::memcpy(&value, &a.value, sizeof value);
   const T* const x = static_cast<const T*>(a.x);
   T* const y = static_cast<T*>(a.y);
-  int64_t rows = 1;
-  for (int d = 0; d < last; ++d) rows *= a.out[d];
-  parallel_blocks(rows, kPadGrain / (m + 16) + 1, [&](int64_t begin, int64_t end) {
-    while (begin < end) {
-      int64_t plane = 0, rest = begin / rows_out, stride = 1;
-      for (int d = last - 2; d >= 0; rest /= a.out[d--]) {
-        const int64_t i = pad_source(a.mode, rest % a.out[d] - a.before[d], a.in[d]);
-        plane = plane < 0 || i < 0 ? -1 : plane + i * stride;
-        stride *= a.in[d];
-      }
-      const int64_t first = begin % rows_out, count = least(rows_out - first, end - begin);
-      pad_plane(a, plane < 0 ? nullptr : x + plane * rows_in * n, first, count, value, y + begin * m);
-      begin += count;
+  int64_t planes = 1;
+  for (int k = 0; k < d - 1; ++k) planes *= a.out[k];
+  const auto write = [&](auto pad_part, int64_t plane, const PadPart& part) {
+    int64_t from = 0, rest = plane, stride = 1;
+    for (int k = d - 2; k >= 0; rest /= a.out[k--]) {
+      const int64_t i = pad_source(a.mode, rest % a.out[k] - a.before[k], a.in[k]);
+      from = from < 0 || i < 0 ? -1 : from + i * stride;
+      stride *= a.in[k];
     }
+    pad_part(a, part, from < 0 ? nullptr : x + from * rows_in * n, value, y + plane * rows_out * m);
+  };
+  if (m <= 2 * kPadGrain) {
+    parallel_blocks(planes * rows_out, kPadGrain / (m + 16) + 1, [&](int64_t begin, int64_t end) {
+      for (int64_t rows; begin < end; begin += rows) {
+        rows = least(rows_out - begin % rows_out, end - begin);
+        write(pad_plane<true, T>, begin / rows_out, {begin % rows_out, rows, 0, n});
+      }
+    });
+    return;
+  }
+  const int64_t cuts = n > kPadGrain ? ceil_div(n, kPadGrain) : 1;
+  parallel(planes * rows_out * cuts, [&](int64_t t) {
+    const int64_t row = t / cuts, first = t % cuts * kPadGrain;
+    write(pad_plane<false, T>, row / rows_out, {row % rows_out, 1, first, least(first + kPadGrain, n)});
   });
 }
 
 void pad(const Pad& a) {
-  switch (a.size) {
-    case 1: return pad_of<uint8_t>(a);
-    case 2: return pad_of<uint16_t>(a);
-    case 4: return pad_of<uint32_t>(a);
-    default: return pad_of<uint64_t>(a);
-  }
+  by_size(a.size, [&](auto t) { pad_of<decltype(t)>(a); });
 }
 
 }  // namespace LAMELLA_ISA

@@ -22,10 +22,6 @@ LAMELLA_INLINE vu64 mul32(vu64 a, uint32_t b) {  // low 32 bits of each lane tim
 #endif
 }
 
-// Words of blocks, two to a lane, in the blocks' order: those of the first half of both vectors, and of the second.
-template <int half, int... l> LAMELLA_INLINE vu64 in_turn(vu64 a, vu64 b, Lanes<l...>) {
-  return __builtin_shuffle(a, b, vu64{uint64_t(half * kBlocks / 2 + l / 2 + l % 2 * kBlocks)...});
-}
 // words[4 * i + j] = word j of block first + i, for i < count (a multiple of kBlocks). Words are the low halves of lanes; what
 // the high halves hold, mul32 does not see.
 static void make_words(uint64_t seed, uint64_t stream, uint64_t first, int64_t count, uint32_t* words) {
@@ -47,8 +43,8 @@ static void make_words(uint64_t seed, uint64_t stream, uint64_t first, int64_t c
       c1 = p1;
       c3 = p0;
     }
-    const vu64 w01 = (c0 & low) | (c1 << 32), w23 = (c2 & low) | (c3 << 32);
-    const vu64 w[2] = {in_turn<0>(w01, w23, AllLanes<double>{}), in_turn<1>(w01, w23, AllLanes<double>{})};
+    const vec<double> w01 = (vec<double>)((c0 & low) | (c1 << 32)), w23 = (vec<double>)((c2 & low) | (c3 << 32));
+    const vec<double> w[2] = {in_turn<0, double>(w01, w23), in_turn<kBlocks / 2, double>(w01, w23)};
     std::memcpy(words + 4 * base, w, sizeof w);
   }
 }

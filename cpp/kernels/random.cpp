@@ -43,31 +43,24 @@ template <class T> static void uniform(const Random& a) {
   });
 }
 
-template <class A, int... l> LAMELLA_INLINE vec<A> every_second(vec<A> a, vec<A> b, int first, Lanes<l...>) {
-  return __builtin_shuffle(a, b, vec<int_of<A>>{(2 * l)...} + int_of<A>(first));
-}
-template <class A, int... l> LAMELLA_INLINE vec<A> alternate(vec<A> a, vec<A> b, int first, Lanes<l...>) {
-  return __builtin_shuffle(a, b, vec<int_of<A>>{(l / 2 + l % 2 * kLanes<A>)...} + int_of<A>(first));
-}
 // Box-Muller: two uniform numbers u, v give sqrt(-2 log(1 - u)) (cos, sin)(2 pi v).
 template <class T> static void normal(const Random& a) {
   using A = acc_t<T>;
   using V = vec<A>;
   constexpr int64_t L = kLanes<A>;
   constexpr int per = 16 / sizeof(A);
-  constexpr AllLanes<A> lanes;
   T* const y = static_cast<T*>(a.y);
   const V mean = splat(A(a.p0)), deviation = splat(A(a.p1));
   const bool past = goes_past(y, a.n * int64_t(sizeof(T)));
   for_words(a.seed, a.stream, a.n, per, [&](int64_t begin, int64_t count, const uint32_t* w) {
     for (int64_t i = 0; i < count; i += 2 * L) {
       const V even = units<A>(w + i * 4 / per), odd = units<A>(w + (i + L) * 4 / per);
-      const V u = every_second<A>(even, odd, 0, lanes), v = every_second<A>(even, odd, 1, lanes);
+      const V u = every_second<0, A>(even, odd), v = every_second<1, A>(even, odd);
       V s, c;
       sine_and_cosine_of_turns(v, s, c);
       const V r = vsqrt(vlog(A(1) - u) * A(-2)) * deviation;
       c = fma(r, c, mean), s = fma(r, s, mean);
-      const V first = alternate<A>(c, s, 0, lanes), second = alternate<A>(c, s, L / 2, lanes);
+      const V first = in_turn<0, A>(c, s), second = in_turn<L / 2, A>(c, s);
       T* const to = y + begin + i;
       if (i + 2 * L <= count) {
         vput<T>(to, first, past);

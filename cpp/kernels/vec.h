@@ -309,6 +309,16 @@ template <int... l> struct Lanes {};
 template <class A> using AllLanes = Lanes<__integer_pack(kLanes<A>)...>;
 template <class A, int... l> LAMELLA_INLINE vec<int_of<A>> lane_numbers(Lanes<l...>) { return vec<int_of<A>>{l...}; }
 template <class A> LAMELLA_INLINE vec<int_of<A>> lane_numbers() { return lane_numbers<A>(AllLanes<A>{}); }  // 0, 1, 2 ...
+// Lanes of a and b in turn, from lane `first` of both on: a, b, a, b ...
+template <int first, class A, int... l> LAMELLA_INLINE vec<A> in_turn(vec<A> a, vec<A> b, Lanes<l...>) {
+  return __builtin_shuffle(a, b, vec<int_of<A>>{(first + l / 2 + l % 2 * kLanes<A>)...});
+}
+template <int first, class A> LAMELLA_INLINE vec<A> in_turn(vec<A> a, vec<A> b) { return in_turn<first, A>(a, b, AllLanes<A>{}); }
+// And back: every second lane of both, from lane `first` on.
+template <int first, class A, int... l> LAMELLA_INLINE vec<A> every_second(vec<A> a, vec<A> b, Lanes<l...>) {
+  return __builtin_shuffle(a, b, vec<int_of<A>>{(first + 2 * l)...});
+}
+template <int first, class A> LAMELLA_INLINE vec<A> every_second(vec<A> a, vec<A> b) { return every_second<first, A>(a, b, AllLanes<A>{}); }
 
 // Exchanges the off-diagonal halves of each square of 2 H rows, H rows apart.
 template <class A, int H, int... l> LAMELLA_INLINE void exchange_halves(vec<A>* r, Lanes<l...> lanes) {

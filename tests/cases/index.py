@@ -441,6 +441,7 @@ CASES = [
             Bad(lambda: F.pad(t(3), (1,)), ValueError, "[pad] pad must hold a pair for at most 1 dimensions, got (1,)"),
             Bad(lambda: F.pad(t(3), (1.0, 2.0)), TypeError, "[pad] pad must hold integers, got (1.0, 2.0)"),
             Bad(lambda: F.pad(t(3), (1, 1), "odd"), ValueError, "[pad] mode must be 'constant', 'reflect'"),
+            Bad(lambda: F.pad(t(3), (1, 1), "reflect", 2.0), ValueError, "[pad] value must be None for mode 'reflect', got 2.0"),
             Bad(lambda: F.pad(t(3), (3, 0), "reflect"), ValueError, "[pad] pad must be in [0, 2] for mode 'reflect'"),
         ],
     ),

@@ -42,6 +42,8 @@ def pad(input, pad, mode="constant", value=None):
             input = getitem(input, tuple(cut))
             sides = [(dim, max(0, before), max(0, after)) for dim, before, after in sides]
         return record(_core.pad(input, sides, mode, float(value or 0)), pad_vjp, (input,), (sides,))
+    if value:
+        raise ValueError(f"[pad] value must be None for mode {mode!r}, got {value}")
     sides = tuple([side for side in sides if side[1] or side[2]])
     for dim, before, after in sides:
         n = input.shape[dim]
