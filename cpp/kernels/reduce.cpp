@@ -94,11 +94,13 @@ template <class A> void moment_block(const void* x, int64_t n, int64_t, void* st
   for (; i < n; ++i) m2 += (p[i] - mean) * (p[i] - mean);
   *static_cast<Moment<A>*>(state) = {A(n), mean, m2};
 }
-template <class A> void moment_join(void* states, const void* with, int64_t) {
-  Moment<A>& s = *static_cast<Moment<A>*>(states);
-  const Moment<A>& t = *static_cast<const Moment<A>*>(with);
-  const A n = s.n + t.n, d = t.mean - s.mean;
-  s = {n, s.mean + d * (t.n / n), s.m2 + t.m2 + d * d * (s.n * t.n / n)};
+template <class A> void moment_join(void* states, const void* with, int64_t count) {
+  for (int64_t i = 0; i < count; ++i) {
+    Moment<A>& s = static_cast<Moment<A>*>(states)[i];
+    const Moment<A>& t = static_cast<const Moment<A>*>(with)[i];
+    const A n = s.n + t.n, d = t.mean - s.mean;
+    s = {n, s.mean + d * (t.n / n), s.m2 + t.m2 + d * d * (s.n * t.n / n)};
+  }
 }
 
 // ---- columns ----------------------------------------------------------------------------------------------------------
@@ -121,7 +123,7 @@ void reduce_columns(const Reducer& r, const Port& x, const Loop<2>& kept, const 
   const int64_t planes = count_of(kept) / cols, m = count_of(over);
   // A few columns, all contiguous: several rows side by side are one long row, whose states are joined at the end.
   const bool narrow = cols <= kCols / 4 && step == 1 && over.ndim == 1 && over.stride[1][0] == cols;
-  const int64_t part_rows = narrow ? kPart / cols : kPartRows, side = narrow && m >= 8 ? least(kCols / 2 / cols, m / 4) : 1;
+  const int64_t part_rows = narrow ? kPart / cols : kPartRows, side = narrow && m >= 8 ? least(kCols / 2 / cols, m / 16 + 1) : 1;
   const int64_t strips = (cols + kCols - 1) / kCols, parts = (m + part_rows - 1) / part_rows;
   const bool turn = x.native && x.size >= 4 && m <= kTurned && over.ndim == 1 && over.stride[1][0] == 1 && step != 1;
   auto part_states = [&](int64_t plane, int64_t strip, int64_t part, char* states) {  // states: the first block's
@@ -144,8 +146,13 @@ void reduce_columns(const Reducer& r, const Port& x, const Loop<2>& kept, const 
     if (narrow) {
       r.clear(blocks, side * n);
       for (int64_t j = first, w; j < end; j += w) {
-        w = least(side, end - j);
         const char* row = x.data + (base + j * n) * x.size;
+        w = 4 * side;
+        if (x.native && end - j >= w) {
+          r.four(blocks, row, side * n, side * n);
+          continue;
+        }
+        w = least(side, end - j);
         if (!x.native) { x.gather(row, 1, buffer, w * n); row = buffer; }
         r.rows(blocks, row, w * n);
       }
@@ -155,8 +162,9 @@ void reduce_columns(const Reducer& r, const Port& x, const Loop<2>& kept, const 
     }
     const int64_t inner = over.ndim ? over.shape[over.ndim - 1] : 1, down = over.ndim ? over.stride[1][over.ndim - 1] : 0;
     int64_t count = 0, left = 0, at = 0;
+    char* const to = end - first <= kRows ? states : blocks;
     for (int64_t b = first; b < end; b += kRows, ++count) {
-      char* s = blocks + count * n * r.size;
+      char* s = to + count * n * r.size;
       r.clear(s, n);
       for (int64_t j = b, stop = least(b + kRows, end), w; j < stop; j += w, left -= w) {
         if (left == 0) { at = offset_of(over, j); left = inner - j % inner; }
@@ -169,6 +177,7 @@ void reduce_columns(const Reducer& r, const Port& x, const Loop<2>& kept, const 
         at += w * down;
       }
     }
+    if (to == states) return;
     join_tree(r, blocks, count, n, n);
     std::memcpy(states, blocks, n * r.size);
   };

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // What every reduction is made of: ops, blocks of elements, and the walk over rows. The tree is a function of the shape
-// alone: blocks of kBlock elements (or kRows rows, where columns are reduced), joined pairwise within a part, parts joined
-// pairwise. Tasks are parts, so one long sum uses every core and gives the same bits on any number of them.
+// and the layout alone: blocks of up to kBlock elements (or kRows rows, where columns are reduced), joined pairwise within a
+// part, parts joined pairwise. Tasks are parts, so one long sum uses every core and gives the same bits on any number of them.
 #pragma once
 #include "elementwise.h"
 
@@ -15,6 +15,7 @@ namespace reduction {
 constexpr int64_t kBlock = 4096, kPart = 65536;              // elements of a row: 16 blocks a part
 constexpr int64_t kRows = 128, kPartRows = 512, kCols = 1024;  // columns: 4 blocks a part, kCols columns at a time
 constexpr int64_t kStates = 64;                              // states of short rows, finished together
+constexpr int64_t kMostBlocks = 1024;                        // of one part
 
 // What a reduction is to the walk: arrays of states, made from elements and joined.
 struct Reducer {
@@ -135,6 +136,10 @@ inline void join_tree(const Reducer& r, char* states, int64_t count, int64_t ste
     for (int64_t i = 0; i + h < count; i += 2 * h)
       r.join(states + i * step * r.size, states + (i + h) * step * r.size, n);
 }
+// Joins count states into the first.
+inline void join_all(const Reducer& r, char* states, int64_t count) {
+  for (; count > 1; count -= count / 2) r.join(states, states + (count - count / 2) * r.size, count / 2);
+}
 
 // Elements [begin, end) of `over`, as contiguous arithmetic elements: in place where they lie so, else in the buffer.
 inline const char* elements(const Port& x, const Loop<2>& over, int64_t base, int64_t begin, int64_t end, char* buffer) {
@@ -158,27 +163,63 @@ inline const char* elements(const Port& x, const Loop<2>& over, int64_t base, in
   return buffer;
 }
 
+// What one part of a row takes: blocks of kBlock of its elements, or, where those lie in runs, each a run or an even share of it.
+struct Blocks {
+  Blocks(const Reducer& r, const Port& x, const Loop<2>& over, int64_t m) {
+    const int last = over.ndim - 1;
+    run = last >= 0 ? over.shape[last] : 1;
+    runs = x.native && last > 0 && over.stride[1][last] == 1 && run >= (r.many ? 8 : 256);
+    shares = runs ? ceil_div(run, kBlock) : 1;
+    length = runs ? ceil_div(run, shares) : kBlock;
+    count = runs ? m / run * shares : ceil_div(m, kBlock);
+    part = least(kMostBlocks, kPart / length);
+  }
+  bool runs;
+  int64_t run, shares, length;  // of a run; of a run's blocks; of a block
+  int64_t count, part;          // of blocks; of those of a part
+};
+
+// states[b - begin] of blocks [begin, end), which lie in runs.
+inline void run_states(const Reducer& r, const char* x, int size, const Loop<2>& over, const Blocks& blocks, int64_t begin, int64_t end,
+                       char* states) {
+  const int down = over.ndim - 2;
+  for (int64_t n; begin < end; begin += n, states += n * r.size) {
+    const int64_t run = begin / blocks.shares, first = begin % blocks.shares * blocks.length;
+    const char* from = x + (offset_of(over, run * blocks.run) + first) * size;
+    n = 1;
+    if (r.many && blocks.shares == 1) {
+      n = least(over.shape[down] - run % over.shape[down], end - begin);
+      r.many(from, over.stride[1][down], n, blocks.run, states);
+    } else {
+      r.block(from, least(blocks.length, blocks.run - first), run * blocks.run + first, states);
+    }
+  }
+}
+
 // states[k * parts + part] for every kept element k: each the tree over one part of `over`. finish(k, n, states) takes
 // n joined states of kept elements k .. k + n - 1.
 template <class F>
 void reduce_rows(const Reducer& r, const Port& x, const Loop<2>& kept, const Loop<2>& over, const F& finish) {
-  const int64_t rows = count_of(kept), m = count_of(over), parts = (m + kPart - 1) / kPart;
+  const int64_t rows = count_of(kept), m = count_of(over);
+  const Blocks blocks(r, x, over, m);
+  const int64_t parts = ceil_div(blocks.count, blocks.part);
   auto part_state = [&](int64_t row, int64_t part, char* state) {
-    alignas(64) char buffer[kBlock * 8], states[kPart / kBlock * 24];
-    const int64_t base = offset_of(kept, row), begin = part * kPart, end = begin + kPart < m ? begin + kPart : m;
-    int64_t count = 0;
-    for (int64_t b = begin; b < end; b += kBlock) {
-      const int64_t e = b + kBlock < end ? b + kBlock : end;
-      r.block(elements(x, over, base, b, e, buffer), e - b, b, states + count++ * r.size);
-    }
-    join_tree(r, states, count, 1, 1);
+    alignas(64) char buffer[kBlock * 8], states[kMostBlocks * 24];
+    const int64_t base = offset_of(kept, row), begin = part * blocks.part, end = least(blocks.count, begin + blocks.part);
+    if (blocks.runs) run_states(r, x.data + base * x.size, x.size, over, blocks, begin, end, states);
+    else
+      for (int64_t b = begin; b < end; ++b) {
+        const int64_t first = b * kBlock, last = least(first + kBlock, m);
+        r.block(elements(x, over, base, first, last, buffer), last - first, first, states + (b - begin) * r.size);
+      }
+    join_all(r, states, end - begin);
     std::memcpy(state, states, r.size);
   };
   if (parts > 1) {
     char* states = static_cast<char*>(scratch(size_t(rows * parts) * r.size));
     parallel(rows * parts, [&](int64_t t) { part_state(t / parts, t % parts, states + t * r.size); });
     for (int64_t k = 0; k < rows; ++k) {
-      join_tree(r, states + k * parts * r.size, parts, 1, 1);
+      join_all(r, states + k * parts * r.size, parts);
       finish(k, 1, states + k * parts * r.size);
     }
     return;

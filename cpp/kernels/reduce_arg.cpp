@@ -37,8 +37,8 @@ template <class O, class A> void block(const void* x, int64_t n, int64_t first, 
   while (i < n - 1 && !(p[i] == best || (best != best && p[i] != p[i]))) ++i;
   *static_cast<Best<A>*>(state) = {best, first + i};
 }
-template <class O, class A> void join(void* states, const void* with, int64_t) {
-  join_best<O>(*static_cast<Best<A>*>(states), *static_cast<const Best<A>*>(with));
+template <class O, class A> void join(void* states, const void* with, int64_t n) {
+  for (int64_t i = 0; i < n; ++i) join_best<O>(static_cast<Best<A>*>(states)[i], static_cast<const Best<A>*>(with)[i]);
 }
 
 // ---- lanes ----------------------------------------------------------------------------------------------------------
