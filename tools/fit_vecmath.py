@@ -112,6 +112,16 @@ def main():
     print("// pow: 1 / c, log2(c), 2^(i/16)")
     for row in (inverse, [-log(mpf(c), 2) for c in inverse], [mpf(2) ** (mpf(i) / 16) for i in range(16)]):
         print("  " + ", ".join(float(v).hex() for v in row))
+    # The same of 32 for float64, each logarithm in two parts, of which the first has 42 bits behind the point.
+    edges = [np.array([0x3FE62AAA00000000 + (i << 47)], np.uint64).view(np.float64)[0] for i in range(33)]
+    inverse = [1.0 if a < 1 < b else float(2 / (mpf(a) + mpf(b))) for a, b in pairwise(edges)]
+    high = [float(mp.nint(-log(mpf(c)) * 2**42) / 2**42) for c in inverse]
+    print("// pow of float64: 1 / c, log(c) in two parts")
+    for row in (inverse, high, [-log(mpf(c)) - h for c, h in zip(inverse, high, strict=True)]):
+        print("  " + ", ".join(float(v).hex() for v in row))
+    within = mpf("0.01523")
+    show("pow of float64: (log(1 + r) - r + r^2 / 2) / r^3", lambda r: (log(1 + r) - r + r * r / 2) / r**3,
+         lambda r: r**3 / log(1 + r), -within, within * mpf("1.001"), (4, 7))
     show("asin: (asin(a) / a - 1) / z, z = a^2", lambda z: (asin(sqrt(z)) / sqrt(z) - 1) / z, lambda z: z, mpf("1e-9"), quarter_of_one, (4, 9))
     scaled = lambda t: exp(back(t) ** 2) * erfc(back(t))  # noqa: E731
     show("erfc: e^a^2 erfc(a) in t = (a - 3) / (a + 3), up to a = 10.2",
