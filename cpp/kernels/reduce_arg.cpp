@@ -42,11 +42,6 @@ template <class O, class A> void join(void* states, const void* with, int64_t n)
 }
 
 // ---- lanes ----------------------------------------------------------------------------------------------------------
-template <int bytes> struct SizeOf { using real = float; using whole = int32_t; };
-template <> struct SizeOf<8> { using real = double; using whole = int64_t; };
-template <class A> using place_t = typename SizeOf<sizeof(A)>::whole;  // a lane's place: as wide as A
-template <class A> using place_of = vec<place_t<A>>;
-
 // Lanes of x, all at `place`, against the best so far.
 template <bool kMax, class A> LAMELLA_INLINE void take(vec<A>& best, place_of<A>& at, vec<A> x, int64_t place) {
   __typeof__(x < best) wins;
@@ -61,8 +56,8 @@ template <class A> LAMELLA_INLINE void put_places(place_of<A> at, int64_t* y, in
 
 template <class A> constexpr int64_t few = 4 * kLanes<A>;
 // Rows of a few elements, `pitch` apart, kTurned of them at a time.
-template <bool kMax, class A> void short_rows(const A* x, int64_t pitch, int64_t rows, int64_t m, int64_t* y) {
-  using F = typename SizeOf<sizeof(A)>::real;  // moved as such
+template <bool kMax, class A> void few_elements(const A* x, int64_t pitch, int64_t rows, int64_t m, int64_t* y) {
+  using F = moved_t<A>;
   constexpr int64_t L = kLanes<A>;
   for (int64_t i = 0; i < rows; i += L) {
     const int64_t n = least(L, rows - i);
@@ -177,7 +172,7 @@ template <bool kMax, class A> void arg(const Reduce& a, const Port& x) {
         n = x.native ? end - begin : least(kBlock / m, end - begin);
         const char* from = x.data + begin * pitch * x.size;
         if (!x.native) x.gather(from, 1, buffer, n * m);
-        short_rows<kMax, A>(x.native ? reinterpret_cast<const A*>(from) : buffer, pitch, n, m, y + begin);
+        few_elements<kMax, A>(x.native ? reinterpret_cast<const A*>(from) : buffer, pitch, n, m, y + begin);
       }
     });
   } else if (last >= 0 && kept.shape[last] > 1 && kept.stride[1][last] == 1 && !inner) {

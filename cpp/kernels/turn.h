@@ -28,6 +28,12 @@ template <class A, class Row> LAMELLA_INLINE void load_edge(A* square, const Row
   transpose_square(square);
 }
 
+template <int bytes> struct OfSize { using real = float; using whole = int32_t; };
+template <> struct OfSize<8> { using real = double; using whole = int64_t; };
+template <class A> using moved_t = typename OfSize<sizeof(A)>::real;   // integers of four or eight bytes are turned as such
+template <class A> using place_t = typename OfSize<sizeof(A)>::whole;  // a lane's place: as wide as A
+template <class A> using place_of = vec<place_t<A>>;
+
 // Rows of at most kTurned elements are worth turning: a task of kLanes<A> of them stays in L1.
 constexpr int64_t kTurned = 32;
 

@@ -90,8 +90,10 @@ SHAPES = [S(A((5, 6, 4)), 1), S(A((37, 70)), 0, descending=True), S(A((7,)), des
 SHAPES += [S(A((5, 0)), 1), S(A((2, 150)), descending=True)]
 SPECIAL = (NAN, 1.0, -0.0, 0.0, -INF, INF, NAN, 0.0, -0.0, 1.0)
 TIES = [S(A((2, 40), special=SPECIAL)), S(A((40, 2), special=SPECIAL), 0, descending=True), S(A((200,), special=SPECIAL)), S(A((3, 1000)))]
+TIES += [S(A((35, n), special=SPECIAL), descending=n % 2 == 0) for n in (2, 3, 4, 5, 8, 12, 13, 16, 17)]
 WHOLE = [S(I((4, 50), -3, 3, t)) for t in ("int64", "int32", "int16", "int8")] + [S(I((2, 333), 0, 255, "uint8")), S(B((3, 90)))]
 WHOLE += [S(I((300,), -(2**63), 2**63 - 1), descending=True), S(I((3, 40), -(2**40), 2**40)), S(I((1, 500), 7, 8))]
+WHOLE += [S(I((35, n), -2, 2, t), descending=n % 2 == 1) for n in (2, 3, 4, 9, 12, 13, 16) for t in ("int64", "int32")]
 LONG = [S(A((131_200,))), S(A((131_200,)), descending=True), S(I((1, 140_000), -5, 300)), S(I((131_100,), -(2**62), 2**62))]
 x, t = lamella.zeros(3, 4), lamella.tensor([1, 2, 3])
 
