@@ -2,60 +2,12 @@
 // Stable sort of rows, and binary search in sorted ones. Rows of a few elements are sorted side by side, a lane each. Another row
 // is turned into pairs of key and position; rows up to kSortRow are sorted by one task each, in cache; longer ones by all, chunk
 // by chunk in every pass.
-#include <type_traits>
+#include "sort_few.h"
 #include "sort_key.h"
-#include "turn.h"
 
 namespace lamella {
 namespace LAMELLA_ISA {
 
-// ---- rows of a few ------------------------------------------------------------------------------------------------------
-constexpr int64_t kFew = 16;
-
-// Neighbours, swapped where the first must follow the second; not where they are equal. NaN is greatest.
-template <class A> LAMELLA_INLINE void in_order(vec<A>& a, vec<A>& b, place_of<A>& at_a, place_of<A>& at_b, bool descending) {
-  const vec<A> more = descending ? b : a, less = descending ? a : b;
-  auto swap = more > less;
-  if constexpr (__is_same(A, float) || __is_same(A, double)) swap = ~(more <= less) & (less == less);
-  const vec<A> first = select(swap, b, a);
-  const place_of<A> at_first = select(swap, at_b, at_a);
-  b = select(swap, a, b);
-  at_b = select(swap, at_a, at_b);
-  a = first;
-  at_a = at_first;
-}
-
-// n passes over every second pair of neighbours sort n elements (Knuth, TAOCP 3, 5.3.4), and as only
-// neighbours are swapped, equal ones keep their order.
-template <class T> static void sort_few(const Sort& a) {
-  using A = acc_t<T>;
-  using E = std::conditional_t<sizeof(T) == sizeof(A), moved_t<A>, T>;
-  constexpr int64_t L = kLanes<A>;
-  const int64_t n = a.n;
-  parallel_blocks(a.outer, ceil_div(row_grain(a.outer, n * 8), L) * L, [&](int64_t begin, int64_t end) {
-    for (int64_t row = begin; row < end; row += L) {
-      const int64_t rows = least(L, end - row), first = row * n;
-      vec<moved_t<A>> moved[kFew] = {}, places[kFew] = {};
-      vec<A> x[kFew];
-      place_of<A> at[kFew];
-      turn_in(static_cast<const E*>(a.x) + first, n, rows, n, moved);
-      std::memcpy(x, moved, sizeof x);
-      for (int64_t j = 0; j < n; ++j) at[j] = splat(place_t<A>(j));
-      for (int64_t pass = 0; pass < n; ++pass)
-        for (int64_t j = pass & 1; j + 1 < n; j += 2) in_order<A>(x[j], x[j + 1], at[j], at[j + 1], a.descending);
-      if (a.values) {
-        std::memcpy(moved, x, sizeof x);
-        turn_out(moved, static_cast<E*>(a.values) + first, n, rows, n);
-      }
-      alignas(64) place_t<A> turned[kFew * L];
-      std::memcpy(places, at, size_t(n) * sizeof at[0]);
-      turn_out(places, reinterpret_cast<moved_t<A>*>(turned), n, rows, n);
-      for (int64_t i = 0; i < rows * n; ++i) a.indices[first + i] = turned[i];
-    }
-  });
-}
-
-// ---- one row ------------------------------------------------------------------------------------------------------------
 template <class T> static void emit(const Sort& a, int64_t row, int64_t i, int64_t at) {
   if (a.values) ((T*)a.values)[row * a.n + i] = ((const T*)a.x)[row * a.n + at];
   a.indices[row * a.n + i] = at;
@@ -146,8 +98,11 @@ template <class T> static void sort_long(const Sort& a, int64_t row) {
 void sort(const Sort& a) {
   by_dtype(a.dtype, [&](auto t) {
     using T = decltype(t);
-    if constexpr (sizeof(acc_t<T>) >= 4)
-      if (a.n <= (sizeof(acc_t<T>) == 4 ? kFew : 12)) return sort_few<T>(a);
+    if constexpr (kSortsFew<T>)
+      if (a.n <= kFew<T>)
+        return sort_few((const T*)a.x, a.outer, a.n, a.n, a.descending, [&](int64_t row, int64_t rows, const auto* x, const auto* at) {
+          put_few(x, at, rows, a.n, a.values ? (T*)a.values + row * a.n : nullptr, a.indices + row * a.n);
+        });
     if (a.n <= kSortRow) return sort_rows<T>(a);
     for (int64_t row = 0; row < a.outer; ++row) sort_long<T>(a, row);
   });

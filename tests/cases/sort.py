@@ -94,6 +94,7 @@ TIES += [S(A((35, n), special=SPECIAL), descending=n % 2 == 0) for n in (2, 3, 4
 WHOLE = [S(I((4, 50), -3, 3, t)) for t in ("int64", "int32", "int16", "int8")] + [S(I((2, 333), 0, 255, "uint8")), S(B((3, 90)))]
 WHOLE += [S(I((300,), -(2**63), 2**63 - 1), descending=True), S(I((3, 40), -(2**40), 2**40)), S(I((1, 500), 7, 8))]
 WHOLE += [S(I((35, n), -2, 2, t), descending=n % 2 == 1) for n in (2, 3, 4, 9, 12, 13, 16) for t in ("int64", "int32")]
+FEW = ((2, 1), (3, 3), (8, 2), (12, 5), (13, 2), (16, 7), (16, 16), (17, 4))  # elements in a row, k
 LONG = [S(A((131_200,))), S(A((131_200,)), descending=True), S(I((1, 140_000), -5, 300)), S(I((131_100,), -(2**62), 2**62))]
 x, t = lamella.zeros(3, 4), lamella.tensor([1, 2, 3])
 
@@ -134,7 +135,9 @@ CASES = [
         samples=[S(A((2, n), special=SPECIAL), 6, largest=g) for n in (20, 1000) for g in (True, False)]
         + [S(A((3, n)), k) for n, k in ((1000, 7), (1023, 16), (1000, 400))]
         + [S(I((2, 2000), 0, 4), 9), S(I((2, 300), 0, 4, "uint8"), 200, largest=False), S(I((700,), -(2**62), 2**62), 3)]
-        + [S(A((1, 131_200)), 3), S(I((131_200,), 0, 50, "int32"), 3000), S(B((2, 400)), 3)],
+        + [S(A((1, 131_200)), 3), S(I((131_200,), 0, 50, "int32"), 3000), S(B((2, 400)), 3)]
+        + [S(A((35, n), special=SPECIAL), k, largest=n % 2 == 0) for n, k in FEW]
+        + [S(I((19, n), -2, 3, t), k) for n, k in FEW for t in ("int32", "int64")],
         dtypes=ALL_FLOATS,
         grad=False,
     ),
@@ -156,6 +159,8 @@ CASES = [
         fn=ops.kthvalue,
         ref=kthvalue,
         samples=[S(A((2, 60), special=SPECIAL), k) for k in (1, 30, 60)]
+        + [S(A((35, n), special=SPECIAL), k) for n, k in FEW]
+        + [S(I((19, n), -2, 3, t), k) for n, k in FEW for t in ("int32", "int64")]
         + [S(A((3, 1000)), 700)]
         + [S(I((3, 500), -2, 3), 250), S(I((1, 132_000), -(2**62), 2**62), 9), S(A((140_000,)), 70_000)],
         dtypes=ALL_FLOATS,
@@ -174,7 +179,9 @@ CASES = [
         op="median NaN",
         fn=lambda *a: (*ops.median(*a), *ops.nanmedian(*a)),
         ref=lambda *a: (*median(*a), *median(*a, skip=True)),
-        samples=[S(A((3, 7), special=(1.0, NAN, NAN)), 1), S(A((1, 5), special=(NAN,) * 5), 1), S(I((3, 6), -4, 9, "int16"), 1)],
+        samples=[S(A((3, 7), special=(1.0, NAN, NAN)), 1), S(A((1, 5), special=(NAN,) * 5), 1), S(I((3, 6), -4, 9, "int16"), 1)]
+        + [S(A((35, n), special=(1.0, NAN, NAN, 3.0)), 1) for n, _ in FEW]
+        + [S(I((19, n), -9, 9, t), 1) for n, _ in FEW for t in ("int32", "int64")],
         dtypes=ALL_FLOATS,
         grad=False,
     ),
