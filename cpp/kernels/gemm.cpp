@@ -2,6 +2,7 @@
 // Matrix products: which path for which shape. Every path sums in an order that depends on the shape alone.
 #include "gemm_core.h"
 #include "gemm_direct.h"
+#include "gemm_dots.h"
 #include "gemm_out.h"
 #include "gemm_vector.h"
 #include "gemm_words.h"
@@ -71,10 +72,18 @@ template <class T> static void product(const Product<T>& g) {
     });
     return;
   }
+  if constexpr (__is_same(T, A)) {
+    const bool down = g.n <= g.m && g.a_col == 1 && dots_pay<A>(g.m, g.n, g.k, g.a_row);
+    if (down && g.b_row == 1) { gemm_dots(g.m, g.n, g.k, g.a, g.a_row, g.b, g.b_col, g.out); return; }
+    if (g.m < g.n && g.a_col == 1 && g.b_row == 1 && dots_pay<A>(g.n, g.m, g.k, g.b_col)) {
+      gemm_dots_across(g.m, g.n, g.k, g.a, g.a_row, g.b, g.b_col, g.out);
+      return;
+    }
+  }
   if (g.m * g.n <= 4096 && g.k >= 4 * kSplitDepth) { split_depth(g); return; }
   if constexpr (__is_same(T, A)) {
     const bool small = g.m <= 128 && g.n <= 128 && g.k <= 128;
-    if (small || g.m <= 3 * kTileRows<A> || g.n <= kTileCols<A>) {
+    if (small || g.m <= 3 * kTileRows<A> || g.n <= kTileCols<A> || (g.k <= 32 && g.m * g.n <= 131072)) {
       gemm_direct<A>(g.m, g.n, g.k, g.a, g.a_row, g.a_col, g.b, g.b_row, g.b_col, g.out);
       return;
     }

@@ -69,6 +69,9 @@ template <class A, int R, class F> LAMELLA_INLINE void take_rows(int64_t& i, int
     for (; end - i >= R; i += R) f(i, Count<R>{});
 }
 
+// Rows that far apart share sets of L1, where only a few of them stay.
+template <class A> static bool shares_sets(int64_t row) { return row * int64_t(sizeof(A)) % 2048 == 0; }
+
 template <class A, int V, class Out>
 static void direct_panel(int64_t begin, int64_t end, int64_t depth, const A* a, int64_t a_row, int64_t a_col,
                          const A* b, int64_t b_row, const Out& out, int64_t j, int cols, bool first, bool last) {
@@ -82,8 +85,10 @@ static void direct_panel(int64_t begin, int64_t end, int64_t depth, const A* a, 
     direct_tile<A, R, V>(depth, a + at * a_row, a_row, a_col, b, b_row, c, out.row, cols, ends);
     if (last && !relu) out.finish(at, j, R, cols, c, out.row);
   };
-  take_rows<A, 12>(i, end, f);
-  take_rows<A, 8>(i, end, f);
+  if (!shares_sets<A>(a_row) || depth < 64) {
+    take_rows<A, 12>(i, end, f);
+    take_rows<A, 8>(i, end, f);
+  }
   take_rows<A, 6>(i, end, f);
   take_rows<A, 4>(i, end, f);
   take_rows<A, 2>(i, end, f);
@@ -98,7 +103,7 @@ static void gemm_direct(int64_t m, int64_t n, int64_t k, const A* a, int64_t a_r
                         int64_t b_row, int64_t b_col, const MatrixOut<A>& out) {
   constexpr int L = kLanes<A>, TC = kTileCols<A>, depth_block = 512;
   const int64_t work = m * n * k;
-  if (a_row * int64_t(sizeof(A)) % 2048 == 0 && k >= 64 && m > 4) {  // rows that far apart share the sets of L1
+  if (shares_sets<A>(a_row) && k >= 64 && m > 4 && n >= 128) {  // little beside the products
     const int64_t stride = ceil_div(k, L) * L + L;
     A* copy = static_cast<A*>(scratch(size_t(m * stride) * sizeof(A), kDirectSlot + 1));
     for (int64_t i = 0; i < m; ++i)

@@ -14,6 +14,8 @@ from lamella.ops.gemm import linear_activation
 SIZES = [(1, 1, 1), (2, 3, 4), (4, 8, 5), (6, 16, 7), (7, 17, 9), (12, 32, 16), (13, 33, 17), (5, 10, 64), (25, 31, 3)]
 BIG = [(97, 101, 103), (50, 70, 300), (3, 2, 5000), (300, 40, 259)]
 THIN = [(1, 40, 300), (300, 1, 40), (1, 1, 700), (1, 700, 8), (2, 700, 8)]
+# Dot products: parts of a tile (4 rows, 2 or 4 columns), more than a task's 64 rows, than 1024 terms; few rows as few columns.
+DOTS = [(5, 2, 64), (70, 3, 80), (5, 2, 1100), (9, 13, 600), (66, 8, 2050), (33, 20, 1024), (4, 150, 72), (2, 130, 700), (14, 31, 512)]
 EMPTY = [(0, 3, 4), (3, 0, 4), (3, 4, 0)]
 
 
@@ -21,7 +23,7 @@ def mat(m, n, k):
     return S(A((m, k)), A((k, n)))
 
 
-MATMUL = [mat(*s) for s in SIZES + BIG + THIN + EMPTY] + [
+MATMUL = [mat(*s) for s in SIZES + BIG + THIN + EMPTY + [(40, 20, 1024), (8, 130, 512)]] + [
     S(A((7,)), A((7,))),
     S(A((7,)), A((7, 5))),
     S(A((4, 7)), A((7,))),
@@ -37,14 +39,14 @@ MATMUL = [mat(*s) for s in SIZES + BIG + THIN + EMPTY] + [
     S(A((2, 0, 3)), A((2, 3, 4))),
     S(A((0, 2, 3)), A((0, 3, 4))),
 ]
-LINEAR = [S(A((m, k)), A((n, k)), A((n,))) for m, n, k in SIZES[1:] + BIG + THIN + EMPTY + [(32, 128, 64), (32, 10, 128)]] + [
+LINEAR = [S(A((m, k)), A((n, k)), A((n,))) for m, n, k in SIZES[1:] + BIG + THIN + DOTS + EMPTY + [(32, 128, 64), (32, 10, 128)]] + [
     S(A((4, 7)), A((5, 7))),
     S(A((7,)), A((5, 7)), A((5,))),
     S(A((2, 3, 7)), A((5, 7)), A((5,))),
 ]
 MODERATE = [  # results of about 1
     S(A((m, k), -1, 1), A((n, k), -0.3, 0.3), A((n,), -1, 1))
-    for m, n, k in [(4, 8, 5), (13, 33, 17), (50, 70, 300), (1, 700, 8), (3, 4, 0)]
+    for m, n, k in [(4, 8, 5), (13, 33, 17), (50, 70, 300), (1, 700, 8), (3, 4, 0), (21, 6, 300), (3, 70, 90)]
 ]
 EINSUM = [
     S("ij,jk->ik", A((3, 4)), A((4, 5))),
