@@ -30,6 +30,8 @@ ROWS = [
         "weight:5x3x4 bias:5",
         A((2, 3)), A((2, 4)),
     ),
+    Row("CosineSimilarity(dim=-1)", "", "", A((2, 5)), A((2, 5))),
+    Row("PairwiseDistance(p=1, keepdim=True)", "", "", A((2, 5)), A((2, 5))),
     Row("Identity()", "", "", A((2, 3))),
     Row("Flatten()", "start_dim=1, end_dim=-1", "", A((2, 3, 4))),
     Row("Unflatten(1, (2, 3))", "dim=1, unflattened_size=(2, 3)", "", A((2, 6))),

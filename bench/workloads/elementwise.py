@@ -43,6 +43,10 @@ add_op(
     "elementwise", "dropout-16M", lambda lib, x: lib.nn.functional.dropout(x, 0.1), [(MILLIONS,)], bytes=8.0 * MILLIONS,
     backward=1.0,
 )  # fmt: skip
+add_op(
+    "elementwise", "pow-float64-1M", lambda lib, x: lib.pow(lib.exp(x), 2.5), [(1 << 20,)], dtype="float64", bytes=32.0 * (1 << 20), backward=None,
+    numpy=lambda np, x: np.exp(x) ** 2.5,
+)  # fmt: skip
 add("elementwise", "randn-16M", lambda lib: lambda: lib.randn(MILLIONS), bytes=4.0 * MILLIONS)
 
 # broadcast over rows too short for the row to pay for itself, and masks

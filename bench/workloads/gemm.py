@@ -58,6 +58,8 @@ def add_linear(name: str, fn: Any, m: int, k: int, n: int, bias: bool = True, **
 add_op("gemm", "linear-1x4096x4096", linear, [(1, 4096), (4096, 4096)], backward=None, bytes=4.0 * 4096 * 4096)
 add_op("gemm", "linear-8x4096x4096", linear, [(8, 4096), (4096, 4096)], backward=None, bytes=4.0 * 4096 * 4096)
 add_linear("linear-256x1024x1024", linear, 256, 1024, 1024)
+add_linear("linear-256x512x10", linear, 256, 512, 10, jax=lambda jax, x, w, b: x @ w.T + b)  # a classifier's head
+add_linear("linear-2048x1024x8", linear, 2048, 1024, 8, jax=lambda jax, x, w, b: x @ w.T + b)  # a router's
 add_linear(
     "linear-relu-256x1024x1024", linear_relu, 256, 1024, 1024, compile=True,
     jax=lambda jax, x, w, b: jax.nn.relu(x @ w.T + b),

@@ -109,6 +109,10 @@ add_op(
     numpy=lambda np, x: x.sum(-1), jax=lambda jax, x: x.sum(-1),
 )  # fmt: skip
 add_op(
+    "rows", "sum-channels-16x64x56x56", lambda lib, x: x.sum((0, 2, 3)), [(16, 64, 56, 56)], bytes=4.0 * 16 * 64 * 56 * 56, backward=None,
+    numpy=lambda np, x: x.sum((0, 2, 3)), jax=lambda jax, x: x.sum((0, 2, 3)),
+)  # fmt: skip
+add_op(
     "rows", "cumsum-100Kx10", lambda lib, x: x.cumsum(-1), [FEW], bytes=8e6, backward=None, numpy=lambda np, x: x.cumsum(-1),
     jax=lambda jax, x: x.cumsum(-1),
 )  # fmt: skip
@@ -116,6 +120,11 @@ add_op(
     "rows", "sort-1M", lambda lib, x: lib.sort(x), [(1 << 20,)], needs=("sort",), backward=None,
     numpy=lambda np, x: (i := np.argsort(x), x[i]), jax=lambda jax, x: (i := jax.numpy.argsort(x), x[i]),  # both, as torch.sort
 )  # fmt: skip
+add_op(
+    "rows", "sort-rows-128Kx8", lambda lib, x: lib.sort(x, -1), [(1 << 17, 8)], backward=None,
+    numpy=lambda np, x: (i := np.argsort(x, -1), np.take_along_axis(x, i, -1)), jax=lambda jax, x: (jax.numpy.argsort(x), jax.numpy.sort(x)),
+)  # fmt: skip
+add_op("rows", "topk2-128Kx8", lambda lib, x: lib.topk(x, 2), [(1 << 17, 8)], backward=None, jax=lambda jax, x: jax.lax.top_k(x, 2))
 add_op(
     "rows", "topk50-1024x50257", lambda lib, x: lib.topk(x, 50), [(1024, 50257)], needs=("topk",), backward=None,
     bytes=4.0 * 1024 * 50257, jax=lambda jax, x: jax.lax.top_k(x, 50)[0],

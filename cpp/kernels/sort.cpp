@@ -96,13 +96,9 @@ template <class T> static void sort_long(const Sort& a, int64_t row) {
 }
 
 void sort(const Sort& a) {
+  if (are_few(a.dtype, a.n)) return sort_few({a.dtype, a.outer, a.n, a.n, a.descending, a.x, a.values, a.indices});
   by_dtype(a.dtype, [&](auto t) {
     using T = decltype(t);
-    if constexpr (kSortsFew<T>)
-      if (a.n <= kFew<T>)
-        return sort_few((const T*)a.x, a.outer, a.n, a.n, a.descending, [&](int64_t row, int64_t rows, const auto* x, const auto* at) {
-          put_few(x, at, rows, a.n, a.values ? (T*)a.values + row * a.n : nullptr, a.indices + row * a.n);
-        });
     if (a.n <= kSortRow) return sort_rows<T>(a);
     for (int64_t row = 0; row < a.outer; ++row) sort_long<T>(a, row);
   });

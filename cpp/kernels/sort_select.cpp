@@ -134,45 +134,19 @@ template <class T> static void top_by_keys(const TopK& a) {
 
 void topk(const TopK& a) {
   if (a.k == 0) return;
+  if (are_few(a.dtype, a.n)) return sort_few({a.dtype, a.outer, a.n, a.k, a.largest, a.x, a.values, a.indices});
   by_dtype(a.dtype, [&](auto t) {
     using T = decltype(t);
-    if constexpr (kSortsFew<T>)
-      if (a.n <= kFew<T>)
-        return sort_few((const T*)a.x, a.outer, a.n, a.k, a.largest, [&](int64_t row, int64_t rows, const auto* x, const auto* at) {
-          put_few(x, at, rows, a.k, (T*)a.values + row * a.k, a.indices + row * a.k);
-        });
     if (a.k <= a.n / (2 * kGroup)) top_by_groups<T>(a);
     else top_by_keys<T>(a);
   });
 }
 
 // ---- k-th ---------------------------------------------------------------------------------------------------------------
-template <class T> static void kth_of_few(const Kth& a) {
-  using A = acc_t<T>;
-  using At = place_of<A>;
-  const int64_t n = a.n;
-  sort_few((const T*)a.x, a.outer, n, n, false, [&](int64_t row, int64_t rows, const vec<A>* x, const At* at) {
-    At k = splat(place_t<A>(a.k)), numbers{};
-    for (int64_t j = 0; j < n; ++j) numbers -= x[j] == x[j];
-    const At of_numbers = select(numbers == 0, At{}, (numbers - 1) >> 1);
-    if (a.rank == Rank::median) k = select(numbers == place_t<A>(n), of_numbers, numbers);
-    if (a.rank == Rank::nanmedian) k = of_numbers;
-    vec<A> value{};
-    At place{};
-    for (int64_t j = 0; j < n; ++j) {
-      const auto here = k == place_t<A>(j);
-      value = select(here, x[j], value);
-      place = select(here, at[j], place);
-    }
-    put_few(&value, &place, rows, 1, (T*)a.values + row, a.indices + row);
-  });
-}
-
 void kth(const Kth& a) {
+  if (are_few(a.dtype, a.n)) return sort_few({a.dtype, a.outer, a.n, a.n, false, a.x, a.values, a.indices, &a});
   by_dtype(a.dtype, [&](auto t) {
     using T = decltype(t);
-    if constexpr (kSortsFew<T>)
-      if (a.n <= kFew<T>) return kth_of_few<T>(a);
     using K = key_for<T>;
     constexpr K nan = K(~K(0));
     parallel_blocks(a.outer, row_grain(a.outer, 4 * a.n), [&](int64_t begin, int64_t end) {

@@ -77,6 +77,11 @@ CASES = [
          [S(A((4, 9)), I((9,), 1, 4), A((9,), 0.3, 2, grad=False))], tol=LOOSE),
     Case("corrcoef", lamella.corrcoef, np.corrcoef, [S(A((3, 9)))], tol=LOOSE),
     Case("dist", lamella.dist, lambda a, b, p=2: np.linalg.norm(a - b, p), [S(A((9,)), A((9,))), S(A((9,)), A((9,)), 1)], tol=LOOSE),
+    Case("cosine_similarity", lamella.cosine_similarity,
+         lambda a, b, dim=1, eps=1e-8: (a * b).sum(dim) / np.maximum(np.linalg.norm(a, axis=dim), eps) / np.maximum(np.linalg.norm(b, axis=dim), eps),
+         [S(A((4, 5)), A((4, 5))), S(A((3, 1, 7)), A((2, 7)), -1), S(A((2, 3), -1e-3, 1e-3), A((2, 3)), eps=0.1)], tol=LOOSE),
+    Case("pairwise_distance", lamella.pairwise_distance, lambda a, b, p=2, eps=1e-6, keepdim=False: np.linalg.norm(a - b + eps, p, -1, keepdim),
+         [S(A((4, 5)), A((4, 5))), S(A((2, 3, 5)), A((5,)), 1, keepdim=True), S(A((5,)), A((5,)), 3.0, 0.1)], tol=LOOSE),
     Case("renorm", lamella.renorm, renorm, [S(A((4, 5)), 2, 0, 1.0), S(A((4, 5)), 1, 1, 2.5)], tol=LOOSE),
     *(Case(f"cdist-{p}", cdist(p), distances(p), [S(A((3, 5)), A((4, 5))), S(A((2, 3, 2)), A((1, 4, 2)))], tol=LOOSE) for p in (1, 2, 3, math.inf)),
     Case("cdist-mm", cdist(2.0), distances(2), [S(A((30, 5)), A((4, 5)))], tol={"float32": 1e-4, "float64": 1e-10}, bad=[

@@ -7,6 +7,7 @@ from .attention import *
 from .cache import *
 from .container import ModuleDict, ModuleList, ParameterDict, ParameterList, Sequential
 from .conv import *
+from .distance import *
 from .dropout import *
 from .embedding import *
 from .lazy import *

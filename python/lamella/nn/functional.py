@@ -30,6 +30,7 @@ from ..ops.reduce import norm as _norm
 from ..ops.resize import *
 from ..ops.rotary import *
 from ..ops.softmax import *
+from ..ops.statistics import cosine_similarity, pairwise_distance, pdist
 from ..ops.view import flatten, unflatten
 
 _relu = relu
@@ -38,12 +39,6 @@ _relu = relu
 def normalize(input, p=2.0, dim=1, eps=1e-12):
     """input / max(norm_p(input along dim), eps)."""
     return input / _norm(input, p, dim, keepdim=True).clamp(min=eps)
-
-
-def cosine_similarity(x1, x2, dim=1, eps=1e-8):
-    """x1 . x2 / (max(|x1|, eps) max(|x2|, eps)) along dim."""
-    a, b = _norm(x1, 2.0, dim).clamp(min=eps), _norm(x2, 2.0, dim).clamp(min=eps)
-    return (x1 * x2).sum(dim) / (a * b)
 
 
 def relu(input, inplace=False):

@@ -19,7 +19,8 @@ from .sort import searchsorted, sort
 from .view import reshape, unsqueeze
 
 __all__ = """
-aminmax bincount cdist corrcoef cov dist equal histc histogram isin mode nanmean nanquantile nansum pdist quantile renorm
+aminmax bincount cdist corrcoef cosine_similarity cov dist equal histc histogram isin mode nanmean nanquantile nansum
+pairwise_distance pdist quantile renorm
 """.split()
 
 AminmaxResult = namedtuple("aminmax", ("min", "max"))
@@ -253,6 +254,17 @@ def corrcoef(input):
 def dist(input, other, p=2):
     """The p-norm of input - other."""
     return norm(input - other, p)
+
+
+def cosine_similarity(x1, x2, dim=1, eps=1e-8):
+    """x1 . x2 / (max(|x1|, eps) max(|x2|, eps)) along dim."""
+    a, b = clamp(norm(x1, 2.0, dim), eps), clamp(norm(x2, 2.0, dim), eps)
+    return sum(x1 * x2, dim) / (a * b)
+
+
+def pairwise_distance(x1, x2, p=2.0, eps=1e-6, keepdim=False):
+    """The p-norm of x1 - x2 + eps along the last dimension: (..., n), (..., n) -> (...)."""
+    return norm(x1 - x2 + eps, p, -1, keepdim)
 
 
 def renorm(input, p, dim, maxnorm):
