@@ -82,8 +82,8 @@ template <class T> static void product(const Product<T>& g) {
   }
   if (g.m * g.n <= 4096 && g.k >= 4 * kSplitDepth) { split_depth(g); return; }
   if constexpr (__is_same(T, A)) {
-    const bool small = g.m <= 128 && g.n <= 128 && g.k <= 128;
-    if (small || g.m <= 3 * kTileRows<A> || g.n <= kTileCols<A> || (g.k <= 32 && g.m * g.n <= 131072)) {
+    const bool small = g.m <= 128 && g.n <= 128 && g.k <= 128, shallow = g.k <= 32 && g.m * g.n <= 131072;
+    if (small || shallow || g.m <= 3 * kTileRows<A> || g.n <= kTileCols<A>) {
       gemm_direct<A>(g.m, g.n, g.k, g.a, g.a_row, g.a_col, g.b, g.b_row, g.b_col, g.out);
       return;
     }

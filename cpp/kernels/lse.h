@@ -100,8 +100,8 @@ template <class A, class F> static void tiles(int64_t outer, int64_t n, int64_t 
   });
 }
 
-// The same down the columns of x (n, stride): V vectors of columns, m and s one lane a column. each(i, v, e, x) sees
-// every x with its e = exp(x - m).
+// Maxima m and sums s of exp(x - m) down the columns of x (n, stride): V vectors of columns, a lane each. each(i, v, e, x) sees every
+// x with its e = exp(x - m).
 template <int V, class T, class Step, class F>
 LAMELLA_INLINE void column_lse(const T* x, int64_t n, int64_t stride, Step k, vec<acc_t<T>>* m, vec<acc_t<T>>* s, const F& each) {
   using A = acc_t<T>;

@@ -121,9 +121,11 @@ void reduce_columns(const Reducer& r, const Port& x, const Loop<2>& kept, const 
   const int last = kept.ndim - 1;
   const int64_t cols = kept.shape[last], step = kept.stride[1][last];
   const int64_t planes = count_of(kept) / cols, m = count_of(over);
-  // A few columns, all contiguous: several rows side by side are one long row, whose states are joined at the end.
+  // A few columns, all contiguous: several rows side by side are one long row, four of which are taken at a time, and whose states
+  // are joined at the end.
   const bool narrow = cols <= kCols / 4 && step == 1 && over.ndim == 1 && over.stride[1][0] == cols;
-  const int64_t part_rows = narrow ? kPart / cols : kPartRows, side = narrow && m >= 8 ? least(kCols / 2 / cols, m / 16 + 1) : 1;
+  const int64_t part_rows = narrow ? kPart / cols : kPartRows;
+  const int64_t side = narrow && m >= 8 ? least(kCols / 2 / cols, m / 16 + 1) : 1;
   const int64_t strips = (cols + kCols - 1) / kCols, parts = (m + part_rows - 1) / part_rows;
   const bool turn = x.native && x.size >= 4 && m <= kTurned && over.ndim == 1 && over.stride[1][0] == 1 && step != 1;
   auto part_states = [&](int64_t plane, int64_t strip, int64_t part, char* states) {  // states: the first block's

@@ -132,6 +132,8 @@ CASES = [
             S(A((1, 66, 1300)), A((66, 66, 4)), None, padding=1),  # many filters over them
             S(A((1, 5, 2100)), A((40, 5, 7)), None, stride=2, padding=3),  # weight gradients by overlapping rows, cut across
             S(A((2, 1, 300)), A((9, 1, 40)), A((9,)), stride=16, padding=3),  # a stride's phases, alike and not
+            S(A((3, 4, 9)), A((5, 4, 9)), A((5,)), stride=2),  # one window
+            S(A((2, 3, 24)), A((5, 3, 8)), A((5,)), stride=8),  # windows side by side
         ],
         kernels=KERNELS,
         dtypes=ALL_FLOATS,
@@ -196,6 +198,12 @@ CASES = [
             S(A((2, 3, 9, 8)), A((4, 3, 3, 3)), A((4,)), padding=1),
             S(A((5, 1, 12, 12)), A((6, 1, 5, 5)), A((6,)), padding=2),  # few channels, many images in a tile
             S(A((2, 17, 6, 7)), A((13, 17, 1, 1)), A((13,))),  # a plain product
+            S(A((3, 4, 5, 6)), A((7, 4, 5, 6)), A((7,))),  # one window
+            S(A((2, 9, 1, 1)), A((5, 9, 1, 1)), None),
+            S(A((2, 3, 8, 12)), A((5, 3, 4, 3)), A((5,)), stride=(4, 3)),  # windows side by side
+            S(A((2, 3, 5, 12)), A((5, 3, 5, 3)), None, stride=(2, 3)),
+            S(A((0, 3, 4, 4)), A((5, 3, 2, 2)), A((5,)), stride=2),
+            S(A((0, 3, 4, 4)), A((5, 3, 4, 4)), A((5,))),
             S(A((1, 31, 5, 5)), A((14, 31, 3, 3)), None, padding=1),
             S(A((2, 3, 70, 67)), A((9, 3, 3, 3)), A((9,)), padding=1),  # several bands, blocks of filters of two sizes
             S(A((17, 2, 4, 4)), A((33, 2, 3, 3)), None),
@@ -256,6 +264,7 @@ CASES = [
         reference,
         [
             S(A((2, 2, 4, 5, 6)), A((3, 2, 2, 3, 3)), A((3,)), padding=1),
+            S(A((2, 3, 2, 4, 6)), A((4, 3, 2, 2, 3)), A((4,)), stride=(2, 2, 3)),  # windows side by side
             S(A((1, 4, 5, 5, 5)), A((4, 1, 3, 3, 3)), None, stride=2, padding=1, groups=4),
             S(A((1, 26, 3, 4, 3)), A((27, 26, 2, 2, 2)), A((27,)), stride=(2, 1, 1), padding=(1, 0, 1)),
         ],
@@ -271,6 +280,7 @@ CASES = [
             S(A((2, 20, 7, 6)), A((20, 10, 3, 3)), A((20,)), stride=2, groups=2),
             S(A((2, 6, 4, 5)), A((6, 1, 3, 3)), A((6,)), stride=2, padding=1, groups=6),
             S(A((1, 8, 3, 3)), A((8, 9, 2, 2)), A((9,)), stride=3),  # positions that no tap reaches
+            S(A((2, 6, 3, 4)), A((6, 5, 2, 3)), A((5,)), stride=(2, 3)),  # windows side by side
         ],
         kernels=KERNELS,
         dtypes=ALL_FLOATS,
@@ -299,6 +309,8 @@ CASES = [
             S(A((1, 4, 4, 3)), A((4, 2, 4, 3)), A((4,)), stride=2, padding=1, groups=2),
             S(A((1, 2, 3, 3)), A((2, 3, 2, 2)), None, stride=3, output_padding=(2, 1), dilation=2),
             S(A((3, 12, 6, 5)), A((12, 33, 4, 4)), A((33,)), stride=2, padding=1),  # phases together
+            S(A((2, 6, 3, 4)), A((6, 5, 2, 3)), A((5,)), stride=(2, 3)),  # windows side by side
+            S(A((3, 6, 1, 1)), A((6, 5, 4, 4)), A((5,))),
             S(A((2, 9, 4, 5)), A((9, 26, 3, 3)), A((26,)), stride=2, padding=1),  # of unequal size
             S(A((1, 8, 3, 3)), A((8, 26, 6, 6)), A((26,)), stride=5, padding=1),  # more than are taken at once
             S(A((2, 16, 10, 9)), A((16, 20, 6, 6)), A((20,)), stride=2, padding=2),  # four, of 3x3 taps each

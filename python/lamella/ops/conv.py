@@ -7,9 +7,12 @@ dw = _weight_grad(dy, x); each is bilinear in its two arguments, but for a bias.
 
 from __future__ import annotations
 
+import math
+
 from .. import _core
 from ..autograd import record
 from ..precision import lower, regions
+from .gemm import linear
 
 __all__ = ["conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d"]
 
@@ -30,8 +33,47 @@ def conv_vjp(node, dy):
 
 
 def _input_grad(dy, w, shape, options, bias=None):
-    dx = _core.conv_input_grad(dy, w, shape, *options, bias)
+    if _are_apart(dy, w, bias, shape, options):
+        dx = _windows_laid_out(dy.detach(), w.detach(), shape, None if bias is None else bias.detach())
+    else:
+        dx = _core.conv_input_grad(dy, w, shape, *options, bias)
     return record(dx, input_grad_vjp, (dy, w, bias), (dy, w, options))
+
+
+def _is_one_window(x, w, bias, options):
+    """Whether each filter is as large as what it is for: the convolution is a matrix product. False of what is in error."""
+    stride, padding, dilation, groups = options
+    fits = x.shape[1:] == w.shape[1:] and groups == 1 and not any(padding) and min(stride) > 0 and set(dilation) == {1}
+    return fits and 0 not in w.shape and _on_cpu_alike(x, w, bias, w.shape[0])
+
+
+def _are_apart(dy, w, bias, shape, options):
+    """Whether windows lie side by side and fill the input, so that each of its elements has its gradient from one."""
+    stride, padding, dilation, groups = options
+    kernel = w.shape[2:]
+    if groups != 1 or any(padding) or set(dilation) != {1} or max(kernel) == 1 or dy.shape[1] != w.shape[0] or 0 in w.shape:
+        return False
+    sizes = zip(shape[2:], dy.shape[2:], kernel, stride, strict=True)
+    return all(n == o * k and (s == k or o == 1) for n, o, k, s in sizes) and _on_cpu_alike(dy, w, bias, w.shape[1])
+
+
+def _on_cpu_alike(x, w, bias, filters):
+    alike = x.dtype == w.dtype and x.dtype.is_floating_point and x.device.type == "cpu" and w.device.type == "cpu"
+    return alike and (bias is None or (bias.shape == (filters,) and bias.dtype == w.dtype))
+
+
+def _windows_laid_out(dy, w, shape, bias):
+    """The gradient of windows that are apart: one product makes them all, a row each, and a copy brings them to their places."""
+    filters, channels, *kernel = w.shape
+    if bias is not None:
+        bias = bias.reshape((-1, 1)).expand((channels, w[0, 0].numel())).reshape(-1)
+    rows = dy.movedim(1, -1).reshape((dy.numel() // filters, filters))
+    windows = linear(rows, w.reshape((filters, -1)).t(), bias).reshape((dy.shape[0], *dy.shape[2:], channels, *kernel))
+    dims = len(kernel)
+    spatial = [d for i in range(1, dims + 1) for d in (i, dims + 1 + i)]
+    if dy.stride(1) == 1 and filters > 1:  # channels last, and so they stay
+        return windows.permute((0, *spatial, dims + 1)).reshape((shape[0], *shape[2:], channels)).movedim(-1, 1)
+    return windows.permute((0, dims + 1, *spatial)).reshape(shape)
 
 
 def input_grad_vjp(node, ddx):
@@ -95,6 +137,10 @@ def _convolve(op, dims, input, weight, bias, stride, padding, dilation, groups):
     else:
         padding = _each(op, "padding", padding, dims)
     options = (stride, padding, dilation, groups)
+    if _is_one_window(input, weight, bias, options):
+        size = math.prod(weight.shape[1:])
+        y = linear(input.reshape((input.shape[0], size)), weight.reshape((weight.shape[0], size)), bias)
+        return y.reshape((*y.shape, *(1,) * dims))
     if input.ndim == dims + 1:
         return _conv(input.unsqueeze(0), weight, bias, options).squeeze(0)
     return _conv(input, weight, bias, options)
