@@ -46,6 +46,10 @@ add_conv("3x3-512@7", 16, 512, 512, 7, 3, pad=1)
 add_conv("1x1-64-256@56", 16, 64, 256, 56, 1)
 add_conv("3x3s2-64-128@56", 16, 64, 128, 56, 3, stride=2, pad=1)
 add_conv("depthwise3x3-128@56", 16, 128, 128, 56, 3, pad=1, groups=128)
+add_conv("depthwise3x3-512@14", 16, 512, 512, 14, 3, pad=1, groups=512)  # MobileNet's, EfficientNet's and ConvNeXt's
+add_conv("depthwise5x5s2-240@28", 16, 240, 240, 28, 5, stride=2, pad=2, groups=240)
+add_conv("depthwise7x7-96@56", 16, 96, 96, 56, 7, pad=3, groups=96)
+add_conv("depthwise7x7-96@56-nhwc", 16, 96, 96, 56, 7, pad=3, groups=96, last=True)
 add_conv("3x3-64@56-nhwc", 16, 64, 64, 56, 3, pad=1, last=True)
 
 # ten seconds of sound at 16 kHz: a learned filter bank of 25 ms every 10 ms

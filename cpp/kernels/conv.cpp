@@ -2,7 +2,7 @@
 // Convolution as products whose rows are positions, read where they lie (conv_pixels.h); where one tap is all, as products
 // whose image operand packs itself (conv_columns.h), images folded into one long column axis. 3x3 of many channels goes Winograd's
 // way (conv_winograd.h). Few channels or filters go the direct way (conv_direct.h, with vectors across filters
-// conv_direct_filters.h), channels-last depthwise ones their own (conv_depthwise.h). Weight gradients: conv_weight.h, of little
+// conv_direct_filters.h), depthwise ones their own (conv_depthwise.h). Weight gradients: conv_weight.h, of little
 // work conv_direct_weight.h, of 3x3 conv_winograd_weight.h.
 #include "conv_columns.h"
 #include "conv_depthwise.h"
@@ -40,9 +40,8 @@ template <class T> static void forward(const ConvFwd& a) {
   for (int d = 0; d < 5; ++d) out.stride[d] = g.y_stride[d];
   const bool last = a.w_last || pixels_dense(g);
   if (depthwise_apt(g)) {
-    const T* filters = static_cast<const T*>(a.w);
-    const auto weight = [&](int64_t c, int64_t t) { return up(filters[c * depth + t]); };
-    return depthwise_product(w, static_cast<const T*>(a.x), g.n, g.c, weight, PixelsOut<T>(out, static_cast<const T*>(a.bias)));
+    out.bias = static_cast<const T*>(a.bias);
+    return depthwise_forward(a, w, out);
   }
   const int64_t columns = g.n * volume(g.out);
   const T *x = static_cast<const T*>(a.x), *weights = static_cast<const T*>(a.w);
@@ -140,7 +139,43 @@ template <class T> struct InputPhase {
   }
 };
 
-// A phase that does not go the way of pixels: depthwise, direct, or by packed columns.
+// Phases of one depth together, for their results stand between one another's.
+template <class T> static void depthwise_backward_input(const ConvBwdInput& a) {
+  const ConvGeometry& g = a.g;
+  const int64_t parts = least(g.stride[1], g.in[1]) * least(g.stride[2], g.in[2]);
+  const auto each = [&](int64_t p0, const auto& f) {
+    for (int64_t p1 = 0; p1 < least(g.stride[1], g.in[1]); ++p1)
+      for (int64_t p2 = 0; p2 < least(g.stride[2], g.in[2]); ++p2) {
+        const int64_t at[3] = {p0, p1, p2};
+        f(InputPhase<T>(a, at), p1, p2);
+      }
+  };
+  for (int64_t p0 = 0; p0 < least(g.stride[0], g.in[0]); ++p0) {
+    const int64_t at[3] = {p0, 0, 0};
+    const InputPhase<T> first(a, at);
+    if (first.w.taps[0] == 0) {
+      each(p0, [&](const InputPhase<T>& p, int64_t, int64_t) { fill_positions(p.out, g.n, g.c); });
+      continue;
+    }
+    ImageWindow seen = first.w;
+    for (int d = 1; d < 3; ++d) {
+      int64_t low = g.out[d], high = 0;
+      each(p0, [&](const InputPhase<T>& p, int64_t, int64_t) {
+        if (p.w.taps[d] == 0) return;
+        low = least(low, p.w.first[d]);
+        high = p.w.first[d] + p.w.reach(d) > high ? p.w.first[d] + p.w.reach(d) : high;
+      });
+      seen.first[d] = low, seen.taps[d] = high > low ? high - low : 1, seen.next[d] = 1;
+    }
+    ImageOut<T> out = first.out;
+    for (int d = 3; d < 5; ++d) out.stride[d] = g.x_stride[d];
+    DepthwiseProduct<T> product(seen, g.n, g.c, out, g.stride + 1, g.in + 1, parts, volume(g.kernel));
+    each(p0, [&](const InputPhase<T>& p, int64_t p1, int64_t p2) { product.add(p.w, p1, p2, [&](int64_t t) { return p.left.tap(t); }); });
+    product.run(static_cast<const T*>(a.dy), static_cast<const T*>(a.w));
+  }
+}
+
+// A phase that does not go the way of pixels: direct, or by packed columns.
 template <class T>
 static void backward_input_phase(const ConvBwdInput& a, InputPhase<T> p, const ConvShape& shape, bool direct, bool by_filters) {
   using A = acc_t<T>;
@@ -148,10 +183,6 @@ static void backward_input_phase(const ConvBwdInput& a, InputPhase<T> p, const C
   const int64_t channels = g.c / g.groups, filters = g.k / g.groups, group_size = filters * channels * volume(g.kernel);
   const int64_t depth = filters * p.w.tap_count(), columns = g.n * p.w.volume();
   const T *dy = static_cast<const T*>(a.dy), *weights = static_cast<const T*>(a.w);
-  if (depthwise_apt(g)) {
-    const auto weight = [&](int64_t c, int64_t t) { return up(weights[c * volume(g.kernel) + p.left.tap(t)]); };
-    return depthwise_product(p.w, dy, g.n, g.c, weight, PixelsOut<T>(p.out, p.out.bias));
-  }
   if (direct) {
     const auto weight = [&](int64_t group, int64_t r, int64_t k) {
       const int64_t taps = p.w.tap_count();
@@ -173,8 +204,9 @@ static void backward_input_phase(const ConvBwdInput& a, InputPhase<T> p, const C
 
 template <class T> static void backward_input(const ConvBwdInput& a) {
   const ConvGeometry& g = a.g;
+  if (depthwise_apt(g)) return depthwise_backward_input<T>(a);
   const ConvShape shape{g.n, g.groups, g.k / g.groups, g.c / g.groups};
-  const bool last = a.w_last || pixels_dense(g), depthwise = depthwise_apt(g);
+  const bool last = a.w_last || pixels_dense(g);
   PixelPart<T> parts[kMostPixelParts];  // phases that go the way of conv_pixels_product.h: together, as they read the same images
   PhaseWeights<T> phases[kMostPixelParts];
   int count = 0;
@@ -198,7 +230,7 @@ template <class T> static void backward_input(const ConvBwdInput& a) {
           p.left.apart = 1, p.out.stride[1] = 1;
           const PixelPart<T> part{p.w, PixelsOut<T>(p.out, nullptr), 0};
           pixels_backward_input<T>(a, &part, &p.left, 1, {g.n, 1, g.k, alike});
-        } else if (depthwise || direct || !(winograd || pixels_apt(p.w, shape, last))) {
+        } else if (direct || !(winograd || pixels_apt(p.w, shape, last))) {
           backward_input_phase<T>(a, p, shape, direct, by_filters);
         } else {
           if (count == kMostPixelParts) finish();

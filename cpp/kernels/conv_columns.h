@@ -15,6 +15,7 @@ struct ImageWindow {
   int64_t stride[5];  // of the source: image, channel, depth, height, width
   int64_t volume() const { return grid[0] * grid[1] * grid[2]; }
   int64_t tap_count() const { return taps[0] * taps[1] * taps[2]; }
+  int64_t reach(int d) const { return (taps[d] - 1) * next[d] + 1; }  // from the first tap's source to the last one's, both counted
 
   // Where every position is its own source (1x1, stride 1, no padding) and rows lie end to end: one long row.
   bool flatten() {

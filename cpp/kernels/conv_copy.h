@@ -6,6 +6,12 @@
 namespace lamella {
 namespace LAMELLA_ISA {
 
+// The first n lanes: where a mask costs nothing, all by one.
+template <class A> LAMELLA_INLINE void store_last(A* to, vec<A> v, int n) {
+  if (kVecBytes < 64 && n == kLanes<A>) vstore(to, v);
+  else vstore(to, v, n);
+}
+
 // ---- rows -----------------------------------------------------------------------------------------------------------------
 // A vector of elements J apart, and no others touched: those of the first j vectors, v, with those of the next one beside them.
 template <class A, int J, int j = 1, int... l> LAMELLA_INLINE vec<A> load_every(const A* p, vec<A> v, Lanes<l...> lanes) {

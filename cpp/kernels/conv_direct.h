@@ -32,12 +32,6 @@ template <class A> struct DirectEnds {
   bool relu;
 };
 
-// The first n lanes: where a mask costs nothing, all by one.
-template <class A> LAMELLA_INLINE void store_last(A* to, vec<A> v, int n) {
-  if (kVecBytes < 64 && n == kLanes<A>) vstore(to, v);
-  else vstore(to, v, n);
-}
-
 // (R, V vectors) = sum over k of w[k][r] times the vectors at planes + offset[k].
 template <class A, int R, int V>
 static void direct_tile(const A* planes, const int32_t* offset, const A* w, int64_t depth, DirectEnds<A> ends) {

@@ -37,9 +37,9 @@ template <class A> using place_of = vec<place_t<A>>;
 // Rows of at most kTurned elements are worth turning: a task of kLanes<A> of them stays in L1.
 constexpr int64_t kTurned = 32;
 
-// to[j * apart + l]: element j of row l, from x + l * pitch. `rows` of them (1 to kLanes), lanes past them repeat the last.
-template <class T>
-LAMELLA_INLINE void turn_in(const T* x, int64_t pitch, int64_t rows, int64_t m, acc_t<T>* to, int64_t apart) {
+// to(j)[l]: element j of row l, from x + l * pitch. `rows` of them (1 to kLanes), lanes past them repeat the last.
+template <class T, class To>
+LAMELLA_INLINE void turn_in_to(const T* x, int64_t pitch, int64_t rows, int64_t m, const To& to) {
   using A = acc_t<T>;
   constexpr int64_t L = kLanes<A>;
   for (int64_t j = 0; j < m; j += L) {
@@ -54,8 +54,12 @@ LAMELLA_INLINE void turn_in(const T* x, int64_t pitch, int64_t rows, int64_t m, 
     }
 #pragma GCC unroll 16
     for (int64_t l = 0; l < L; ++l)
-      if (l < n) vstore(to + (j + l) * apart, r[l]);
+      if (l < n) vstore(to(j + l), r[l]);
   }
+}
+template <class T>
+LAMELLA_INLINE void turn_in(const T* x, int64_t pitch, int64_t rows, int64_t m, acc_t<T>* to, int64_t apart) {
+  turn_in_to(x, pitch, rows, m, [=](int64_t j) { return to + j * apart; });
 }
 template <class T> LAMELLA_INLINE void turn_in(const T* x, int64_t pitch, int64_t rows, int64_t m, vec<acc_t<T>>* to) {
   turn_in(x, pitch, rows, m, reinterpret_cast<acc_t<T>*>(to), kLanes<acc_t<T>>);

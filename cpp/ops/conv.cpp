@@ -92,12 +92,19 @@ void check_bias(const char* op, const Array& bias, DType dtype, int64_t channels
                     name_of(dtype), " (", channels, ",), got ", describe(bias));
 }
 
+bool depthwise(const Shape& w, const ConvOptions& o) { return w[1] == 1 && w[0] == o.groups; }
+
+// Depthwise kernels read rows of adjacent elements; the others take any strides, but for those of channels-last images.
+Array with_rows(const Array& a, const Shape& w, const ConvOptions& o, bool last) {
+  return !last && depthwise(w, o) && a.strides[a.ndim() - 1] != 1 ? contiguous(a) : a;
+}
+
 // Whether the CPU's kernels take this convolution, or its input gradient, with adjacent channels (kernels/conv_pixels.h); else
 // images are copied. The taps of a row can stand in for channels, but not in the input gradient.
 bool taken_channels_last(const Shape& w, const ConvOptions& o, bool to_input = false) {
   if (!here().is_cpu()) return true;
-  const bool depthwise = w[1] == 1 && w[0] == o.groups, rows = !to_input && o.dilation[w.n - 3] == 1;
-  return depthwise || (w[0] >= 8 * o.groups && w[1] * (rows ? w[w.n - 1] : 1) >= 8);
+  const bool rows = !to_input && o.dilation[w.n - 3] == 1;
+  return depthwise(w, o) || (w[0] >= 8 * o.groups && w[1] * (rows ? w[w.n - 1] : 1) >= 8);
 }
 
 // Weights for kernels that take images with adjacent channels: such weights as they are.
@@ -130,9 +137,10 @@ Array conv(const Array& x, const Array& w, const Array* bias, const ConvOptions&
   if (last && !taken_channels_last(w.shape, o)) return channels_last(conv(contiguous(x), w, bias, o, act));
   const Shape shape = output_shape("conv", x.shape, w.shape, o);
   Array y = last ? empty_channels_last(shape, x.dtype) : empty(shape, x.dtype), b;
+  const Array xr = with_rows(x, w.shape, o, last);
   const Weights wc(w, last);
   if (bias) b = contiguous(*bias);
-  kernels().conv_fwd({geometry(x, w.shape, y, o), x.data(), wc.array.data(), bias ? b.data() : nullptr, y.data(), act, wc.last});
+  kernels().conv_fwd({geometry(xr, w.shape, y, o), xr.data(), wc.array.data(), bias ? b.data() : nullptr, y.data(), act, wc.last});
   return y;
 }
 
@@ -151,10 +159,11 @@ Array conv_input_grad(const Array& dy, const Array& w, const Shape& input, const
   const bool last = dy.is_channels_last();
   if (last && !taken_channels_last(w.shape, o, true)) return channels_last(conv_input_grad(contiguous(dy), w, input, o, bias));
   Array dx = last ? empty_channels_last(input, dy.dtype) : empty(input, dy.dtype);
+  const Array dyr = with_rows(dy, w.shape, o, last);
   const Weights wc(w, last);
   const bool fused = bias && here().is_cpu() && input[1] > 1;
   const Array b = fused ? contiguous(*bias) : Array();
-  kernels().conv_bwd_input({geometry(dx, w.shape, dy, o), wc.array.data(), dy.data(), dx.data(), wc.last, fused ? b.data() : nullptr});
+  kernels().conv_bwd_input({geometry(dx, w.shape, dyr, o), wc.array.data(), dyr.data(), dx.data(), wc.last, fused ? b.data() : nullptr});
   if (bias && !fused) {
     Shape spread = input;
     for (int d = 0; d < spread.n; ++d) spread[d] = d == 1 ? input[1] : 1;

@@ -103,6 +103,7 @@ CHANNELS_LAST = [
     S(A((2, 12, 7, 6)), A((12, 1, 3, 3)), A((12,)), padding=1, groups=12),  # depthwise
     S(A((1, 35, 5, 17)), A((35, 1, 3, 6)), None, stride=(1, 2), padding=(2, 3), dilation=(2, 1), groups=35),
     S(A((1, 5, 2, 2)), A((5, 1, 7, 7)), A((5,)), padding=3, groups=5),  # no position sees all taps
+    S(A((1, 18, 9, 90)), A((18, 1, 7, 7)), A((18,)), padding=3, groups=18),  # parts of rows
     S(A((2, 20, 7, 6)), A((36, 10, 3, 3)), A((36,)), padding=1, groups=2),  # groups of many
     S(A((2, 1024, 3, 2)), A((8, 1024, 1, 1)), None),  # rows a multiple of 4 KiB apart
     S(A((7, 12, 6, 5)), A((9, 12, 3, 3)), A((9,)), padding=3),  # the edges see nothing but padding
@@ -126,6 +127,7 @@ CASES = [
         [
             S(A((2, 3, 17)), A((4, 3, 3)), A((4,))),
             S(A((2, 4, 40)), A((6, 2, 5)), A((6,)), stride=2, padding=3, dilation=2, groups=2),
+            S(A((1, 17, 1300)), A((17, 1, 9)), A((17,)), padding=4, groups=17),
             S(A((3, 9)), A((2, 3, 4)), None, padding="same"),
             S(A((1, 2, 3001)), A((3, 2, 9)), A((3,)), padding=4),  # rows cut across
             S(A((2, 1, 3001)), A((3, 1, 5)), None, stride=2, padding=6, dilation=3),
@@ -215,7 +217,12 @@ CASES = [
             S(A((1, 9, 36, 31)), A((26, 9, 3, 3)), A((26,)), padding=1),  # an image in parts
             S(A((1, 52, 11, 10)), A((56, 26, 3, 2)), A((56,)), stride=(3, 2), padding=(2, 1), dilation=(2, 3), groups=2),
             S(A((2, 4, 11, 10)), A((6, 2, 3, 3)), A((6,)), stride=2, padding=1, groups=2),
-            S(A((2, 5, 9, 9)), A((5, 1, 3, 3)), A((5,)), padding=1, groups=5),  # depthwise
+            S(A((2, 5, 9, 9)), A((5, 1, 3, 3)), A((5,)), padding=1, groups=5),  # depthwise, of few channels
+            S(A((2, 18, 9, 13)), A((18, 1, 3, 3)), A((18,)), padding=1, groups=18),  # by vectors of channels
+            S(A((1, 33, 12, 17)), A((33, 1, 5, 7)), None, stride=(2, 3), padding=(2, 4), dilation=(2, 1), groups=33),
+            S(A((2, 16, 7, 7)), A((16, 1, 2, 1)), A((16,)), stride=(3, 2), groups=16),  # positions that no tap reaches
+            S(A((1, 16, 13, 150)), A((16, 1, 7, 7)), A((16,)), padding=3, groups=16),  # bands of parts of rows
+            S(A((3, 16, 4, 5)), A((16, 1, 5, 5)), None, padding=(4, 2), groups=16),
             S(A((2, 3, 40, 37)), A((6, 1, 3, 5)), None, stride=2, padding=(1, 2), groups=3),  # with multiplier 2
             S(A((1, 2, 13, 14)), A((3, 2, 3, 2)), A((3,)), stride=(3, 2), padding=(2, 1), dilation=(2, 3)),
             S(A((1, 3, 23, 23)), A((8, 3, 7, 7)), None, stride=2, padding=3),
@@ -266,6 +273,8 @@ CASES = [
             S(A((2, 2, 4, 5, 6)), A((3, 2, 2, 3, 3)), A((3,)), padding=1),
             S(A((2, 3, 2, 4, 6)), A((4, 3, 2, 2, 3)), A((4,)), stride=(2, 2, 3)),  # windows side by side
             S(A((1, 4, 5, 5, 5)), A((4, 1, 3, 3, 3)), None, stride=2, padding=1, groups=4),
+            S(A((1, 18, 4, 5, 6)), A((18, 1, 3, 3, 3)), A((18,)), stride=(1, 2, 1), padding=1, groups=18),
+            S(A((2, 16, 5, 3, 4)), A((16, 1, 2, 1, 2)), None, stride=(3, 1, 1), groups=16),
             S(A((1, 26, 3, 4, 3)), A((27, 26, 2, 2, 2)), A((27,)), stride=(2, 1, 1), padding=(1, 0, 1)),
         ],
         kernels=KERNELS,
