@@ -8,36 +8,36 @@
 namespace lamella {
 namespace LAMELLA_ISA {
 
-template <class T> static void emit(const Sort& a, int64_t row, int64_t i, int64_t at) {
-  if (a.values) ((T*)a.values)[row * a.n + i] = ((const T*)a.x)[row * a.n + at];
-  a.indices[row * a.n + i] = at;
+template <class P, class K> static void write_pairs(const K* keys, int64_t n, K low, int64_t first, P* to) {
+  for (int64_t i = 0; i < n; ++i) to[i] = P(keys[i] - low, first + i);
+}
+template <class P> static void write_positions(const P* pairs, int64_t n, int64_t* to) {
+  for (int64_t i = 0; i < n; ++i) to[i] = pairs[i].at();
 }
 
-template <class P, class T> static void sort_row(const Sort& a, int64_t row, uint64_t low, int digits, P* p, P* q) {
-  const T* x = (const T*)a.x + row * a.n;
-  for (int64_t i = 0; i < a.n; ++i) p[i] = P(uint64_t(key_of(x[i], a.descending)) - low, i);
-  const P* sorted = sort_pairs(p, q, a.n, digits);
-  if (a.values)
-    for (int64_t i = 0; i < a.n; ++i) ((T*)a.values)[row * a.n + i] = x[sorted[i].at()];
-  for (int64_t i = 0; i < a.n; ++i) a.indices[row * a.n + i] = sorted[i].at();
-}
-
-template <class T> static void sort_rows(const Sort& a) {
+template <class K> static void sort_rows(const Sort& a, const KeyMaker<K>& keys_of) {
   parallel_blocks(a.outer, row_grain(a.outer, a.n * 8), [&](int64_t begin, int64_t end) {
-    WidePair* pairs = scratch_of<WidePair>(2 * a.n, 0);
+    WidePair* const pairs = scratch_of<WidePair>(2 * a.n, 0);
+    K* const keys = scratch_of<K>(a.n, 1);
     for (int64_t row = begin; row < end; ++row) {
-      const auto r = key_range((const T*)a.x + row * a.n, a.n, a.descending);
-      const uint64_t range = r.high - r.low;
-      Narrow* narrow = (Narrow*)(void*)pairs;
-      if (range >> 32) sort_row<WidePair, T>(a, row, r.low, digits_of(range), pairs, pairs + a.n);
-      else sort_row<Narrow, T>(a, row, r.low, digits_of(range), narrow, narrow + a.n);
+      const void* x = row_of(a.x, row, a.n, keys_of.size);
+      int64_t* const indices = a.indices + row * a.n;
+      keys_of(x, 0, a.n, keys);
+      const Range<K> r = range_of(keys, a.n);
+      by_pair(r, [&](auto pair) {
+        using P = decltype(pair);
+        P* const p = (P*)(void*)pairs;
+        write_pairs(keys, a.n, r.low, 0, p);
+        write_positions(sort_pairs(p, p + a.n, a.n, digits_of(r.high - r.low)), a.n, indices);
+      });
+      if (a.values) take_elements(keys_of.size, x, indices, a.n, row_of(a.values, row, a.n, keys_of.size));
     }
   });
 }
 
 // ---- one long row -------------------------------------------------------------------------------------------------------
 // One pass by digit d over chunks of kRow: counts of each chunk, where each chunk's share of each digit goes, then out.
-template <class P, class Out> static void radix_pass(const P* p, int64_t n, int d, uint64_t* place, const Out& out) {
+template <class P> static void radix_pass(const P* p, int64_t n, int d, uint64_t* place, P* q) {
   const int64_t chunks = ceil_div(n, kRow);
   parallel(chunks, [&](int64_t c) {
     uint32_t count[4][256] = {};
@@ -59,48 +59,51 @@ template <class P, class Out> static void radix_pass(const P* p, int64_t n, int 
     uint64_t to[256];
     std::memcpy(to, place + c * 256, sizeof to);
     const int64_t end = least((c + 1) * kRow, n);
-    for (int64_t i = c * kRow; i < end; ++i) out(to[p[i].digit(d)]++, p[i]);
+    for (int64_t i = c * kRow; i < end; ++i) q[to[p[i].digit(d)]++] = p[i];
   });
 }
 
-template <class P, class T> static void sort_long_row(const Sort& a, int64_t row, uint64_t low, int digits) {
-  const T* x = (const T*)a.x + row * a.n;
+template <class P, class K> static void sort_long_row(const Sort& a, int64_t row, const KeyMaker<K>& keys_of, Range<K> r) {
+  const void* x = row_of(a.x, row, a.n, keys_of.size);
+  int64_t* const indices = a.indices + row * a.n;
   P *p = (P*)a.work, *q = p + a.n;
   uint64_t* place = scratch_of<uint64_t>(ceil_div(a.n, kRow) * 256, 1);
   parallel_blocks(a.n, kRow, [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) p[i] = P(uint64_t(key_of(x[i], a.descending)) - low, i);
+    K* const keys = scratch_of<K>(kRow, 2);
+    keys_of(x, begin, end, keys);
+    write_pairs(keys, end - begin, r.low, begin, p + begin);
   });
-  for (int d = 0; d < digits; ++d) {
-    radix_pass(p, a.n, d, place, [q](uint64_t to, const P& pair) __attribute__((always_inline)) { q[to] = pair; });
+  for (int d = 0, digits = digits_of(r.high - r.low); d < digits; ++d) {
+    radix_pass(p, a.n, d, place, q);
     P* const t = p;
     p = q;
     q = t;
   }
   parallel_blocks(a.n, kRow, [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) emit<T>(a, row, i, p[i].at());
+    write_positions(p + begin, end - begin, indices + begin);
+    if (a.values)
+      take_elements(keys_of.size, x, indices + begin, end - begin, row_of(row_of(a.values, row, a.n, keys_of.size), 1, begin, keys_of.size));
   });
 }
 
-template <class T> static void sort_long(const Sort& a, int64_t row) {
-  using K = key_for<T>;
+template <class K> static void sort_long(const Sort& a, int64_t row, const KeyMaker<K>& keys_of) {
   const int64_t chunks = ceil_div(a.n, kRow);
   Range<K>* part = scratch_of<Range<K>>(chunks, 0);
-  parallel(chunks, [&](int64_t c) {
-    part[c] = key_range((const T*)a.x + row * a.n + c * kRow, least(kRow, a.n - c * kRow), a.descending);
+  parallel_blocks(a.n, kRow, [&](int64_t begin, int64_t end) {
+    K* const keys = scratch_of<K>(kRow, 2);
+    keys_of(row_of(a.x, row, a.n, keys_of.size), begin, end, keys);
+    part[begin / kRow] = range_of(keys, end - begin);
   });
   Range<K> r = part[0];
   for (int64_t c = 1; c < chunks; ++c) r.add(part[c]);
-  const uint64_t range = r.high - r.low;
-  if (range >> 32) sort_long_row<WidePair, T>(a, row, r.low, digits_of(range));
-  else sort_long_row<Narrow, T>(a, row, r.low, digits_of(range));
+  by_pair(r, [&](auto pair) { sort_long_row<decltype(pair)>(a, row, keys_of, r); });
 }
 
 void sort(const Sort& a) {
   if (are_few(a.dtype, a.n)) return sort_few({a.dtype, a.outer, a.n, a.n, a.descending, a.x, a.values, a.indices});
-  by_dtype(a.dtype, [&](auto t) {
-    using T = decltype(t);
-    if (a.n <= kSortRow) return sort_rows<T>(a);
-    for (int64_t row = 0; row < a.outer; ++row) sort_long<T>(a, row);
+  by_key(a.dtype, a.descending, [&](const auto& keys_of) {
+    if (a.n <= kSortRow) return sort_rows(a, keys_of);
+    for (int64_t row = 0; row < a.outer; ++row) sort_long(a, row, keys_of);
   });
 }
 

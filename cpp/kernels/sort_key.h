@@ -13,8 +13,8 @@ template <class T> LAMELLA_INLINE auto key_of(T x) {
   if constexpr (__is_same(T, double)) {
     uint64_t b;
     std::memcpy(&b, &x, 8);
-    const uint64_t key = b ^ (uint64_t(int64_t(b) >> 63) | 1ull << 63), size = b << 1;
-    return size > 0xffeull << 52 ? ~0ull : size == 0 ? 1ull << 63 : key;
+    const uint64_t top = uint64_t(1) << 63, key = b ^ (uint64_t(int64_t(b) >> 63) | top), size = b << 1;
+    return size > 0xffeull << 52 ? ~uint64_t(0) : size == 0 ? top : key;
   } else if constexpr (__is_same(T, float)) {
     uint32_t b;
     std::memcpy(&b, &x, 4);
@@ -23,17 +23,12 @@ template <class T> LAMELLA_INLINE auto key_of(T x) {
   } else if constexpr (__is_same(T, bf16) || __is_same(T, f16)) {
     return key_of(up(x));
   } else if constexpr (sizeof(T) == 8) {
-    return uint64_t(x) ^ 1ull << 63;
+    return uint64_t(x) ^ uint64_t(1) << 63;
   } else {
     return uint32_t(int32_t(x)) ^ 1u << 31;
   }
 }
 template <class T> using key_for = decltype(key_of(T{}));
-
-// Turned round where the greatest is to come first.
-template <class T> LAMELLA_INLINE key_for<T> key_of(T x, bool descending) {
-  return key_of(x) ^ (key_for<T>(0) - key_for<T>(descending));
-}
 
 template <class F> LAMELLA_INLINE void by_dtype(DType t, const F& f) {
   switch (t) {
@@ -41,11 +36,50 @@ template <class F> LAMELLA_INLINE void by_dtype(DType t, const F& f) {
     case DType::i32: f(int32_t{}); break;
     case DType::i16: f(int16_t{}); break;
     case DType::i8: f(int8_t{}); break;
-    case DType::u8: f(uint8_t{}); break;
-    case DType::b8: f(bool{}); break;
+    case DType::u8:
+    case DType::b8: f(uint8_t{}); break;
     default: by_float(t, f);
   }
 }
+
+// How elements of a dtype become keys, turned round where the greatest is to come first: sorting is written in keys alone, for their
+// two sizes. Function calls are for many elements.
+template <class K> struct KeyMaker {
+  void (*write)(const void* x, int64_t n, bool descending, K* to);
+  int size;  // of an element
+  bool descending;
+  // Those of elements [begin, end) of x.
+  void operator()(const void* x, int64_t begin, int64_t end, K* to) const {
+    write(static_cast<const char*>(x) + begin * size, end - begin, descending, to);
+  }
+};
+template <class T> static void write_keys(const void* x, int64_t n, bool descending, key_for<T>* to) {
+  const key_for<T> turn = key_for<T>(0) - key_for<T>(descending);
+  for (int64_t i = 0; i < n; ++i) to[i] = key_of(static_cast<const T*>(x)[i]) ^ turn;
+}
+// f(KeyMaker) of a dtype.
+template <class F> LAMELLA_INLINE void by_key(DType t, bool descending, const F& f) {
+  KeyMaker<uint32_t> narrow{nullptr, size_of(t), descending};
+  KeyMaker<uint64_t> wide{nullptr, size_of(t), descending};
+  by_dtype(t, [&](auto v) {
+    using T = decltype(v);
+    if constexpr (sizeof(T) == 8) wide.write = write_keys<T>;
+    else narrow.write = write_keys<T>;
+  });
+  if (wide.write) f(wide);
+  else f(narrow);
+}
+
+// y[i] = x[indices[i]], of elements of `size` bytes.
+static void take_elements(int size, const void* x, const int64_t* indices, int64_t n, void* y) {
+  by_size(size, [&](auto v) {
+    using T = decltype(v);
+    for (int64_t i = 0; i < n; ++i) static_cast<T*>(y)[i] = static_cast<const T*>(x)[indices[i]];
+  });
+}
+// Row `row` of n elements, of `size` bytes each.
+LAMELLA_INLINE const void* row_of(const void* x, int64_t row, int64_t n, int size) { return static_cast<const char*>(x) + row * n * size; }
+LAMELLA_INLINE void* row_of(void* x, int64_t row, int64_t n, int size) { return static_cast<char*>(x) + row * n * size; }
 
 // ---- pairs --------------------------------------------------------------------------------------------------------------
 // All pairs of a row differ, so that any sort of them is stable. The key of a Narrow one is below 2^32.
@@ -77,14 +111,18 @@ template <class K> struct Range {
     high = high > o.high ? high : o.high;
   }
 };
-template <class T> static Range<key_for<T>> key_range(const T* x, int64_t n, bool descending) {
-  Range<key_for<T>> r;
+template <class K> static Range<K> range_of(const K* keys, int64_t n) {
+  Range<K> r;
   for (int64_t i = 0; i < n; ++i) {
-    const key_for<T> k = key_of(x[i], descending);
-    r.low = k < r.low ? k : r.low;
-    r.high = k > r.high ? k : r.high;
+    r.low = keys[i] < r.low ? keys[i] : r.low;
+    r.high = keys[i] > r.high ? keys[i] : r.high;
   }
   return r;
+}
+// f(Narrow or WidePair) for keys of that range, from its lower end on.
+template <class K, class F> LAMELLA_INLINE void by_pair(Range<K> r, const F& f) {
+  if (sizeof(K) == 8 && uint64_t(r.high - r.low) >> 32) f(WidePair());
+  else f(Narrow());
 }
 
 // ---- sorting what is in cache -------------------------------------------------------------------------------------------
@@ -145,11 +183,7 @@ template <class P> static P* sort_pairs(P* p, P* q, int64_t n, int digits) {
 // ---- selection ----------------------------------------------------------------------------------------------------------
 // The k-th smallest key (k from 0) of n; the keys are overwritten.
 template <class K> static K select_key(K* keys, K* other, int64_t n, int64_t k) {
-  Range<K> r;
-  for (int64_t i = 0; i < n; ++i) {
-    r.low = keys[i] < r.low ? keys[i] : r.low;
-    r.high = keys[i] > r.high ? keys[i] : r.high;
-  }
+  const Range<K> r = range_of(keys, n);
   int shift = r.high == r.low ? -1 : 64 - __builtin_clzll(uint64_t(K(r.high - r.low))) - 8;
   if (shift < 0 && r.high != r.low) shift = 0;
   K base = r.low;
