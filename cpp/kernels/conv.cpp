@@ -47,7 +47,7 @@ template <class T> static void forward(const ConvFwd& a) {
   const T *x = static_cast<const T*>(a.x), *weights = static_cast<const T*>(a.w);
   const ConvShape shape{g.n, g.groups, channels, rows};
   const bool winograd = !g.plain && winograd_apt<A>(w, shape), by_filters = !winograd && last && filters_apt_last<T>(w, shape);
-  const bool merge = !by_filters && pixels_merge(w, shape, last);
+  const bool merge = !by_filters && pixels_merge<A>(w, shape, last);
   if (by_filters || (!winograd && !last && !merge && direct_apt(w, shape))) {
     out.bias = static_cast<const T*>(a.bias);
     const int64_t taps = volume(g.kernel);

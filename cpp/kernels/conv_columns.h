@@ -28,6 +28,9 @@ struct ImageWindow {
   }
 };
 
+// Whether most lanes of the vectors that n positions of a row take are theirs.
+template <class A> LAMELLA_INLINE bool fills_vectors(int64_t n) { return n * 10 >= ceil_div(n, kLanes<A>) * kLanes<A> * 7; }
+
 // Images (n, groups * channels) under a window, and results (n, groups * rows).
 struct ConvShape { int64_t images, groups, channels, rows; };
 

@@ -110,7 +110,7 @@ LAMELLA_INLINE bool direct_apt(const ImageWindow& w, const ConvShape& d) {
 
 // Whether tiles lie within rows of the grid, stored from registers; else positions run on, for rows that do not fill vectors.
 template <class A> LAMELLA_INLINE bool direct_by_rows(const ImageWindow& w, const ImageOut<A>& out) {
-  return kByRows<A> && out.stride[4] == 1 && w.grid[2] * 10 >= ceil_div(w.grid[2], kLanes<A>) * kLanes<A> * 7;
+  return kByRows<A> && out.stride[4] == 1 && fills_vectors<A>(w.grid[2]);
 }
 
 // The frame of both ways: pack(group, to) writes a group's weights, `size` of them; multiply(group, band, image, offset, weights)
