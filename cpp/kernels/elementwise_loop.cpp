@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // The walk shared by all elementwise kernels: operands, buffers, tasks.
 #include "elementwise.h"
+#include "gather_rows.h"
 
 namespace lamella {
 namespace LAMELLA_ISA {
@@ -238,7 +239,13 @@ class RowRunner {
   }
 };
 
-// Elements [begin, end) of a copy whose rows are contiguous on both sides, or of a fill of short ones.
+// Whether a copy's rows are reversed, as a flipped image's, and worth a loop of their own.
+static bool reverses(const Plan& plan) {
+  const int last = plan.ndim - 1, size = plan.port[0].size;
+  return !plan.buffered && plan.stride[1][last] == -1 && size >= 4 && plan.shape[last] >= kVecBytes / size && plan.shape[last] <= kChunk;
+}
+
+// Elements [begin, end) of a copy whose rows are contiguous on both sides, or reversed, or of a fill of short ones.
 static void copy_part(const Plan& plan, int64_t begin, int64_t end) {
   alignas(64) char value[kChunk * 8];
   const int last = plan.ndim - 1, size = plan.port[0].size;
@@ -246,6 +253,8 @@ static void copy_part(const Plan& plan, int64_t begin, int64_t end) {
   int64_t at = begin % inner, down[2] = {};
   for (int k = 0; last > 0 && k < 2; ++k) down[k] = plan.stride[k][last - 1] * size;
   if (plan.constant[1]) plan.port[1].gather(plan.port[1].data, 0, value, inner);
+  const bool reversed = reverses(plan);
+  if (reversed) begin = ceil_div(begin, inner) * inner, end = ceil_div(end, inner) * inner, at = 0;  // whole rows
   Position pos;
   pos.seek(plan, begin / inner);
   while (begin < end) {
@@ -255,6 +264,7 @@ static void copy_part(const Plan& plan, int64_t begin, int64_t end) {
     const int64_t rows = whole && last > 0 ? least((end - begin) / inner, plan.shape[last - 1] - pos.index[last - 1]) : 1;
     const int64_t n = whole ? inner : least(inner - at, end - begin);
     if (plan.buffered) stream_out(from, to, n * size);
+    else if (reversed) (size == 4 ? reverse_strided<float> : reverse_strided<double>)(to, down[0], from, down[1], rows, n);
     else copy_strided(to, down[0], from, down[1], rows, n * size);
     begin += rows * n, at = 0;
     if (last > 0) pos.skip(plan, rows);
@@ -262,37 +272,6 @@ static void copy_part(const Plan& plan, int64_t begin, int64_t end) {
   if (plan.buffered) stream_end();
 }
 
-// Rows of the loop's last two dimensions: `rows` of them, `inner` long, into `to`, past whose end a vector may be written.
-template <class T> static void gather_block(const T* x, int64_t across, int64_t down, int64_t rows, int64_t inner, T* to) {
-  constexpr int64_t L = kLanes<T>;
-  if (across == 0) {
-    for (int64_t i = 0; i < rows; ++i, x += down, to += inner)
-      for (int64_t j = 0; j < inner; j += L) vstore<T>(to + j, splat(*x));
-  } else if (across == 1 && (inner >= L || kVecBytes == 64)) {
-    const int64_t whole = inner / L * L;
-    for (int64_t i = 0; i < rows; ++i, x += down, to += inner) {
-      for (int64_t j = 0; j < whole; j += L) vstore<T>(to + j, vload(x + j));
-      if (whole == inner) continue;
-      if (kVecBytes == 64) vstore<T>(to + whole, vload(x + whole, inner - whole));
-      else vstore<T>(to + inner - L, vload(x + inner - L));
-    }
-  } else {
-    for (int64_t j = 0; j < inner; ++j, x += across)
-      for (int64_t i = 0; i < rows; ++i) to[i * inner + j] = x[i * down];
-  }
-}
-
-// The same of bytes.
-static void gather_bytes(const uint8_t* x, int64_t across, int64_t down, int64_t rows, int64_t inner, uint8_t* to) {
-  for (int64_t i = 0; i < rows; ++i, x += down, to += inner) {
-    if (across == 0) {
-      const uint64_t all = *x * 0x0101010101010101u;
-      for (int64_t j = 0; j < inner; j += 8) std::memcpy(to + j, &all, 8);
-    } else {
-      for (int64_t j = 0; j < inner; ++j) to[j] = x[j * across];
-    }
-  }
-}
 // The same of any operand, in its arithmetic type; of narrow ones where rows have one element each.
 static bool blocks_apt(const Port& in, int64_t across) { return in.native ? in.size != 2 : in.wide == 4 && across == 0; }
 static void gather_block_of(const Port& in, const char* x, int64_t across, int64_t down, int64_t rows, int64_t inner, char* to) {
@@ -444,7 +423,7 @@ void drive(int operands, int ndim, const int64_t* shape, const int64_t (*stride)
   const int last = plan.ndim - 1;
   const int64_t inner = plan.shape[last];
   const bool filled = !run && plan.constant[1] && last > 0 && inner <= kChunk;  // rows of one value
-  if (!run && inner > 1 && plan.stride[0][last] == 1 && (plan.stride[1][last] == 1 || filled) && port[0].native && port[1].native &&
+  if (!run && inner > 1 && plan.stride[0][last] == 1 && (plan.stride[1][last] == 1 || filled || reverses(plan)) && port[0].native && port[1].native &&
       port[0].size == port[1].size) {
     parallel_blocks(total, kGrain, [&](int64_t begin, int64_t end) { copy_part(plan, begin, end); });
     return;

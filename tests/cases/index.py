@@ -340,7 +340,7 @@ CASES = [
         "flip",
         fn=lambda x: (F.flip(x, 0), F.flip(x, (0, -1)), F.flip(x, ())),
         ref=lambda x: (np.flip(x, 0), np.flip(x, (0, -1)), x),
-        samples=[S(A((3, 4, 5))), S(A((1, 17))), S(A((0, 3)))],
+        samples=[S(A((3, 4, 5))), S(A((1, 17))), S(A((0, 3))), S(A((3, 15))), S(A((2, 3, 67))), S(A((2, 1100)))],
         dtypes=ALL_FLOATS,
     ),
     Case(
