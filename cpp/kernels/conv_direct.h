@@ -122,7 +122,9 @@ static void each_band(const Planes<A>& planes, const A* x, int64_t groups, int64
   A* const packed = static_cast<A*>(scratch(size_t(groups * size) * sizeof(A) + depth * sizeof(int32_t), kPlanesSlot));
   int32_t* const offset = reinterpret_cast<int32_t*>(packed + groups * size);
   planes.offsets(offset);
-  for (int64_t g = 0; g < groups; ++g) pack(g, packed + g * size);
+  parallel_blocks(groups, 1 + 4000 / size, [&](int64_t begin, int64_t end) {
+    for (int64_t g = begin; g < end; ++g) pack(g, packed + g * size);
+  });
   const int64_t tasks = planes.tasks();
   parallel_blocks(groups * tasks, planes.grain(size), [&](int64_t begin, int64_t end) {
     A* const image = static_cast<A*>(scratch(size_t(planes.size + beside) * sizeof(A), kPlanesSlot + 1));

@@ -110,6 +110,8 @@ template <class A> struct Planes {
   // cells, at least a vector, are exact.
   template <class T> void load(const T* x, const Band& b, A* to) const {
     const bool together = sizeof(A) == 4 && w.stride[1] == 1 && channels >= kLanes<A> / 2;  // adjacent channels are transposed
+    const int64_t jump = across.step * w.stride[4];
+    const bool masked = kVecBytes == 64 && !together && (jump == 1 || (jump == 2 && wide <= 64));  // rows and the zeros beside them at once
     const int64_t used = b.rows + down.high - down.low, at_once = together ? channels : 1;
     for (int64_t c = 0; c < channels; c += at_once)
       for (int64_t u0 = 0; u0 < w.taps[0]; ++u0) {
@@ -127,6 +129,11 @@ template <class A> struct Planes {
               A* const row = to + j * pitch;
               if (!inside || uint64_t(s1) >= uint64_t(down.size)) { each(row, [&](A* r) { zero_row(r, wide); }); continue; }
               const T* const from = slice + s1 * w.stride[3] + cut.from * w.stride[4];
+              if (masked) {
+                for (int64_t i = 0; i < wide; i += kLanes<A>)
+                  vstore(row + i, vload_masked(from + (i - cut.begin) * jump, lanes_between(cut.begin - i, cut.end - i), jump));
+                continue;
+              }
               each(row, [&](A* r) { zero_row(r, cut.begin); });
               if (together) split_pixels(from, across.step * w.stride[4], cut.end - cut.begin, channels, row + cut.begin, per_channel * plane);
               else copy_row(from, across.step * w.stride[4], cut.end - cut.begin, row + cut.begin);

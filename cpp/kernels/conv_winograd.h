@@ -149,6 +149,7 @@ template <class A, int N, class Map> struct SpotPixels {
 };
 
 // Whether a convolution goes this way: 3x3 of full vectors of channels, where tiles are filled well and enough to share weights.
+// Groups are taken one after another, each by all threads: as measured, only large ones are worth it.
 template <class A> static bool winograd_apt(const ImageWindow& w, const ConvShape& d) {
   if (sizeof(A) != 4 || w.taps[0] != 1 || w.grid[0] != 1 || w.size[0] != 1 || w.first[0] != 0) return false;
   if (w.stride[1] != 1 && w.stride[4] != 1) return false;
@@ -164,7 +165,8 @@ template <class A> static bool winograd_apt(const ImageWindow& w, const ConvShap
   }
   const TileGrid grid(w, d.images);
   const bool shared = grid.tiles() >= (d.rows < 256 ? 16 : 8), filled = seen >= 55 * grid.down * grid.across;
-  return d.channels % kLanes<A> == 0 && d.channels >= 16 && d.rows >= 16 && shared && filled;
+  const bool large = d.groups == 1 || grid.tiles() >= 256;
+  return d.channels % kLanes<A> == 0 && d.channels >= 16 && d.rows >= 16 && shared && filled && large;
 }
 
 }  // namespace LAMELLA_ISA
