@@ -50,8 +50,19 @@ add_conv("depthwise3x3-512@14", 16, 512, 512, 14, 3, pad=1, groups=512)  # Mobil
 add_conv("depthwise5x5s2-240@28", 16, 240, 240, 28, 5, stride=2, pad=2, groups=240)
 add_conv("depthwise7x7-96@56", 16, 96, 96, 56, 7, pad=3, groups=96)
 add_conv("depthwise7x7-96@56-nhwc", 16, 96, 96, 56, 7, pad=3, groups=96, last=True)
+add_conv("3x3-256@14-g32", 16, 256, 256, 14, 3, pad=1, groups=32)  # ResNeXt's
+add_conv("3x3s2-256@28-g32", 16, 256, 256, 28, 3, stride=2, pad=1, groups=32)
+add_conv("8x8s8-3-192@224", 8, 3, 192, 224, 8, stride=8)  # ViT's patches
 add_conv("3x3-64@56-nhwc", 16, 64, 64, 56, 3, pad=1, last=True)
 
+# a filter bank over a second of sound at 16 kHz
+add_op(
+    "conv",
+    "conv1d-80s4-1-32@16000",
+    lambda lib, x, w, b: lib.nn.functional.conv1d(x, w, b, stride=4),
+    [(8, 1, 16000), (32, 1, 80), (32,)],
+    flops=2.0 * 8 * 32 * 80 * 3981,
+)
 # ten seconds of sound at 16 kHz: a learned filter bank of 25 ms every 10 ms
 add_op(
     "conv",

@@ -39,14 +39,15 @@ template <class T> static void forward(const ConvFwd& a) {
   ImageOut<T> out{static_cast<T*>(a.y), nullptr, a.act, {g.out[0], g.out[1], g.out[2]}, {}};
   for (int d = 0; d < 5; ++d) out.stride[d] = g.y_stride[d];
   const bool last = a.w_last || pixels_dense(g);
-  if (depthwise_apt(g)) {
-    out.bias = static_cast<const T*>(a.bias);
-    return depthwise_forward(a, w, out);
-  }
   const int64_t columns = g.n * volume(g.out);
   const T *x = static_cast<const T*>(a.x), *weights = static_cast<const T*>(a.w);
   const ConvShape shape{g.n, g.groups, channels, rows};
-  const bool winograd = !g.plain && winograd_apt<A>(w, shape), by_filters = !winograd && last && filters_apt_last<T>(w, shape);
+  const bool winograd = !g.plain && winograd_apt<A>(w, shape);
+  if (!winograd && depthwise_apt(g)) {
+    out.bias = static_cast<const T*>(a.bias);
+    return depthwise_forward(a, w, out);
+  }
+  const bool by_filters = !winograd && last && filters_apt_last<T>(w, shape);
   const bool merge = !by_filters && pixels_merge<A>(w, shape, last);
   if (by_filters || (!winograd && !last && !merge && direct_apt(w, shape))) {
     out.bias = static_cast<const T*>(a.bias);
@@ -169,9 +170,9 @@ template <class T> static void depthwise_backward_input(const ConvBwdInput& a) {
     }
     ImageOut<T> out = first.out;
     for (int d = 3; d < 5; ++d) out.stride[d] = g.x_stride[d];
-    DepthwiseProduct<T> product(seen, g.n, g.c, out, g.stride + 1, g.in + 1, parts, volume(g.kernel));
+    DepthwiseProduct<T> product(seen, g.n, g.c, g.c / g.groups, out, g.stride + 1, g.in + 1, parts, volume(g.kernel));
     each(p0, [&](const InputPhase<T>& p, int64_t p1, int64_t p2) { product.add(p.w, p1, p2, [&](int64_t t) { return p.left.tap(t); }); });
-    product.run(static_cast<const T*>(a.dy), static_cast<const T*>(a.w));
+    product.run(static_cast<const T*>(a.dy), static_cast<const T*>(a.w), true);
   }
 }
 
@@ -204,8 +205,10 @@ static void backward_input_phase(const ConvBwdInput& a, InputPhase<T> p, const C
 
 template <class T> static void backward_input(const ConvBwdInput& a) {
   const ConvGeometry& g = a.g;
-  if (depthwise_apt(g)) return depthwise_backward_input<T>(a);
   const ConvShape shape{g.n, g.groups, g.k / g.groups, g.c / g.groups};
+  const auto winograd_apt_to = [&](const InputPhase<T>& p) { return !g.plain && volume(g.stride) == 1 && winograd_apt<acc_t<T>>(p.w, shape); };
+  constexpr int64_t first[3] = {0, 0, 0};
+  if (depthwise_apt(g) && !winograd_apt_to(InputPhase<T>(a, first))) return depthwise_backward_input<T>(a);
   const bool last = a.w_last || pixels_dense(g);
   PixelPart<T> parts[kMostPixelParts];  // phases that go the way of conv_pixels_product.h: together, as they read the same images
   PhaseWeights<T> phases[kMostPixelParts];
@@ -220,7 +223,7 @@ template <class T> static void backward_input(const ConvBwdInput& a) {
       for (int64_t p2 = 0, alike; p2 < least(g.stride[2], g.in[2]); p2 += alike) {
         const int64_t at[3] = {p0, p1, p2};
         InputPhase<T> p(a, at);
-        winograd = !g.plain && volume(g.stride) == 1 && winograd_apt<acc_t<T>>(p.w, shape);
+        winograd = winograd_apt_to(p);
         const bool by_filters = !winograd && last && filters_apt_last<T>(p.w, shape);
         const bool direct = by_filters || (!winograd && !last && direct_apt(p.w, shape));
         alike = phases_alike(g, p2);

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
-// Depthwise convolution (a filter per channel): vectors run across channels. A task takes a vector's channels of one image, a band
-// of rows at a time: what the band sees is copied to cells of a vector each, transposed where channels lie apart, with cells of
-// zeros around the image, and sums are made from there, tap by tap.
+// Depthwise convolution (a filter per channel), and of groups of few channels and as many filters: vectors run across channels. A
+// task takes a vector's channels of one image, a band of rows at a time: what the band sees is copied to cells of a vector each,
+// transposed where channels lie apart, with cells of zeros around the image, and sums are made from there, tap by tap. Of a group's
+// `members` channels each in turn is spread over the group's lanes.
 #pragma once
 #include "conv_pixels.h"
 #include "turn.h"
@@ -13,7 +14,8 @@ constexpr int kCellSlot = 12;  // a task's cells; what tasks share is in kPixelS
 
 // Of planes, fewer channels than half a vector go the direct way (conv_direct.h).
 LAMELLA_INLINE bool depthwise_apt(const ConvGeometry& g) {
-  if (g.groups != g.c || g.groups != g.k) return false;
+  const int64_t members = g.c / g.groups;
+  if (g.c != g.k || (members > 1 && (g.groups == 1 || size_of(g.dtype) != 4 || kLanes<float> % members != 0))) return false;
   return pixels_dense(g) || (g.x_stride[4] == 1 && g.y_stride[4] == 1 && g.c * size_of(g.dtype) * 2 >= kVecBytes);
 }
 
@@ -118,12 +120,20 @@ template <class A> struct DepthwiseBands {
 struct DepthwiseTaps {
   int64_t count, rows;    // rows: of the kernel, of count / rows taps each
   const int32_t* offset;  // of every tap's source, from the first's
+  int64_t members;        // channels of a group
+};
+
+// Member c of every group, in all the group's lanes.
+template <class A> struct Spread {
+  vec<int_of<A>> lanes;
+  Spread(int64_t members, int64_t c) : lanes((lane_numbers<A>() & ~splat(int_of<A>(members - 1))) + splat(int_of<A>(c))) {}
+  vec<A> operator()(vec<A> v) const { return __builtin_shuffle(v, lanes); }
 };
 
 // U positions side by side, of which `count` are stored: their sources under a tap are `jump` apart, they themselves `step`.
-// weights: the bias, then taps, a vector each. K > 0: a row of the kernel has K taps, side by side as positions are, so that a source
-// is loaded once for all of them.
-template <class A, int U, int K>
+// weights: the bias, then taps, a vector each, or one for each member of a group where it has several (`grouped`). K > 0: a row of the
+// kernel has K taps, side by side as positions are, so that a source is loaded once for all of them.
+template <class A, int U, int K, bool grouped>
 static void depthwise_tile(const A* from, int64_t jump, const DepthwiseTaps& taps, const A* weights, A* to, int64_t step, int64_t count,
                            int64_t lanes, Act act) {
   constexpr int L = kLanes<A>;
@@ -133,26 +143,33 @@ static void depthwise_tile(const A* from, int64_t jump, const DepthwiseTaps& tap
   for (int i = 1; i < U; ++i) acc[i] = acc[0];
 #pragma GCC unroll 8
   for (int i = 0; i < U; ++i) __builtin_prefetch(to + i * step, 1);
-  if constexpr (K > 0) {
-    for (int64_t r = 0; r < taps.rows; ++r, weights += K * L) {
-      const A* x = from + taps.offset[r * K];
-      vec<A> f[K];
+  const int64_t members = grouped ? taps.members : 1;
+  weights += L;
+  for (int64_t c = 0; c < members; ++c, weights += L) {
+    const Spread<A> spread(members, c);
+    const auto load = [&](const A* p) __attribute__((always_inline)) { return grouped ? spread(vload(p)) : vload(p); };
+    if constexpr (K > 0) {
+      const A* w = weights;
+      for (int64_t r = 0; r < taps.rows; ++r, w += K * members * L) {
+        const A* x = from + taps.offset[r * K];
+        vec<A> f[K];
 #pragma GCC unroll 8
-      for (int k = 0; k < K; ++k) f[k] = vload(weights + (k + 1) * L);
+        for (int k = 0; k < K; ++k) f[k] = vload(w + k * members * L);
 #pragma GCC unroll 16
-      for (int j = 0; j < U + K - 1; ++j) {
-        const vec<A> seen = vload(x + j * L);
+        for (int j = 0; j < U + K - 1; ++j) {
+          const vec<A> seen = load(x + j * L);
 #pragma GCC unroll 8
-        for (int k = 0; k < K; ++k)
-          if (j >= k && j - k < U) acc[j - k] = fma(f[k], seen, acc[j - k]);
+          for (int k = 0; k < K; ++k)
+            if (j >= k && j - k < U) acc[j - k] = fma(f[k], seen, acc[j - k]);
+        }
       }
-    }
-  } else {
-    for (int64_t t = 0; t < taps.count; ++t) {
-      const vec<A> f = vload(weights += L);
-      const A* x = from + taps.offset[t];
+    } else {
+      for (int64_t t = 0; t < taps.count; ++t) {
+        const vec<A> f = vload(weights + t * members * L);
+        const A* x = from + taps.offset[t];
 #pragma GCC unroll 8
-      for (int i = 0; i < U; ++i) acc[i] = fma(f, vload(x + i * jump), acc[i]);
+        for (int i = 0; i < U; ++i) acc[i] = fma(f, load(x + i * jump), acc[i]);
+      }
     }
   }
   if (act == Act::relu) {
@@ -170,55 +187,64 @@ static void depthwise_tile(const A* from, int64_t jump, const DepthwiseTaps& tap
   for (int i = 0; i < U; ++i)
     if (i < count) store_last(to + i * step, acc[i], int(lanes));
 }
-template <class A> using DepthwiseTile = decltype(&depthwise_tile<A, 8, 0>);
-template <class A> static DepthwiseTile<A> depthwise_tile_of(int64_t across, bool side_by_side) {
-  switch (side_by_side ? across : 0) {
-    case 3: return depthwise_tile<A, 8, 3>;
-    case 5: return depthwise_tile<A, 8, 5>;
-    case 7: return depthwise_tile<A, 8, 7>;
-    default: return depthwise_tile<A, 8, 0>;
+template <class A> using DepthwiseTile = decltype(&depthwise_tile<A, 8, 0, false>);
+// Tiles of 8 and of 4 positions.
+template <class A> struct DepthwiseTiles {
+  DepthwiseTile<A> of8, of4;
+  DepthwiseTiles(int64_t across, bool side_by_side, bool grouped) : of8(depthwise_tile<A, 8, 0, false>), of4(depthwise_tile<A, 4, 0, false>) {
+    if (!side_by_side) across = 0;
+    if constexpr (sizeof(A) == 4)
+      if (grouped) {
+        of8 = across == 3 ? depthwise_tile<A, 8, 3, true> : across == 5 ? depthwise_tile<A, 8, 5, true> : depthwise_tile<A, 8, 0, true>;
+        of4 = depthwise_tile<A, 4, 0, true>;
+        return;
+      }
+    if (across == 3) of8 = depthwise_tile<A, 8, 3, false>;
+    if (across == 5) of8 = depthwise_tile<A, 8, 5, false>;
+    if (across == 7) of8 = depthwise_tile<A, 8, 7, false>;
   }
-}
+};
 
 // One or several windows over the same images, whose results stand between one another's: the phases of an input gradient.
 template <class A> class DepthwiseProduct {
  public:
   static constexpr int L = kLanes<A>;
   // seen: a window over what all of them see. between, size: how far apart a window's results are, and how many there are of all,
-  // down and across. parts: how many windows. taps: of the kernel, all of theirs at least.
-  DepthwiseProduct(const ImageWindow& seen, int64_t images, int64_t channels, const ImageOut<A>& out, const int64_t* between,
-                   const int64_t* size, int64_t parts, int64_t taps)
+  // down and across. parts: how many windows. taps: of the kernel, all of theirs at least. members: channels of a group.
+  DepthwiseProduct(const ImageWindow& seen, int64_t images, int64_t channels, int64_t members, const ImageOut<A>& out,
+                   const int64_t* between, const int64_t* size, int64_t parts, int64_t taps)
       : bands_(seen, images, channels, seen.stride[4] == 1 ? between[0] * between[1] : 0), out_(out), between_{between[0], between[1]},
-        size_{size[0], size[1]}, taps_(taps), own_((parts + taps + 1) * L) {
-    const size_t weights = size_t(bands_.blocks * own_) * sizeof(A), tables = size_t(2 * taps + bands_.places()) * sizeof(int32_t);
+        size_{size[0], size[1]}, taps_(taps), members_(members), own_((parts + taps * members + 1) * L) {
+    const size_t weights = size_t(bands_.blocks * own_) * sizeof(A), tables = size_t((members + 1) * taps + bands_.places()) * sizeof(int32_t);
     weights_ = static_cast<A*>(scratch(weights + size_t(parts) * sizeof(Part) + tables, kPixelSlot));
     parts_ = reinterpret_cast<Part*>(weights_ + weights / sizeof(A));
     vector_ = reinterpret_cast<int32_t*>(parts_ + parts);
-    offset_ = vector_ + taps;
+    offset_ = vector_ + members * taps;
     bands_.set_place(offset_ + taps);
-    for (int64_t t = 0; t < taps; ++t) vector_[t] = int32_t(own_ - L);
+    for (int64_t t = 0; t < members * taps; ++t) vector_[t] = int32_t(own_ - L);
   }
 
   // A window, whose first result is at (down, across); tap(t): what the kernel counts its tap t.
   template <class F> void add(const ImageWindow& w, int64_t down, int64_t across, const F& tap) {
     const int64_t taps = w.tap_count();
-    const auto tile = depthwise_tile_of<A>(w.taps[2], w.step[2] == 1 && w.next[2] == 1);
-    parts_[count_++] = {{w.grid[1], w.grid[2]}, {down, across}, {taps, w.taps[0] * w.taps[1], offset_}, used_, tile};
+    const DepthwiseTiles<A> tiles(w.taps[2], w.step[2] == 1 && w.next[2] == 1, members_ > 1);
+    parts_[count_++] = {{w.grid[1], w.grid[2]}, {down, across}, {taps, w.taps[0] * w.taps[1], offset_, members_}, used_, tiles};
     used_ += L;
     Tap at = {};
-    for (int64_t t = 0; t < taps; ++t, at.next(w), used_ += L) {
+    for (int64_t t = 0; t < taps; ++t, at.next(w), used_ += members_ * L) {
       const int64_t row = w.first[1] + at.u[1] * w.next[1] - bands_.w.first[1], column = w.first[2] + at.u[2] * w.next[2] - bands_.w.first[2];
       *offset_++ = int32_t(((at.u[0] * bands_.high + row) * bands_.wide + column) * L);
-      vector_[tap(t)] = int32_t(used_);
+      for (int64_t m = 0; m < members_; ++m) vector_[m * taps_ + tap(t)] = int32_t(used_ + m * L);
     }
   }
 
-  void run(const A* x, const A* weights) const {
+  // transposed: weights of a group are (channel, member), as of an input gradient.
+  void run(const A* x, const A* weights, bool transposed) const {
     parallel_blocks(bands_.blocks, 1 + 5000 / own_, [&](int64_t begin, int64_t end) {
-      for (int64_t b = begin; b < end; ++b) lay_weights(weights, b);
+      for (int64_t b = begin; b < end; ++b) lay_weights(weights, b, transposed);
     });
     const int64_t cells = bands_.size(), ended = bands_.last ? 0 : (bands_.rows * between_[0] * bands_.columns * between_[1] + L) * L;
-    parallel_blocks(bands_.tasks(), bands_.grain(taps_), [&](int64_t begin, int64_t end) {
+    parallel_blocks(bands_.tasks(), bands_.grain(taps_ * members_), [&](int64_t begin, int64_t end) {
       A* const image = static_cast<A*>(scratch(size_t(cells + ended) * sizeof(A), kCellSlot));
       for (int64_t i = begin; i < end; ++i) {
         const DepthwiseTask t = bands_.task(i);
@@ -231,21 +257,28 @@ template <class A> class DepthwiseProduct {
 
  private:
   // weights: where, in a block's, its bias and then its taps are.
-  struct Part { int64_t grid[2], first[2]; DepthwiseTaps taps; int64_t weights; DepthwiseTile<A> tile; };
+  struct Part { int64_t grid[2], first[2]; DepthwiseTaps taps; int64_t weights; DepthwiseTiles<A> tiles; };
   DepthwiseBands<A> bands_;
   const ImageOut<A> out_;
-  const int64_t between_[2], size_[2], taps_, own_;  // own: elements of a block's weights, the last vector for taps of no window
+  const int64_t between_[2], size_[2], taps_, members_, own_;  // own: elements of a block's weights, the last vector for taps of no window
   A* weights_;
   Part* parts_;
-  int32_t *vector_, *offset_;  // of every tap: where in a block's weights; where its source is
+  int32_t *vector_, *offset_;  // of every (member, tap): where in a block's weights; of every tap: where its source is
   int64_t count_ = 0, used_ = 0;
 
-  void lay_weights(const A* weights, int64_t block) const {
-    const int64_t channel = block * L, lanes = least(L, bands_.channels - channel);
+  void lay_weights(const A* weights, int64_t block, bool transposed) const {
+    const int64_t channel = block * L, lanes = least(L, bands_.channels - channel), filter = members_ * taps_;
     A* const own = weights_ + block * own_;
     for (int64_t p = 0; p < count_; ++p) vstore(own + parts_[p].weights, out_.bias ? vload(out_.bias + channel, lanes) : vec<A>{});
-    turn_in_to(weights + channel * taps_, taps_, lanes, taps_, [=, this](int64_t t) { return own + vector_[t]; });
+    if (!transposed || members_ == 1)
+      return turn_in_to(weights + channel * filter, filter, lanes, filter, [=, this](int64_t i) { return own + vector_[i]; });
+    for (int64_t l = 0; l < lanes; ++l) {
+      const int64_t member = l % members_, first = channel + l - member;  // of the group
+      for (int64_t m = 0; m < members_; ++m)
+        for (int64_t t = 0; t < taps_; ++t) own[vector_[m * taps_ + t] + l] = weights[(first + m) * filter + member * taps_ + t];
+    }
   }
+
   // f(part, row, from): each row of a task's results, and its first cell.
   template <class F> LAMELLA_INLINE void each_row(const DepthwiseTask& t, const A* image, const F& f) const {
     const int64_t down = bands_.w.step[1] * bands_.wide * L;
@@ -257,7 +290,7 @@ template <class A> class DepthwiseProduct {
     const int64_t jump = bands_.w.step[2] * L, columns = least(t.columns, p.grid[1] - t.column);
     for (int64_t i = 0; i < columns; i += 8) {
       const int64_t n = least(columns - i, 8);
-      (n <= 4 ? depthwise_tile<A, 4, 0> : p.tile)(from + i * jump, jump, p.taps, weights, to + i * step, step, n, lanes, out_.act);
+      (n <= 4 ? p.tiles.of4 : p.tiles.of8)(from + i * jump, jump, p.taps, weights, to + i * step, step, n, lanes, out_.act);
     }
   }
   A* first(const DepthwiseTask& t) const {
@@ -287,16 +320,17 @@ template <class A> class DepthwiseProduct {
 
 template <class A> static void depthwise_forward(const ConvFwd& a, const ImageWindow& w, const ImageOut<A>& out) {
   constexpr int64_t side_by_side[2] = {1, 1};
-  DepthwiseProduct<A> product(w, a.g.n, a.g.c, out, side_by_side, w.grid + 1, 1, w.tap_count());
+  DepthwiseProduct<A> product(w, a.g.n, a.g.c, a.g.c / a.g.groups, out, side_by_side, w.grid + 1, 1, w.tap_count());
   product.add(w, 0, 0, [](int64_t t) { return t; });
-  product.run(static_cast<const A*>(a.x), static_cast<const A*>(a.w));
+  product.run(static_cast<const A*>(a.x), static_cast<const A*>(a.w), false);
 }
 
 // ---- weight gradients ---------------------------------------------------------------------------------------------------------
-// sums[q] += dy . x under tap q, of `rows` rows of positions. Taps past the last repeat it, and are not stored.
-template <class A, int Q>
+// sums[q] += dy . x under tap q, of `rows` rows of positions, x spread where it is `grouped`. Taps past the last repeat it, and are not
+// stored.
+template <class A, int Q, bool grouped>
 static void depthwise_dots(const A* x, int64_t down, int64_t jump, const int32_t* offset, const A* dy, int64_t rows, int64_t columns,
-                           int64_t taps, A* sums) {
+                           int64_t taps, const Spread<A>& spread, A* sums) {
   constexpr int L = kLanes<A>;
   vec<A> acc[Q];
   int64_t at[Q];
@@ -310,12 +344,19 @@ static void depthwise_dots(const A* x, int64_t down, int64_t jump, const int32_t
     for (int64_t i = 0; i < columns; ++i, from += jump, dy += L) {
       const vec<A> g = vload(dy);
 #pragma GCC unroll 9
-      for (int q = 0; q < Q; ++q) acc[q] = fma(g, vload(from + at[q]), acc[q]);
+      for (int q = 0; q < Q; ++q) acc[q] = fma(g, grouped ? spread(vload(from + at[q])) : vload(from + at[q]), acc[q]);
     }
   }
 #pragma GCC unroll 9
   for (int q = 0; q < Q; ++q)
     if (q < taps) vstore(sums + q * L, acc[q]);
+}
+
+template <class A> using DepthwiseDots = decltype(&depthwise_dots<A, 5, false>);
+template <class A> static DepthwiseDots<A> depthwise_dots_of(bool few, bool grouped) {
+  if constexpr (sizeof(A) == 4)
+    if (grouped) return few ? depthwise_dots<A, 5, true> : depthwise_dots<A, 9, true>;
+  return few ? depthwise_dots<A, 5, false> : depthwise_dots<A, 9, false>;
 }
 
 // dw: tasks of a vector's channels in parts, whose sums are added in order.
@@ -324,8 +365,8 @@ template <class A> static void depthwise_weight(const ConvBwdWeight& a, const Im
   const ConvGeometry& g = a.g;
   DepthwiseBands<A> bands(w, g.n, g.c, 1);
   const int64_t taps = w.tap_count(), blocks = bands.blocks, each = bands.tasks() / blocks, cells = bands.size();
-  const int64_t own = (taps + L - 1) * L;  // sums, and what is transposed besides
-  const int64_t part = ceil_div(each, least(ceil_div(64, blocks), ceil_div(each, bands.grain(taps)))), parts = ceil_div(each, part);
+  const int64_t members = g.c / g.groups, all = members * taps, own = (all + L - 1) * L;  // sums, and what is transposed besides
+  const int64_t part = ceil_div(each, least(ceil_div(64, blocks), ceil_div(each, bands.grain(all)))), parts = ceil_div(each, part);
   A* const sums = static_cast<A*>(scratch(size_t(blocks * parts * own) * sizeof(A) + size_t(taps + bands.places()) * sizeof(int32_t), kPixelSlot));
   int32_t* const offset = reinterpret_cast<int32_t*>(sums + blocks * parts * own);
   bands.set_place(offset + taps);
@@ -346,12 +387,15 @@ template <class A> static void depthwise_weight(const ConvBwdWeight& a, const Im
       const int64_t pieces = joined ? 1 : t.rows, n = joined ? t.rows * t.columns : t.columns;
       for (int64_t r = 0; r < pieces; ++r)
         bands.load_cells(dy + r * g.y_stride[3], g.y_stride[1], g.y_stride[4], n, t.lanes, gradient + r * n * L);
-      for (int64_t q = 0; q < taps;) {
-        const bool few = taps - q <= 5;
-        const int64_t count = least(taps - q, few ? 5 : 9);
-        (few ? depthwise_dots<A, 5> : depthwise_dots<A, 9>)(image, w.step[1] * bands.wide * L, w.step[2] * L, offset + q, gradient, t.rows,
-                                                            t.columns, count, total + q * L);
-        q += count;
+      for (int64_t m = 0; m < members; ++m) {
+        const Spread<A> spread(members, m);
+        for (int64_t q = 0; q < taps;) {
+          const bool few = taps - q <= 5;
+          const int64_t count = least(taps - q, few ? 5 : 9);
+          depthwise_dots_of<A>(few, members > 1)(image, w.step[1] * bands.wide * L, w.step[2] * L, offset + q, gradient, t.rows, t.columns, count,
+                                    spread, total + (m * taps + q) * L);
+          q += count;
+        }
       }
     }
   });
@@ -359,8 +403,8 @@ template <class A> static void depthwise_weight(const ConvBwdWeight& a, const Im
     for (int64_t b = begin; b < end; ++b) {
       A* const total = sums + b * own;
       for (int64_t p = 1; p < parts; ++p)
-        for (int64_t t = 0; t < taps * L; t += L) vstore(total + t, vload(total + t) + vload(total + p * blocks * own + t));
-      turn_out(reinterpret_cast<const vec<A>*>(total), static_cast<A*>(a.dw) + b * L * taps, taps, least(L, g.c - b * L), taps);
+        for (int64_t t = 0; t < all * L; t += L) vstore(total + t, vload(total + t) + vload(total + p * blocks * own + t));
+      turn_out(reinterpret_cast<const vec<A>*>(total), static_cast<A*>(a.dw) + b * L * all, all, least(L, g.c - b * L), all);
     }
   });
 }

@@ -32,10 +32,10 @@ LAMELLA_INLINE bool pixels_apt(const ImageWindow& w, const ConvShape& d, bool ch
 
 // Whether the taps of a row make one segment: side by side, of few channels. Of planes better than conv_direct.h, as measured,
 // where filters fill vectors and strides are long, as of frames of sound, or long enough for rows of the grid that do not fill them;
-// more filters share packed columns (conv_columns.h).
+// more filters share packed columns (conv_columns.h), but of patches side by side.
 template <class A> LAMELLA_INLINE bool pixels_merge(const ImageWindow& w, const ConvShape& d, bool channels_last) {
   if (d.channels >= kLeastPixelChannels || w.next[2] != 1 || d.channels * w.taps[2] < kLeastPixelChannels) return false;
-  if (channels_last) return d.rows >= kLeastPixelChannels;
+  if (channels_last || (w.step[2] >= w.taps[2] && w.taps[2] >= 8)) return d.rows >= kLeastPixelChannels;
   return d.rows <= 128 && ceil_div(d.rows, 16) * 12 <= d.rows && w.step[2] >= (fills_vectors<A>(w.grid[2]) ? 32 : 4);
 }
 

@@ -94,9 +94,11 @@ void check_bias(const char* op, const Array& bias, DType dtype, int64_t channels
 
 bool depthwise(const Shape& w, const ConvOptions& o) { return w[1] == 1 && w[0] == o.groups; }
 
-// Depthwise kernels read rows of adjacent elements; the others take any strides, but for those of channels-last images.
+// Groups of as many filters as channels, few: the CPU's kernels (kernels/conv_depthwise.h) read rows of adjacent elements, or adjacent
+// channels, and contiguous weights; the others take any strides of images that are not channels-last.
+bool small_groups(const Shape& w, const ConvOptions& o) { return o.groups > 1 && w[1] <= 16 && w[0] == w[1] * o.groups; }
 Array with_rows(const Array& a, const Shape& w, const ConvOptions& o, bool last) {
-  return !last && depthwise(w, o) && a.strides[a.ndim() - 1] != 1 ? contiguous(a) : a;
+  return !last && here().is_cpu() && small_groups(w, o) && a.strides[a.ndim() - 1] != 1 ? contiguous(a) : a;
 }
 
 // Whether the CPU's kernels take this convolution, or its input gradient, with adjacent channels (kernels/conv_pixels.h); else
@@ -111,8 +113,9 @@ bool taken_channels_last(const Shape& w, const ConvOptions& o, bool to_input = f
 struct Weights {
   bool last;
   Array array;
-  Weights(const Array& w, bool images_last)
-      : last(images_last && here().is_cpu() && w.shape[1] >= 8 && w.is_channels_last()), array(last ? w : contiguous(w)) {}
+  Weights(const Array& w, const ConvOptions& o, bool images_last)
+      : last(images_last && here().is_cpu() && w.shape[1] >= 8 && !small_groups(w.shape, o) && w.is_channels_last()),
+        array(last ? w : contiguous(w)) {}
 };
 
 // The CPU's kernels know float32 and float64: 16-bit floats are made float32, and what comes of them is rounded once.
@@ -138,7 +141,7 @@ Array conv(const Array& x, const Array& w, const Array* bias, const ConvOptions&
   const Shape shape = output_shape("conv", x.shape, w.shape, o);
   Array y = last ? empty_channels_last(shape, x.dtype) : empty(shape, x.dtype), b;
   const Array xr = with_rows(x, w.shape, o, last);
-  const Weights wc(w, last);
+  const Weights wc(w, o, last);
   if (bias) b = contiguous(*bias);
   kernels().conv_fwd({geometry(xr, w.shape, y, o), xr.data(), wc.array.data(), bias ? b.data() : nullptr, y.data(), act, wc.last});
   return y;
@@ -160,7 +163,7 @@ Array conv_input_grad(const Array& dy, const Array& w, const Shape& input, const
   if (last && !taken_channels_last(w.shape, o, true)) return channels_last(conv_input_grad(contiguous(dy), w, input, o, bias));
   Array dx = last ? empty_channels_last(input, dy.dtype) : empty(input, dy.dtype);
   const Array dyr = with_rows(dy, w.shape, o, last);
-  const Weights wc(w, last);
+  const Weights wc(w, o, last);
   const bool fused = bias && here().is_cpu() && input[1] > 1;
   const Array b = fused ? contiguous(*bias) : Array();
   kernels().conv_bwd_input({geometry(dx, w.shape, dyr, o), wc.array.data(), dyr.data(), dx.data(), wc.last, fused ? b.data() : nullptr});

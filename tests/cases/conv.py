@@ -104,6 +104,7 @@ CHANNELS_LAST = [
     S(A((1, 35, 5, 17)), A((35, 1, 3, 6)), None, stride=(1, 2), padding=(2, 3), dilation=(2, 1), groups=35),
     S(A((1, 5, 2, 2)), A((5, 1, 7, 7)), A((5,)), padding=3, groups=5),  # no position sees all taps
     S(A((1, 18, 9, 90)), A((18, 1, 7, 7)), A((18,)), padding=3, groups=18),  # parts of rows
+    S(A((2, 24, 6, 7)), A((24, 8, 3, 3)), A((24,)), padding=1, groups=3),  # groups of few, a member at a time
     S(A((2, 20, 7, 6)), A((36, 10, 3, 3)), A((36,)), padding=1, groups=2),  # groups of many
     S(A((2, 1024, 3, 2)), A((8, 1024, 1, 1)), None),  # rows a multiple of 4 KiB apart
     S(A((7, 12, 6, 5)), A((9, 12, 3, 3)), A((9,)), padding=3),  # the edges see nothing but padding
@@ -223,6 +224,11 @@ CASES = [
             S(A((2, 16, 7, 7)), A((16, 1, 2, 1)), A((16,)), stride=(3, 2), groups=16),  # positions that no tap reaches
             S(A((1, 16, 13, 150)), A((16, 1, 7, 7)), A((16,)), padding=3, groups=16),  # bands of parts of rows
             S(A((3, 16, 4, 5)), A((16, 1, 5, 5)), None, padding=(4, 2), groups=16),
+            S(A((2, 3, 17, 25)), A((9, 3, 8, 8)), A((9,)), stride=8),  # patches
+            S(A((2, 24, 9, 13)), A((24, 4, 3, 3)), A((24,)), padding=1, groups=6),  # groups of few, a member at a time
+            S(A((1, 16, 8, 9)), A((16, 2, 2, 5)), None, stride=(3, 1), padding=(1, 2), groups=8),
+            S(A((2, 32, 7, 6)), A((32, 16, 3, 3)), A((32,)), stride=2, padding=1, groups=2),
+            S(A((1, 40, 5, 5)), A((40, 8, 3, 3)), A((40,)), padding=2, dilation=2, groups=5),
             S(A((2, 3, 40, 37)), A((6, 1, 3, 5)), None, stride=2, padding=(1, 2), groups=3),  # with multiplier 2
             S(A((1, 2, 13, 14)), A((3, 2, 3, 2)), A((3,)), stride=(3, 2), padding=(2, 1), dilation=(2, 3)),
             S(A((1, 3, 23, 23)), A((8, 3, 7, 7)), None, stride=2, padding=3),
