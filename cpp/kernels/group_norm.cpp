@@ -58,11 +58,14 @@ template <class T> static void bwd_small(const GroupNormBwd& a) {
   const int64_t least_block = kTask / (width ? width : 1) + 1, block = least_block < 8 ? 8 : least_block, blocks = ceil_div(a.n, block);
   A *weight = scratch_of<A>((2 * blocks + 1) * width, 0), *sums = weight + width;  // of each block: of dy, of dy h
   spread<T>(weight, (const T*)a.weight, 1, a.c, a.inner);
-  parallel(blocks, [&](int64_t t) {
-    A *s = sums + 2 * t * width, *sh = s + width;
-    std::memset(s, 0, size_t(2 * width) * sizeof(A));
-    for (int64_t n = t * block; n < least((t + 1) * block, a.n); ++n)
-      for (int64_t group = 0; group < a.groups; ++group) {
+  const int64_t pieces = blocks * a.groups;
+  parallel_blocks(pieces, row_grain(pieces, cols * least(block, a.n)), [&](int64_t begin, int64_t end) {
+    for (int64_t piece = begin; piece < end; ++piece) {
+      const int64_t t = piece / a.groups, group = piece % a.groups;
+      A *s = sums + 2 * t * width, *sh = s + width;
+      std::memset(s + group * cols, 0, size_t(cols) * sizeof(A));
+      std::memset(sh + group * cols, 0, size_t(cols) * sizeof(A));
+      for (int64_t n = t * block; n < least((t + 1) * block, a.n); ++n) {
         const int64_t r = n * a.groups + group, at = r * cols, of = group * cols;
         const vec<A> m = splat(mean[r]), rs = splat(rstd[r]);
         vec<A> g[2] = {}, gh[2] = {};
@@ -80,16 +83,21 @@ template <class T> static void bwd_small(const GroupNormBwd& a) {
           st(dx + at + j, (ld(dy + at + j, k) * ld(weight + of + j, k) - c1 - h * c2) * rs, k);
         });
       }
+    }
   });
   if (!dw && !db) return;
   parallel_blocks(a.c, row_grain(a.c, blocks * a.inner), [&](int64_t begin, int64_t end) {
     for (int64_t c = begin; c < end; ++c) {
       double s = 0, sh = 0;
-      for (int64_t t = 0; t < blocks; ++t)
-        for (int64_t i = 0; i < a.inner; ++i) {
-          s += double(sums[2 * t * width + c * a.inner + i]);
-          sh += double(sums[(2 * t + 1) * width + c * a.inner + i]);
-        }
+      for (int64_t t = 0; t < blocks; ++t) {
+        vec<A> some = {}, more = {};
+        sweep<A, 1>(a.inner, [&](int64_t i, int, auto k) {
+          some += ld(sums + 2 * t * width + c * a.inner + i, k);
+          more += ld(sums + (2 * t + 1) * width + c * a.inner + i, k);
+        });
+        s += double(hsum(some));
+        sh += double(hsum(more));
+      }
       if (db) db[c] = down<T>(A(s));
       if (dw) dw[c] = down<T>(A(sh));
     }

@@ -136,8 +136,13 @@ template <class T> static void max_rows(const MaxPoolFwd& a, int64_t begin, int6
     return at < 0 ? ceil_div(-at, g.dilation[i]) : 0;
   };
   for (int64_t o = 0; o < Q; ++o) first[o] = pos_t<A>(o * step - pad + first_tap(2, o) * g.dilation[2]);
-  bool direct = __is_same(T, A) && g.x_stride[4] == 1 && pad == 0 && g.x_stride[3] >= 0 &&
-                (Q - 1) * step + (g.kernel[2] - 1) * g.dilation[2] < W;
+  bool direct = __is_same(T, A) && g.x_stride[4] == 1 && pad == 0 && (Q - 1) * step + (g.kernel[2] - 1) * g.dilation[2] < W;
+  int64_t extent = 1;  // elements from the input's first to its last
+  const int64_t sizes[5] = {g.n, g.c, g.in[0], H, W};
+  for (int i = 0; i < 5; ++i) {
+    direct &= g.x_stride[i] >= 0;
+    extent += (sizes[i] - 1) * g.x_stride[i];
+  }
 
   each_row(begin, end, g.c, g.out[0], g.out[1], [&](int64_t n, int64_t c, int64_t od, int64_t oh) {
     int64_t d0 = od * g.stride[0] - g.pad[0], h0 = oh * g.stride[1] - g.pad[1];
@@ -151,7 +156,7 @@ template <class T> static void max_rows(const MaxPoolFwd& a, int64_t begin, int6
         int64_t d = d0 + td * g.dilation[0], h = h0 + th * g.dilation[1];
         const T* x = plane + d * g.x_stride[2] + h * g.x_stride[3];
         const A* from = row;
-        if (direct && reach <= (H - 1 - h) * g.x_stride[3] + W) from = reinterpret_cast<const A*>(x);
+        if (direct && x - static_cast<const T*>(a.x) + reach <= extent) from = reinterpret_cast<const A*>(x);
         else load_row<false>(row + pad, x, W, g.x_stride[4]);
         auto taps = step == 1 ? max_taps<1, A> : step == 2 ? max_taps<2, A> : max_taps<0, A>;
         taps(from, (d * H + h) * W - pad, best, a.index ? where : nullptr, Q, g.kernel[2], step, g.dilation[2]);
