@@ -226,7 +226,7 @@ template <class T> static void backward_input(const ConvBwdInput& a) {
         winograd = winograd_apt_to(p);
         const bool by_filters = !winograd && last && filters_apt_last<T>(p.w, shape);
         const bool direct = by_filters || (!winograd && !last && direct_apt(p.w, shape));
-        alike = phases_alike(g, p2);
+        alike = p.w.tap_count() == 0 ? 1 : phases_alike(g, p2);
         if (p.w.tap_count() == 0) {
           fill_positions(p.out, g.n, g.c);
         } else if (alike > 1) {  // `alike` adjacent phases of one channel, as so many channels

@@ -30,7 +30,7 @@ template <class A> struct DepthwiseBands {
   int64_t images, channels, blocks;    // blocks: vectors of channels
   int64_t rows, columns, bands, cuts;  // rows and columns of a task; bands of a slice, cuts of a row
   int64_t high, wide;                  // rows and columns of cells that a task sees
-  bool last, joined;                   // adjacent channels; else, rows short enough to be transposed as one
+  bool last, joined;                   // adjacent channels; else, rows short enough to be transposed as one, where a task sees all of them
   int32_t* place = nullptr;            // of joined rows' elements: cells, in elements
 
   // beside: cells that a task has besides, of each position of the grid.
@@ -45,8 +45,8 @@ template <class A> struct DepthwiseBands {
     };
     while (fit() < least(w.grid[1], 1 + 2 * over) && columns > 64 + 2 * w.reach(2)) columns = ceil_div(columns, 2);
     cuts = ceil_div(w.grid[2], columns);
-    rows = least(fit(), w.grid[1]);
-    if (rows < 1) rows = 1;
+    const int64_t few = least(w.grid[1], 1 + over), most = least(fit(), w.grid[1]);
+    rows = most < few ? few : most;
     bands = ceil_div(w.grid[1], rows);
     const int64_t others = images * w.grid[0] * blocks * cuts;
     if (others * bands < 8) bands = least(ceil_div(8, others), ceil_div(w.grid[1], 1 + 2 * over));  // for the threads
@@ -92,7 +92,7 @@ template <class A> struct DepthwiseBands {
       const A* from = x + t.image * w.stride[0] + t.channel * w.stride[1] + depth * w.stride[2] + (top + down.begin) * w.stride[3] +
                       (left + across.begin) * w.stride[4];
       A* cell = to + (down.begin * wide + across.begin) * L;
-      if (joined) {
+      if (joined && seen == w.size[2]) {
         const int32_t* const at = place;
         turn_in_to(from, w.stride[1], t.lanes, (down.end - down.begin) * seen, [=](int64_t i) { return cell + at[i]; });
       } else {
@@ -392,8 +392,8 @@ template <class A> static void depthwise_weight(const ConvBwdWeight& a, const Im
         for (int64_t q = 0; q < taps;) {
           const bool few = taps - q <= 5;
           const int64_t count = least(taps - q, few ? 5 : 9);
-          depthwise_dots_of<A>(few, members > 1)(image, w.step[1] * bands.wide * L, w.step[2] * L, offset + q, gradient, t.rows, t.columns, count,
-                                    spread, total + (m * taps + q) * L);
+          const auto dots = depthwise_dots_of<A>(few, members > 1);
+          dots(image, w.step[1] * bands.wide * L, w.step[2] * L, offset + q, gradient, t.rows, t.columns, count, spread, total + (m * taps + q) * L);
           q += count;
         }
       }

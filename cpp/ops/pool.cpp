@@ -81,6 +81,11 @@ Shape output_shape(const char* op, const Shape& x, const PoolOptions& o) {
     if (o.ceil_mode && n > 0 && (n - 1) * o.stride[i] >= x[2 + i] + o.padding[i]) --n;
     check<ValueError>(n > 0 && x[2 + i] > 0, "[", op, "] input must be at least as large as the window, got ", x,
                       " with kernel_size ", o.kernel);
+    for (int64_t w = 0; w < n && o.dilation[i] > 1; ++w) {  // dilated, a small input may lie between the taps
+      const int64_t at = w * o.stride[i] - o.padding[i], first = at < 0 ? (-at + o.dilation[i] - 1) / o.dilation[i] : 0;
+      check<ValueError>(first < o.kernel[i] && at + first * o.dilation[i] < x[2 + i], "[", op, "] every window must hold an element of the "
+                        "input, got ", x, " with kernel_size ", o.kernel, ", padding ", o.padding, " and dilation ", o.dilation);
+    }
     y.push(n);
   }
   return y;

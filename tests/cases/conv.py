@@ -225,6 +225,9 @@ CASES = [
             S(A((1, 16, 13, 150)), A((16, 1, 7, 7)), A((16,)), padding=3, groups=16),  # bands of parts of rows
             S(A((3, 16, 4, 5)), A((16, 1, 5, 5)), None, padding=(4, 2), groups=16),
             S(A((2, 3, 17, 25)), A((9, 3, 8, 8)), A((9,)), stride=8),  # patches
+            S(A((2, 16, 8, 8)), A((16, 1, 3, 3)), A((16,)), stride=3, groups=16),  # columns that no window sees
+            S(A((1, 1, 5, 10)), A((8, 1, 1, 7)), None, stride=(2, 4)),  # rows that no tap reaches, under phases alike
+            S(A((2, 16, 9, 40)), A((16, 4, 2, 2)), None, stride=3, padding=1, groups=4),
             S(A((2, 24, 9, 13)), A((24, 4, 3, 3)), A((24,)), padding=1, groups=6),  # groups of few, a member at a time
             S(A((1, 16, 8, 9)), A((16, 2, 2, 5)), None, stride=(3, 1), padding=(1, 2), groups=8),
             S(A((2, 32, 7, 6)), A((32, 16, 3, 3)), A((32,)), stride=2, padding=1, groups=2),
@@ -323,6 +326,7 @@ CASES = [
             S(A((2, 4, 5, 6)), A((4, 3, 3, 3)), A((3,))),
             S(A((1, 4, 4, 3)), A((4, 2, 4, 3)), A((4,)), stride=2, padding=1, groups=2),
             S(A((1, 2, 3, 3)), A((2, 3, 2, 2)), None, stride=3, output_padding=(2, 1), dilation=2),
+            S(A((2, 2, 3, 4)), A((2, 3, 3, 2)), A((3,)), stride=(1, 2), padding=(2, 0), output_padding=(1, 2), dilation=(2, 3)),
             S(A((3, 12, 6, 5)), A((12, 33, 4, 4)), A((33,)), stride=2, padding=1),  # phases together
             S(A((2, 6, 3, 4)), A((6, 5, 2, 3)), A((5,)), stride=(2, 3)),  # windows side by side
             S(A((3, 6, 1, 1)), A((6, 5, 4, 4)), A((5,))),

@@ -144,6 +144,11 @@ CASES = [
         bad=[
             Bad(lambda: F.max_pool2d(x, 2, padding=2), ValueError, "[max_pool] padding must be at most half of kernel_size"),
             Bad(lambda: F.max_pool2d(x, 5), ValueError, "[max_pool] input must be at least as large as the window"),
+            Bad(
+                lambda: F.max_pool2d(x[..., :1], (1, 3), 3, padding=(0, 1), dilation=2, ceil_mode=True),
+                ValueError,
+                "[max_pool] every window must hold an element of the input",
+            ),
             Bad(lambda: F.max_pool2d(x, 0), ValueError, "[max_pool] kernel_size must be positive, got (0, 0)"),
             Bad(lambda: F.max_pool2d(x, (1, 2, 3)), ValueError, "[max_pool2d] kernel_size must be a number or 2 numbers"),
             Bad(lambda: F.max_pool2d(x.long(), 2), TypeError, "[max_pool] input must have a floating dtype, got int64"),

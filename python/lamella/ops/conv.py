@@ -13,6 +13,7 @@ from .. import _core
 from ..autograd import record
 from ..precision import lower, regions
 from .gemm import linear
+from .padding import pad
 
 __all__ = ["conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d"]
 
@@ -201,6 +202,9 @@ def _transposed(op, dims, input, weight, bias, stride, padding, output_padding, 
     shape = (x.shape[0], weight.shape[1] * groups, *size)
     if bias is not None and (bias.ndim != 1 or bias.shape[0] != shape[1]):
         raise ValueError(f"[{op}] bias must have shape ({shape[1]},), got {tuple(bias.shape)}")
+    more = [e // s for e, s in zip(extra, stride, strict=True)]  # output beyond a stride, as dilation allows: that of zeros past the input
+    if any(more):
+        x = pad(x, [n for m in reversed(more) for n in (0, m)])
     y = _input_grad(x, weight, shape, (stride, padding, dilation, groups), bias)
     return y if batched else y.squeeze(0)
 
