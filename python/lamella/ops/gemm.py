@@ -224,7 +224,7 @@ def einsum(equation, *operands):
     if plan is not None:
         return _run_pair(plan, *operands)
     terms, output, sizes = _parse(equation, shapes)
-    items = [_lone(*_diagonal(x, term)) for x, term in zip(operands, terms, strict=True)]
+    items = [_lone(*_diagonal(x, term), sizes) for x, term in zip(operands, terms, strict=True)]
     while len(items) > 1:
         best = None
         for i in range(len(items)):
@@ -347,9 +347,9 @@ def _diagonal(x, term):
     return x, term
 
 
-def _lone(x, term):
+def _lone(x, term, sizes):
     """Drops broadcast dimensions of size 1 that stand for a larger "..."."""
-    one = [d for d, c in enumerate(term) if c.isdigit() and x.shape[d] == 1]
+    one = [d for d, c in enumerate(term) if c.isdigit() and x.shape[d] != sizes[c]]
     for d in reversed(one):
         x = x.squeeze(d)
     return x, [c for d, c in enumerate(term) if d not in one]
