@@ -68,6 +68,9 @@ EINSUM = [
     S("...i,oij,...j->...o", A((1, 3)), A((5, 3, 4)), A((1, 4))),
     S("...i,...i->...", A((1, 1, 3)), A((1, 4, 3))),
     S("...i->...", A((1, 3))),
+    S("ij,jk->ik", A((2, 1)), A((4, 3))),  # a size of 1 for another
+    S("ij,ij->ij", A((1, 3)), A((2, 3))),
+    S("ij,jk,ik->k", A((2, 3)), A((3, 1)), A((2, 4))),
 ]
 
 
@@ -120,6 +123,7 @@ CASES = [
     Case("einsum", ops.einsum, np.einsum, EINSUM, bad=[
         Bad(lambda: ops.einsum("ij,jk->ik", x), ValueError, "[einsum] equation must name 1 operands"),
         Bad(lambda: ops.einsum("ij,jk->ik", x, x), ValueError, "[einsum] sizes of 'j' must match, got 4 and 3"),
+        Bad(lambda: ops.einsum("ii->i", x[:1]), ValueError, "[einsum] sizes of 'i' must match, got 4 and 1"),
         Bad(lambda: ops.einsum("ijk->ik", x), ValueError, "[einsum] term 'ijk' must have one letter per dimension"),
         Bad(lambda: ops.einsum("ij->iz", x), ValueError, "[einsum] output letters must be distinct and occur"),
         Bad(lambda: ops.einsum("i1->i", x), ValueError, "[einsum] equation must hold letters"),

@@ -212,8 +212,9 @@ def einsum(equation, *operands):
     """Einstein summation: "bij,bjk->bik" multiplies operands and sums over the letters that are not in the output.
 
     Without "->" the output has the letters that occur once, in alphabetical order, after those of "...", which stands
-    for broadcast leading dimensions. Pairs are contracted greedily, cheapest first. ValueError for a malformed equation
-    or sizes that differ. Also as operands with lists of numbers for letters: einsum(a, [0, 1], b, [1, 2], [0, 2]).
+    for broadcast leading dimensions; a size of 1 stands for the size that a letter has elsewhere. Pairs are contracted
+    greedily, cheapest first. ValueError for a malformed equation or sizes that differ. Also as operands with lists of
+    numbers for letters: einsum(a, [0, 1], b, [1, 2], [0, 2]).
     """
     if not isinstance(equation, str):
         equation, operands = _from_sublists((equation, *operands))
@@ -269,11 +270,13 @@ def _parse(equation: str, shapes: tuple[tuple[int, ...], ...]) -> tuple[list[lis
             raise ValueError(f"[einsum] term {text!r} must have one letter per dimension, got shape {shape}")
         wide = max(wide, extra)
         term = [*before, *(str(extra - i) for i in range(extra)), *after]
+        last = dict(zip(term, shape, strict=True))  # of a letter that is repeated here
         for c, n in zip(term, shape, strict=True):
-            if sizes.setdefault(c, n) == 1 and c.isdigit():
+            if sizes.setdefault(c, n) == 1:
                 sizes[c] = n
-            if n != sizes[c] and not (n == 1 and c.isdigit()):
-                raise ValueError(f"[einsum] sizes of {c!r} must match, got {sizes[c]} and {n} in {equation!r}")
+            other = last[c] if n != last[c] or n == 1 else sizes[c]
+            if n != other:
+                raise ValueError(f"[einsum] sizes of {c!r} must match, got {other} and {n} in {equation!r}")
         terms.append(term)
     dotted = [str(wide - i) for i in range(wide)]
     if arrow:
@@ -295,6 +298,8 @@ def _pair_plan(equation, shapes):
     (ta, tb), output, sizes = _parse(equation, shapes)
     letters = set(ta + tb)
     if any(len(set(t)) < len(t) for t in (ta, tb)) or any(c.isdigit() for c in letters):
+        return None
+    if any(n != sizes[c] for t, shape in zip((ta, tb), shapes, strict=True) for c, n in zip(t, shape, strict=True)):
         return None
     if any((c in ta) != (c in tb) and c not in output for c in letters):
         return None
@@ -348,8 +353,8 @@ def _diagonal(x, term):
 
 
 def _lone(x, term, sizes):
-    """Drops broadcast dimensions of size 1 that stand for a larger "..."."""
-    one = [d for d, c in enumerate(term) if c.isdigit() and x.shape[d] != sizes[c]]
+    """Drops dimensions of size 1 that stand for larger ones."""
+    one = [d for d, c in enumerate(term) if x.shape[d] != sizes[c]]
     for d in reversed(one):
         x = x.squeeze(d)
     return x, [c for d, c in enumerate(term) if d not in one]
