@@ -8,6 +8,7 @@ import numpy as np
 import lamella
 import lamella.ops as ops
 from case import ALL_FLOATS, A, Bad, Case, S
+from lamella.nn import functional as F
 from lamella.ops.gemm import linear_activation
 
 # Edges of the register tiles (2 to 12 rows, 8 to 32 columns), of a block of k (256) and of the paths.
@@ -120,6 +121,13 @@ CASES = [
     ]),
     Case("baddbmm", ops.baddbmm, addmm, [S(A((2, 3, 5)), A((2, 3, 4)), A((2, 4, 5)), alpha=0.5)]),
     Case("outer", ops.outer, np.outer, [S(A((3,)), A((17,))), S(A((0,)), A((3,)))]),
+    Case(
+        "bilinear",
+        F.bilinear,
+        lambda a, b, w, z=0.0: np.einsum("...i,oij,...j->...o", a, w, b) + z,
+        [S(A((1, 3)), A((1, 4)), A((5, 3, 4)), A((5,))), S(A((2, 3, 3)), A((2, 3, 4)), A((5, 3, 4)))],
+        bad=[Bad(lambda: F.bilinear(x[:, :1], x, lamella.ones(2, 3, 4)), ValueError, "[bilinear] input1 and input2 must have the weight's")],
+    ),
     Case("einsum", ops.einsum, np.einsum, EINSUM, bad=[
         Bad(lambda: ops.einsum("ij,jk->ik", x), ValueError, "[einsum] equation must name 1 operands"),
         Bad(lambda: ops.einsum("ij,jk->ik", x, x), ValueError, "[einsum] sizes of 'j' must match, got 4 and 3"),

@@ -48,6 +48,12 @@ def relu(input, inplace=False):
 
 def bilinear(input1, input2, weight, bias=None):
     """y_o = input1^T W_o input2 + b_o: (..., in1), (..., in2), weight (out, in1, in2), bias (out) -> (..., out)."""
+    sizes = tuple(input1.shape[-1:]) + tuple(input2.shape[-1:])
+    if weight.ndim != 3 or sizes != tuple(weight.shape[1:]) or input1.shape[:-1] != input2.shape[:-1]:
+        raise ValueError(
+            f"[bilinear] input1 and input2 must have the weight's sizes last and the same before, got {tuple(input1.shape)} "
+            f"and {tuple(input2.shape)} with weight {tuple(weight.shape)}"
+        )
     y = einsum("...i,oij,...j->...o", input1, weight, input2)
     return y if bias is None else y + bias
 
