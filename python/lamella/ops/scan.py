@@ -6,12 +6,13 @@ from __future__ import annotations
 from collections import namedtuple
 
 from .. import _core
-from ..autograd import record
+from ..autograd import is_grad_enabled, record
 from .elementwise import exp, log, where
-from .index import scatter_add_
+from .index import index_select, nonzero, scatter_add_
 from .join import cat
 from .reduce import prod
 from .view import unsqueeze
+from .write import index_copy
 
 __all__ = """
 cummax cummin cumprod cumsum cumulative_trapezoid diff gradient logcumsumexp trapezoid trapz
@@ -49,10 +50,19 @@ def cumprod_vjp(node, dy):
     x, dim = node.ctx
     if x.ndim == 0:
         return (dy,)
-    if not _core.item(_core.reduce_any(x == 0)):  # dx[i] = sum over k >= i of dy[k] y[k] / x[i]
-        return (_reversed(cumsum(_reversed(dy * node.output, dim), dim), dim) / x,)
-    # With zeros: dx[i] = (product of x before i) (sum over k >= i of dy[k] times the product of x after i up to k), where
-    # the products are taken over an (n, n) table.
+    zero = x == 0
+    if not _core.item(_core.reduce_any(zero)):  # dx[i] = sum over k >= i of dy[k] y[k] / x[i]
+        return (_tail_sums(dy * node.output, dim) / x,)
+    if not is_grad_enabled():
+        dx = _tail_sums(dy * node.output, dim) / where(zero, 1.0, x)
+        rows = None if dim % x.ndim < x.ndim - 1 else nonzero(zero.any(-1).reshape(-1)).reshape(-1)  # those with zeros
+        if rows is None or 2 * len(rows) * x.shape[-1] > x.numel():
+            return (_at_first_zeros(dx, x, dy, zero, dim),)
+        flat = [t.reshape(-1, x.shape[-1]) for t in (dx, x, dy, zero)]
+        some = _at_first_zeros(*(index_select(t, 0, rows) for t in flat), 1)
+        return (index_copy(flat[0], 0, rows, some).reshape(x.shape),)
+    # To be differentiated: dx[i] = (product of x before i) (sum over k >= i of dy[k] times the product of x after i up to k),
+    # where the products are taken over an (n, n) table.
     n, dim = x.shape[dim], dim % x.ndim
     rows = x.movedim(dim, -1)
     at = _core.arange_int(0, 1, n, _core.int64, x)
@@ -61,6 +71,16 @@ def cumprod_vjp(node, dy):
     reaches = (at.reshape((n, 1)) <= at).to(x.dtype)
     dx = (others * reaches * dy.movedim(dim, -1).unsqueeze(-2)).sum(-1)
     return (dx.movedim(-1, dim),)
+
+
+def _at_first_zeros(dx, x, dy, zero, dim):
+    """dx, but at the first zero along dim, where it is the sum of the products without it: those with it are 0 from there on."""
+    first = zero & (cumsum(zero, dim, _core.int32) == 1)
+    return where(first, _tail_sums(dy * cumprod(where(first, 1.0, x), dim), dim), dx)
+
+
+def _tail_sums(x, dim):
+    return _reversed(cumsum(_reversed(x, dim), dim), dim)
 
 
 def logcumsumexp(input, dim):
