@@ -18,7 +18,7 @@ TOL = {"float32": 3e-5, "float64": 1e-11}
 
 
 def geometry(rnd):
-    """(x's shape, w's shape, options), of at most some thousand products for each result."""
+    """(x's shape, w's shape, options): odd sizes, strides, dilations and paddings, groups, one to three dimensions."""
     dims = rnd.choice([1, 2, 2, 2, 3])
     groups = rnd.choice([1, 1, 1, 2, 3, 8, 17])
     channels = rnd.choice([1, 1, 2, 3, 4, 8, 16, 20] if groups == 1 else [1, 1, 2, 3, 4, 8])

@@ -2,10 +2,10 @@
 // Convolution as products whose rows are positions, read where they lie (conv_pixels.h); where one tap is all, as products
 // whose image operand packs itself (conv_columns.h), images folded into one long column axis. 3x3 of many channels goes Winograd's
 // way (conv_winograd.h). Few channels or filters go the direct way (conv_direct.h, with vectors across filters
-// conv_direct_filters.h), depthwise ones their own (conv_depthwise.h). Weight gradients: conv_weight.h, of little
-// work conv_direct_weight.h, of 3x3 conv_winograd_weight.h.
+// conv_direct_filters.h), depthwise ones and small groups their own (conv_groups.h). Weight gradients: conv_weight.h, of little work
+// conv_direct_weight.h, of 3x3 conv_winograd_weight.h.
 #include "conv_columns.h"
-#include "conv_depthwise.h"
+#include "conv_groups.h"
 #include "conv_direct_filters.h"
 #include "conv_direct_weight.h"
 #include "conv_pixels_product.h"
@@ -43,9 +43,9 @@ template <class T> static void forward(const ConvFwd& a) {
   const T *x = static_cast<const T*>(a.x), *weights = static_cast<const T*>(a.w);
   const ConvShape shape{g.n, g.groups, channels, rows};
   const bool winograd = !g.plain && winograd_apt<A>(w, shape);
-  if (!winograd && depthwise_apt(g)) {
+  if (!winograd && groups_apt(g)) {
     out.bias = static_cast<const T*>(a.bias);
-    return depthwise_forward(a, w, out);
+    return groups_forward(a, w, out);
   }
   const bool by_filters = !winograd && last && filters_apt_last<T>(w, shape);
   const bool merge = !by_filters && pixels_merge<A>(w, shape, last);
@@ -141,7 +141,7 @@ template <class T> struct InputPhase {
 };
 
 // Phases of one depth together, for their results stand between one another's.
-template <class T> static void depthwise_backward_input(const ConvBwdInput& a) {
+template <class T> static void groups_backward_input(const ConvBwdInput& a) {
   const ConvGeometry& g = a.g;
   const int64_t parts = least(g.stride[1], g.in[1]) * least(g.stride[2], g.in[2]);
   const auto each = [&](int64_t p0, const auto& f) {
@@ -170,7 +170,7 @@ template <class T> static void depthwise_backward_input(const ConvBwdInput& a) {
     }
     ImageOut<T> out = first.out;
     for (int d = 3; d < 5; ++d) out.stride[d] = g.x_stride[d];
-    DepthwiseProduct<T> product(seen, g.n, g.c, g.c / g.groups, out, g.stride + 1, g.in + 1, parts, volume(g.kernel));
+    GroupProduct<T> product(seen, g.n, g.c, g.c / g.groups, out, g.stride + 1, g.in + 1, parts, volume(g.kernel));
     each(p0, [&](const InputPhase<T>& p, int64_t p1, int64_t p2) { product.add(p.w, p1, p2, [&](int64_t t) { return p.left.tap(t); }); });
     product.run(static_cast<const T*>(a.dy), static_cast<const T*>(a.w), true);
   }
@@ -208,7 +208,7 @@ template <class T> static void backward_input(const ConvBwdInput& a) {
   const ConvShape shape{g.n, g.groups, g.k / g.groups, g.c / g.groups};
   const auto winograd_apt_to = [&](const InputPhase<T>& p) { return !g.plain && volume(g.stride) == 1 && winograd_apt<acc_t<T>>(p.w, shape); };
   constexpr int64_t first[3] = {0, 0, 0};
-  if (depthwise_apt(g) && !winograd_apt_to(InputPhase<T>(a, first))) return depthwise_backward_input<T>(a);
+  if (groups_apt(g) && !winograd_apt_to(InputPhase<T>(a, first))) return groups_backward_input<T>(a);
   const bool last = a.w_last || pixels_dense(g);
   PixelPart<T> parts[kMostPixelParts];  // phases that go the way of conv_pixels_product.h: together, as they read the same images
   PhaseWeights<T> phases[kMostPixelParts];
@@ -304,7 +304,7 @@ template <class T> static void backward_weight(const ConvBwdWeight& a) {
   const ConvShape shape{a.g.n, a.g.groups, a.g.c / a.g.groups, a.g.k / a.g.groups};
   const T *x = static_cast<const T*>(a.x), *dy = static_cast<const T*>(a.dy);
   T* const dw = static_cast<T*>(a.dw);
-  if (depthwise_apt(a.g)) return depthwise_weight<T>(a, w);
+  if (groups_apt(a.g)) return groups_weight<T>(a, w);
   if (!a.g.plain && winograd_weight<T>(w, x, dy, a.g.y_stride, shape, dw)) return;
   if (!pixels_dense(a.g) && direct_apt_weight(w, shape) && weight_fill<T>(w, shape) < 0.8)  // as measured
     direct_weight_product(w, x, dy, a.g.y_stride, shape, dw);

@@ -74,13 +74,8 @@ template <class T> static void store_row(T* y, const acc_t<T>* from, int64_t n, 
 template <int Step, class A> LAMELLA_INLINE vec<A> load_every(const A* p, int64_t step) {
   constexpr int L = kLanes<A>;
   if constexpr (Step == 1) return vload(p);
-  else if constexpr (Step == 2) {
-    vec<A> a = vload(p), b = vload(p + L);
-    if constexpr (L == 16) return __builtin_shufflevector(a, b, 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
-    else if constexpr (L == 8) return __builtin_shufflevector(a, b, 0, 2, 4, 6, 8, 10, 12, 14);
-    else if constexpr (L == 4) return __builtin_shufflevector(a, b, 0, 2, 4, 6);
-    else return __builtin_shufflevector(a, b, 0, 2);
-  } else {
+  else if constexpr (Step == 2) return every_second<0, A>(vload(p), vload(p + L));
+  else {
     vec<A> v;
     for (int i = 0; i < L; ++i) v[i] = p[i * step];
     return v;

@@ -147,13 +147,15 @@ template <class K> static void kth_of_rows(const Kth& a, const KeyMaker<K>& keys
       const K key = select_key(keys, keys + a.n, a.n, k);
       int64_t before = 0;
       K some[kPiece];
-      for (int64_t i = 0, n; i < a.n; i += n) {
-        keys_of(x, i, i + (n = least(kPiece, a.n - i)), some);
+      for (int64_t i = 0; i < a.n; i += kPiece) {
+        const int64_t n = least(kPiece, a.n - i);
+        keys_of(x, i, i + n, some);
         for (int64_t j = 0; j < n; ++j) before += some[j] < key;
       }
       int64_t at = -1, left = k - before;  // of equal ones, the one a stable sort would put there
-      for (int64_t i = 0, n; at < 0; i += n) {
-        keys_of(x, i, i + (n = least(kPiece, a.n - i)), some);
+      for (int64_t i = 0; at < 0; i += kPiece) {
+        const int64_t n = least(kPiece, a.n - i);
+        keys_of(x, i, i + n, some);
         for (int64_t j = 0; j < n && at < 0; ++j)
           if (some[j] == key && left-- == 0) at = i + j;
       }

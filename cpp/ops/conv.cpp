@@ -92,9 +92,7 @@ void check_bias(const char* op, const Array& bias, DType dtype, int64_t channels
                     name_of(dtype), " (", channels, ",), got ", describe(bias));
 }
 
-bool depthwise(const Shape& w, const ConvOptions& o) { return w[1] == 1 && w[0] == o.groups; }
-
-// Groups of as many filters as channels, few: the CPU's kernels (kernels/conv_depthwise.h) read rows of adjacent elements, or adjacent
+// Groups of as many filters as channels, few: the CPU's kernels (kernels/conv_groups.h) read rows of adjacent elements, or adjacent
 // channels, and contiguous weights; the others take any strides of images that are not channels-last.
 bool small_groups(const Shape& w, const ConvOptions& o) { return o.groups > 1 && w[1] <= 16 && w[0] == w[1] * o.groups; }
 Array with_rows(const Array& a, const Shape& w, const ConvOptions& o, bool last) {
@@ -103,10 +101,11 @@ Array with_rows(const Array& a, const Shape& w, const ConvOptions& o, bool last)
 
 // Whether the CPU's kernels take this convolution, or its input gradient, with adjacent channels (kernels/conv_pixels.h); else
 // images are copied. The taps of a row can stand in for channels, but not in the input gradient.
-bool taken_channels_last(const Shape& w, const ConvOptions& o, bool to_input = false) {
+bool taken_channels_last(const Shape& w, DType dtype, const ConvOptions& o, bool to_input = false) {
   if (!here().is_cpu()) return true;
   const bool rows = !to_input && o.dilation[w.n - 3] == 1;
-  return depthwise(w, o) || (w[0] >= 8 * o.groups && w[1] * (rows ? w[w.n - 1] : 1) >= 8);
+  const bool grouped = small_groups(w, o) && (w[1] == 1 || (dtype == DType::f32 && (w[1] == 2 || w[1] == 4)));  // kernels/conv_groups.h
+  return grouped || (w[0] >= 8 * o.groups && w[1] * (rows ? w[w.n - 1] : 1) >= 8);
 }
 
 // Weights for kernels that take images with adjacent channels: such weights as they are.
@@ -137,7 +136,7 @@ Array conv(const Array& x, const Array& w, const Array* bias, const ConvOptions&
     return cast(conv(wide(x), wide(w), bias ? &b : nullptr, o, act), x.dtype);
   }
   const bool last = x.is_channels_last();
-  if (last && !taken_channels_last(w.shape, o)) return channels_last(conv(contiguous(x), w, bias, o, act));
+  if (last && !taken_channels_last(w.shape, x.dtype, o)) return channels_last(conv(contiguous(x), w, bias, o, act));
   const Shape shape = output_shape("conv", x.shape, w.shape, o);
   Array y = last ? empty_channels_last(shape, x.dtype) : empty(shape, x.dtype), b;
   const Array xr = with_rows(x, w.shape, o, last);
@@ -160,7 +159,7 @@ Array conv_input_grad(const Array& dy, const Array& w, const Shape& input, const
     return cast(conv_input_grad(wide(dy), wide(w), input, o, bias ? &b : nullptr), dy.dtype);
   }
   const bool last = dy.is_channels_last();
-  if (last && !taken_channels_last(w.shape, o, true)) return channels_last(conv_input_grad(contiguous(dy), w, input, o, bias));
+  if (last && !taken_channels_last(w.shape, dy.dtype, o, true)) return channels_last(conv_input_grad(contiguous(dy), w, input, o, bias));
   Array dx = last ? empty_channels_last(input, dy.dtype) : empty(input, dy.dtype);
   const Array dyr = with_rows(dy, w.shape, o, last);
   const Weights wc(w, o, last);
@@ -189,7 +188,7 @@ std::pair<Array, Array> conv_weight_grad(const Array& dy, const Array& x, const 
     const auto [dw, db] = conv_weight_grad(wide(dy), wide(x), kernel, o, with_bias);
     return {cast(dw, x.dtype), with_bias ? cast(db, x.dtype) : db};
   }
-  const bool last = (x.is_channels_last() || dy.is_channels_last()) && taken_channels_last(kernel, o);
+  const bool last = (x.is_channels_last() || dy.is_channels_last()) && taken_channels_last(kernel, x.dtype, o);
   const Array dyc = last ? channels_last(dy) : contiguous(dy), xc = last ? channels_last(x) : contiguous(x);
   Array dw = empty(kernel, x.dtype), db;
   if (with_bias) db = empty({kernel[0]}, x.dtype);

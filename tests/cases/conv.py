@@ -101,6 +101,8 @@ CHANNELS_LAST = [
     S(A((2, 3, 9, 8)), A((10, 3, 3, 3)), A((10,)), padding=1, dilation=2),  # the rest: through the other layout
     S(A((2, 9, 9, 8)), A((3, 9, 3, 3)), A((3,)), padding=1),
     S(A((2, 12, 7, 6)), A((12, 1, 3, 3)), A((12,)), padding=1, groups=12),  # depthwise
+    S(A((2, 12, 7, 6)), A((12, 2, 3, 3)), A((12,)), padding=1, groups=6),  # small groups
+    S(A((1, 20, 9, 8)), A((20, 4, 3, 2)), None, stride=(2, 1), padding=1, groups=5),
     S(A((1, 35, 5, 17)), A((35, 1, 3, 6)), None, stride=(1, 2), padding=(2, 3), dilation=(2, 1), groups=35),
     S(A((1, 5, 2, 2)), A((5, 1, 7, 7)), A((5,)), padding=3, groups=5),  # no position sees all taps
     S(A((1, 18, 9, 90)), A((18, 1, 7, 7)), A((18,)), padding=3, groups=18),  # parts of rows

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Depthwise convolution (a filter per channel), and of groups of few channels and as many filters: vectors run across channels. A
+// Convolution of many groups of one channel each (depthwise), or of few channels and as many filters: vectors run across channels. A
 // task takes a vector's channels of one image, a band of rows at a time: what the band sees is copied to cells of a vector each,
 // transposed where channels lie apart, with cells of zeros around the image, and sums are made from there, tap by tap. Of a group's
 // `members` channels each in turn is spread over the group's lanes.
@@ -13,17 +13,17 @@ namespace LAMELLA_ISA {
 constexpr int kCellSlot = 12;  // a task's cells; what tasks share is in kPixelSlot
 
 // Of planes, fewer channels than half a vector go the direct way (conv_direct.h).
-LAMELLA_INLINE bool depthwise_apt(const ConvGeometry& g) {
+LAMELLA_INLINE bool groups_apt(const ConvGeometry& g) {
   const int64_t members = g.c / g.groups;
   if (g.c != g.k || (members > 1 && (g.groups == 1 || size_of(g.dtype) != 4 || kLanes<float> % members != 0))) return false;
   return pixels_dense(g) || (g.x_stride[4] == 1 && g.y_stride[4] == 1 && g.c * size_of(g.dtype) * 2 >= kVecBytes);
 }
 
 // A vector's channels, from `channel` on, of a band of rows of the grid, or of a part of their columns, of one image and depth.
-struct DepthwiseTask { int64_t image, slice, row, rows, column, columns, block, channel, lanes; };
+struct GroupTask { int64_t image, slice, row, rows, column, columns, block, channel, lanes; };
 
 // Images under a window, cut into tasks.
-template <class A> struct DepthwiseBands {
+template <class A> struct GroupBands {
   static constexpr int L = kLanes<A>;
   static constexpr int kSlack = 16;    // positions past a row's end that tiles may compute
   ImageWindow w;
@@ -34,7 +34,7 @@ template <class A> struct DepthwiseBands {
   int32_t* place = nullptr;            // of joined rows' elements: cells, in elements
 
   // beside: cells that a task has besides, of each position of the grid.
-  DepthwiseBands(const ImageWindow& window, int64_t n, int64_t c, int64_t beside)
+  GroupBands(const ImageWindow& window, int64_t n, int64_t c, int64_t beside)
       : w(window), images(n), channels(c), blocks(ceil_div(c, L)), last(w.stride[4] != 1) {
     const int64_t cells = ((last ? 48 : 128) << 10) / (L * sizeof(A));  // stay in L2
     const int64_t down = w.reach(1), over = down > w.step[1] ? down - w.step[1] : 0;  // over: rows that two bands see
@@ -65,7 +65,7 @@ template <class A> struct DepthwiseBands {
 
   int64_t tasks() const { return images * w.grid[0] * bands * cuts * blocks; }
   int64_t grain(int64_t taps) const { return 1 + 100000 / (rows * columns * L * (taps + 4)); }
-  DepthwiseTask task(int64_t t) const {
+  GroupTask task(int64_t t) const {
     const int64_t block = t % blocks, cut = t / blocks % cuts, band = t / (blocks * cuts) % bands, s = t / (blocks * cuts * bands);
     const int64_t row = band * rows, column = cut * columns, channel = block * L;
     return {s / w.grid[0], s % w.grid[0], row, least(rows, w.grid[1] - row), column, least(columns, w.grid[2] - column),
@@ -73,7 +73,7 @@ template <class A> struct DepthwiseBands {
   }
 
   // What a task sees. Of lanes past its channels there is something.
-  void load(const A* x, const DepthwiseTask& t, A* to) const {
+  void load(const A* x, const GroupTask& t, A* to) const {
     const int64_t top = t.row * w.step[1] + w.first[1], left = t.column * w.step[2] + w.first[2];
     const Inside down(top, (t.rows - 1) * w.step[1] + w.reach(1), w.size[1]);
     const Inside across(left, (t.columns - 1) * w.step[2] + w.reach(2), w.size[2]);
@@ -117,7 +117,7 @@ template <class A> struct DepthwiseBands {
 };
 
 // ---- results ----------------------------------------------------------------------------------------------------------------
-struct DepthwiseTaps {
+struct GroupTaps {
   int64_t count, rows;    // rows: of the kernel, of count / rows taps each
   const int32_t* offset;  // of every tap's source, from the first's
   int64_t members;        // channels of a group
@@ -134,8 +134,8 @@ template <class A> struct Spread {
 // weights: the bias, then taps, a vector each, or one for each member of a group where it has several (`grouped`). K > 0: a row of the
 // kernel has K taps, side by side as positions are, so that a source is loaded once for all of them.
 template <class A, int U, int K, bool grouped>
-static void depthwise_tile(const A* from, int64_t jump, const DepthwiseTaps& taps, const A* weights, A* to, int64_t step, int64_t count,
-                           int64_t lanes, Act act) {
+static void group_tile(const A* from, int64_t jump, const GroupTaps& taps, const A* weights, A* to, int64_t step, int64_t count,
+                       int64_t lanes, Act act) {
   constexpr int L = kLanes<A>;
   vec<A> acc[U];
   acc[0] = vload(weights);
@@ -187,32 +187,32 @@ static void depthwise_tile(const A* from, int64_t jump, const DepthwiseTaps& tap
   for (int i = 0; i < U; ++i)
     if (i < count) store_last(to + i * step, acc[i], int(lanes));
 }
-template <class A> using DepthwiseTile = decltype(&depthwise_tile<A, 8, 0, false>);
+template <class A> using GroupTile = decltype(&group_tile<A, 8, 0, false>);
 // Tiles of 8 and of 4 positions.
-template <class A> struct DepthwiseTiles {
-  DepthwiseTile<A> of8, of4;
-  DepthwiseTiles(int64_t across, bool side_by_side, bool grouped) : of8(depthwise_tile<A, 8, 0, false>), of4(depthwise_tile<A, 4, 0, false>) {
+template <class A> struct GroupTiles {
+  GroupTile<A> of8, of4;
+  GroupTiles(int64_t across, bool side_by_side, bool grouped) : of8(group_tile<A, 8, 0, false>), of4(group_tile<A, 4, 0, false>) {
     if (!side_by_side) across = 0;
     if constexpr (sizeof(A) == 4)
       if (grouped) {
-        of8 = across == 3 ? depthwise_tile<A, 8, 3, true> : across == 5 ? depthwise_tile<A, 8, 5, true> : depthwise_tile<A, 8, 0, true>;
-        of4 = depthwise_tile<A, 4, 0, true>;
+        of8 = across == 3 ? group_tile<A, 8, 3, true> : across == 5 ? group_tile<A, 8, 5, true> : group_tile<A, 8, 0, true>;
+        of4 = group_tile<A, 4, 0, true>;
         return;
       }
-    if (across == 3) of8 = depthwise_tile<A, 8, 3, false>;
-    if (across == 5) of8 = depthwise_tile<A, 8, 5, false>;
-    if (across == 7) of8 = depthwise_tile<A, 8, 7, false>;
+    if (across == 3) of8 = group_tile<A, 8, 3, false>;
+    if (across == 5) of8 = group_tile<A, 8, 5, false>;
+    if (across == 7) of8 = group_tile<A, 8, 7, false>;
   }
 };
 
 // One or several windows over the same images, whose results stand between one another's: the phases of an input gradient.
-template <class A> class DepthwiseProduct {
+template <class A> class GroupProduct {
  public:
   static constexpr int L = kLanes<A>;
   // seen: a window over what all of them see. between, size: how far apart a window's results are, and how many there are of all,
   // down and across. parts: how many windows. taps: of the kernel, all of theirs at least. members: channels of a group.
-  DepthwiseProduct(const ImageWindow& seen, int64_t images, int64_t channels, int64_t members, const ImageOut<A>& out,
-                   const int64_t* between, const int64_t* size, int64_t parts, int64_t taps)
+  GroupProduct(const ImageWindow& seen, int64_t images, int64_t channels, int64_t members, const ImageOut<A>& out,
+               const int64_t* between, const int64_t* size, int64_t parts, int64_t taps)
       : bands_(seen, images, channels, seen.stride[4] == 1 ? between[0] * between[1] : 0), out_(out), between_{between[0], between[1]},
         size_{size[0], size[1]}, taps_(taps), members_(members), own_((parts + taps * members + 1) * L) {
     const size_t weights = size_t(bands_.blocks * own_) * sizeof(A), tables = size_t((members + 1) * taps + bands_.places()) * sizeof(int32_t);
@@ -227,7 +227,7 @@ template <class A> class DepthwiseProduct {
   // A window, whose first result is at (down, across); tap(t): what the kernel counts its tap t.
   template <class F> void add(const ImageWindow& w, int64_t down, int64_t across, const F& tap) {
     const int64_t taps = w.tap_count();
-    const DepthwiseTiles<A> tiles(w.taps[2], w.step[2] == 1 && w.next[2] == 1, members_ > 1);
+    const GroupTiles<A> tiles(w.taps[2], w.step[2] == 1 && w.next[2] == 1, members_ > 1);
     parts_[count_++] = {{w.grid[1], w.grid[2]}, {down, across}, {taps, w.taps[0] * w.taps[1], offset_, members_}, used_, tiles};
     used_ += L;
     Tap at = {};
@@ -247,7 +247,7 @@ template <class A> class DepthwiseProduct {
     parallel_blocks(bands_.tasks(), bands_.grain(taps_ * members_), [&](int64_t begin, int64_t end) {
       A* const image = static_cast<A*>(scratch(size_t(cells + ended) * sizeof(A), kCellSlot));
       for (int64_t i = begin; i < end; ++i) {
-        const DepthwiseTask t = bands_.task(i);
+        const GroupTask t = bands_.task(i);
         bands_.load(x, t, image);
         if (bands_.last) to_pixels(t, image);
         else to_planes(t, image, image + cells);
@@ -257,8 +257,8 @@ template <class A> class DepthwiseProduct {
 
  private:
   // weights: where, in a block's, its bias and then its taps are.
-  struct Part { int64_t grid[2], first[2]; DepthwiseTaps taps; int64_t weights; DepthwiseTiles<A> tiles; };
-  DepthwiseBands<A> bands_;
+  struct Part { int64_t grid[2], first[2]; GroupTaps taps; int64_t weights; GroupTiles<A> tiles; };
+  GroupBands<A> bands_;
   const ImageOut<A> out_;
   const int64_t between_[2], size_[2], taps_, members_, own_;  // own: elements of a block's weights, the last vector for taps of no window
   A* weights_;
@@ -280,12 +280,12 @@ template <class A> class DepthwiseProduct {
   }
 
   // f(part, row, from): each row of a task's results, and its first cell.
-  template <class F> LAMELLA_INLINE void each_row(const DepthwiseTask& t, const A* image, const F& f) const {
+  template <class F> LAMELLA_INLINE void each_row(const GroupTask& t, const A* image, const F& f) const {
     const int64_t down = bands_.w.step[1] * bands_.wide * L;
     for (int64_t p = 0; p < count_; ++p)
       for (int64_t r = 0; r < least(t.rows, parts_[p].grid[0] - t.row); ++r) f(parts_[p], r, image + r * down);
   }
-  void row(const Part& p, const DepthwiseTask& t, const A* from, A* to, int64_t step, int64_t lanes) const {
+  void row(const Part& p, const GroupTask& t, const A* from, A* to, int64_t step, int64_t lanes) const {
     const A* const weights = weights_ + t.block * own_ + p.weights;
     const int64_t jump = bands_.w.step[2] * L, columns = least(t.columns, p.grid[1] - t.column);
     for (int64_t i = 0; i < columns; i += 8) {
@@ -293,18 +293,18 @@ template <class A> class DepthwiseProduct {
       (n <= 4 ? p.tiles.of4 : p.tiles.of8)(from + i * jump, jump, p.taps, weights, to + i * step, step, n, lanes, out_.act);
     }
   }
-  A* first(const DepthwiseTask& t) const {
+  A* first(const GroupTask& t) const {
     return out_.y + t.image * out_.stride[0] + t.channel * out_.stride[1] + t.slice * out_.stride[2] +
            t.row * between_[0] * out_.stride[3] + t.column * between_[1] * out_.stride[4];
   }
-  void to_pixels(const DepthwiseTask& t, const A* image) const {
+  void to_pixels(const GroupTask& t, const A* image) const {
     A* const y = first(t);
     each_row(t, image, [&](const Part& p, int64_t r, const A* from) {
       row(p, t, from, y + (r * between_[0] + p.first[0]) * out_.stride[3] + p.first[1] * out_.stride[4], between_[1] * out_.stride[4], t.lanes);
     });
   }
   // By cells, which are transposed: whole rows as one.
-  void to_planes(const DepthwiseTask& t, const A* image, A* ended) const {
+  void to_planes(const GroupTask& t, const A* image, A* ended) const {
     const int64_t rows = least(t.rows * between_[0], size_[0] - t.row * between_[0]);
     const int64_t columns = least(t.columns * between_[1], size_[1] - t.column * between_[1]);
     each_row(t, image, [&](const Part& p, int64_t r, const A* from) {
@@ -318,9 +318,9 @@ template <class A> class DepthwiseProduct {
   }
 };
 
-template <class A> static void depthwise_forward(const ConvFwd& a, const ImageWindow& w, const ImageOut<A>& out) {
+template <class A> static void groups_forward(const ConvFwd& a, const ImageWindow& w, const ImageOut<A>& out) {
   constexpr int64_t side_by_side[2] = {1, 1};
-  DepthwiseProduct<A> product(w, a.g.n, a.g.c, a.g.c / a.g.groups, out, side_by_side, w.grid + 1, 1, w.tap_count());
+  GroupProduct<A> product(w, a.g.n, a.g.c, a.g.c / a.g.groups, out, side_by_side, w.grid + 1, 1, w.tap_count());
   product.add(w, 0, 0, [](int64_t t) { return t; });
   product.run(static_cast<const A*>(a.x), static_cast<const A*>(a.w), false);
 }
@@ -329,8 +329,8 @@ template <class A> static void depthwise_forward(const ConvFwd& a, const ImageWi
 // sums[q] += dy . x under tap q, of `rows` rows of positions, x spread where it is `grouped`. Taps past the last repeat it, and are not
 // stored.
 template <class A, int Q, bool grouped>
-static void depthwise_dots(const A* x, int64_t down, int64_t jump, const int32_t* offset, const A* dy, int64_t rows, int64_t columns,
-                           int64_t taps, const Spread<A>& spread, A* sums) {
+static void group_dots(const A* x, int64_t down, int64_t jump, const int32_t* offset, const A* dy, int64_t rows, int64_t columns,
+                       int64_t taps, const Spread<A>& spread, A* sums) {
   constexpr int L = kLanes<A>;
   vec<A> acc[Q];
   int64_t at[Q];
@@ -352,18 +352,18 @@ static void depthwise_dots(const A* x, int64_t down, int64_t jump, const int32_t
     if (q < taps) vstore(sums + q * L, acc[q]);
 }
 
-template <class A> using DepthwiseDots = decltype(&depthwise_dots<A, 5, false>);
-template <class A> static DepthwiseDots<A> depthwise_dots_of(bool few, bool grouped) {
+template <class A> using GroupDots = decltype(&group_dots<A, 5, false>);
+template <class A> static GroupDots<A> group_dots_of(bool few, bool grouped) {
   if constexpr (sizeof(A) == 4)
-    if (grouped) return few ? depthwise_dots<A, 5, true> : depthwise_dots<A, 9, true>;
-  return few ? depthwise_dots<A, 5, false> : depthwise_dots<A, 9, false>;
+    if (grouped) return few ? group_dots<A, 5, true> : group_dots<A, 9, true>;
+  return few ? group_dots<A, 5, false> : group_dots<A, 9, false>;
 }
 
 // dw: tasks of a vector's channels in parts, whose sums are added in order.
-template <class A> static void depthwise_weight(const ConvBwdWeight& a, const ImageWindow& w) {
+template <class A> static void groups_weight(const ConvBwdWeight& a, const ImageWindow& w) {
   constexpr int L = kLanes<A>;
   const ConvGeometry& g = a.g;
-  DepthwiseBands<A> bands(w, g.n, g.c, 1);
+  GroupBands<A> bands(w, g.n, g.c, 1);
   const int64_t taps = w.tap_count(), blocks = bands.blocks, each = bands.tasks() / blocks, cells = bands.size();
   const int64_t members = g.c / g.groups, all = members * taps, own = (all + L - 1) * L;  // sums, and what is transposed besides
   const int64_t part = ceil_div(each, least(ceil_div(64, blocks), ceil_div(each, bands.grain(all)))), parts = ceil_div(each, part);
@@ -379,7 +379,7 @@ template <class A> static void depthwise_weight(const ConvBwdWeight& a, const Im
     A* const image = static_cast<A*>(scratch(size_t(cells + bands.rows * bands.columns * L) * sizeof(A), kCellSlot));
     A* const gradient = image + cells;
     for (int64_t i = p / blocks * part, end = least(i + part, each); i < end; ++i) {
-      const DepthwiseTask t = bands.task(i * blocks + p % blocks);
+      const GroupTask t = bands.task(i * blocks + p % blocks);
       const A* dy = static_cast<const A*>(a.dy) + t.image * g.y_stride[0] + t.channel * g.y_stride[1] + t.slice * g.y_stride[2] +
                     t.row * g.y_stride[3] + t.column * g.y_stride[4];
       bands.load(static_cast<const A*>(a.x), t, image);
@@ -392,7 +392,7 @@ template <class A> static void depthwise_weight(const ConvBwdWeight& a, const Im
         for (int64_t q = 0; q < taps;) {
           const bool few = taps - q <= 5;
           const int64_t count = least(taps - q, few ? 5 : 9);
-          const auto dots = depthwise_dots_of<A>(few, members > 1);
+          const auto dots = group_dots_of<A>(few, members > 1);
           dots(image, w.step[1] * bands.wide * L, w.step[2] * L, offset + q, gradient, t.rows, t.columns, count, spread, total + (m * taps + q) * L);
           q += count;
         }
