@@ -16,6 +16,14 @@ def transposed(x: np.ndarray) -> lamella.Tensor:
     return to_tensor(x.transpose(order), DTYPE).permute(order)
 
 
+def last(x: np.ndarray) -> lamella.Tensor:
+    """Adjacent channels: (N, C, ...) of which C varies fastest, and a part of the channels of something larger."""
+    wide = np.full((x.shape[0], *x.shape[2:], x.shape[1] + 3), 7, x.dtype)
+    wide[..., 2:-1] = np.moveaxis(x, 1, -1)
+    whole = to_tensor(wide, DTYPE)
+    return whole.permute(0, x.ndim - 1, *range(1, x.ndim - 1))[:, 2:-1]
+
+
 def stepped(x: np.ndarray) -> lamella.Tensor:
     """Every other element of the last dimension of something larger."""
     wide = np.full((*x.shape[:-1], 2 * x.shape[-1] + 1), 7, x.dtype)
@@ -35,13 +43,13 @@ def expanded(x: np.ndarray) -> lamella.Tensor:
 
 
 DTYPE = "float32"
-LAYOUTS = {"transposed": transposed, "stepped": stepped, "offset": offset, "expanded": expanded}
+LAYOUTS = {"transposed": transposed, "last": last, "stepped": stepped, "offset": offset, "expanded": expanded}
 
 
 def fits(name: str, shape: tuple[int, ...], floating: bool) -> bool:
     if 0 in shape or not shape or (name == "expanded" and not floating):
         return False
-    return len(shape) > 1 if name in ("transposed", "expanded") else True
+    return len(shape) >= {"transposed": 2, "expanded": 2, "last": 3}.get(name, 1)
 
 
 def points():

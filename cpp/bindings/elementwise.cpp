@@ -160,7 +160,7 @@ static PyObject* apply_binary(ElementwiseObject* e, PyObject* a, PyObject* b, Py
 // What x is before it is written, for rules that read it and may be differentiated themselves.
 static PyObject* copy_with_history(TensorObject* x) {
   const On device(x->array.device());
-  PyObject* o = wrap(ops::copy(x->array));
+  PyObject* o = wrap(ops::clone(x->array));
   if (!o) return nullptr;
   as_tensor(o)->node = Py_XNewRef(x->node);
   as_tensor(o)->output = x->output;

@@ -135,7 +135,7 @@ class Backward {
   Ref sum(Ref a, Ref b) {
     TensorObject* t = as_tensor(a.get());
     if (!create_ && Py_REFCNT(a.get()) == 1 && t->array.storage->refs.load(std::memory_order_relaxed) == 1 &&
-        t->array.is_contiguous()) {
+        ops::is_dense(t->array)) {
       const On device(t->array.device());
       ops::binary_out(BinaryOp::add, t->array, t->array, as_tensor(b.get())->array);
       return a;
@@ -217,11 +217,10 @@ class Backward {
     } else if (!create_) {
       TensorObject* g = as_tensor(grad.get());
       bool ours = Py_REFCNT(grad.get()) == 1 && g->array.storage->refs.load(std::memory_order_relaxed) == 1;
-      if (!ours || !g->array.is_contiguous()) {
+      const ops::Order order(leaf->array);  // a gradient lies as its leaf does
+      if (!ours || !order.apply(g->array).is_contiguous()) {
         const On device(g->array.device());
-        Array copy = empty(g->array.shape, g->array.dtype);
-        ops::copy_(copy, g->array);
-        grad = checked(wrap(std::move(copy)));
+        grad = checked(wrap(ops::copy(g->array, order)));
       }
     }
     PyObject* old = leaf->grad;

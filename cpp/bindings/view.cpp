@@ -90,6 +90,9 @@ void bind_view(py::module_& m) {
     for (int64_t s : shape) check<ValueError>(s >= 0, "[empty] shape must not be negative, got ", shape);
     return empty(shape, t);
   }, py::arg("shape"), py::arg("dtype"), place);
+  def(m, "empty_like", [](const Array& x, DType t, bool preserve, const Place&) {
+    return preserve ? ops::Order(x).make(x.shape, t) : empty(x.shape, t);
+  }, py::arg("input"), py::arg("dtype"), py::arg("preserve"), place);
   def(m, "full", [](const Shape& shape, double value, DType t, const Place&) {
     for (int64_t s : shape) check<ValueError>(s >= 0, "[full] shape must not be negative, got ", shape);
     Array a = empty(shape, t);
@@ -110,7 +113,7 @@ void bind_view(py::module_& m) {
   def(m, "triangle_indices", [](int64_t rows, int64_t cols, int64_t offset, bool lower, const Place&) {
     return made_on_host([=] { return triangle_indices(rows, cols, offset, lower); });
   }, py::arg("rows"), py::arg("cols"), py::arg("offset"), py::arg("lower"), place, nogil());
-  def(m, "copy", &ops::copy, nogil());
+  def(m, "copy", [](const Array& x) { return ops::copy(x); }, nogil());
   m.def("copy_", [](const Array& out, const Array& x, bool wait) {  // between devices, too
     const On device(out.device());
     Array o = out;
@@ -144,10 +147,12 @@ void bind_view(py::module_& m) {
     return y;
   });
   m.def("is_pinned", [](const Array& x) { return x.storage->pinned; });
-  def(m, "cast", [](const Array& x, DType t) { return x.dtype == t ? ops::copy(x) : ops::cast(x, t); }, nogil());
+  def(m, "cast", [](const Array& x, DType t) { return x.dtype == t ? ops::clone(x) : ops::cast(x, t); }, nogil());
+  def(m, "clone", &ops::clone, nogil());
   def(m, "contiguous", &ops::contiguous, nogil());
   def(m, "channels_last", &ops::channels_last, nogil());
   def(m, "fill_", [](const Array& x, double v) { Array o = x; ops::fill_(o, v); }, nogil());
+  def(m, "fill_int_", [](const Array& x, int64_t v) { Array o = x; ops::fill_(o, v); }, nogil());
   def(m, "ternary", [](const std::string& op, const Array& a, const Array& b, py::object c, double p) {
     if (is_tensor(c.ptr())) {
       device_of(op.c_str(), a, as_tensor(c.ptr())->array);

@@ -180,9 +180,10 @@ class RowRunner {
       whole_ &= direct_[k];
     }
   }
+  bool in_place() const { return whole_ && plan_.run && !plan_.buffered; }  // operands are read, and results written, where they lie
   // Elements [at, at + n) of the row at `pos`.
   LAMELLA_INLINE void operator()(const Position& pos, int64_t at, int64_t n) const {
-    if (!whole_ || !plan_.run || plan_.buffered) return in_chunks(pos, at, n);
+    if (!in_place()) return in_chunks(pos, at, n);
     const void* x[kOperands];
     for (int k = 1; k < plan_.operands; ++k) x[k - 1] = element(plan_, k, pos.offset[k] + at);
     plan_.run(element(plan_, 0, pos.offset[0] + at), x, n, plan_.p, plan_.past);
@@ -435,8 +436,8 @@ void drive(int operands, int ndim, const int64_t* shape, const int64_t (*stride)
   }
   parallel_blocks(total, kGrain, [&](int64_t begin, int64_t end) {
     Buffers buffers;
-    if (plan.ndim > 1 && inner < kShortRow) return run_across(plan, buffers, begin, end);
     const RowRunner run_row(plan, buffers);
+    if (plan.ndim > 1 && inner < (run_row.in_place() ? kShortRow / 2 : kShortRow)) return run_across(plan, buffers, begin, end);
     Position pos;
     pos.seek(plan, begin / inner);
     for (int64_t at = begin % inner; begin < end; at = 0, pos.next(plan)) {

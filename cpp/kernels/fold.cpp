@@ -139,8 +139,42 @@ template <class T> static void pixel_shuffle_of(const PixelShuffle& a) {
   });
 }
 
+// A pixel of x (c, r, r), and r pixels of y (c) in each of r rows, `row` apart.
+template <bool inverse, class T> static void shuffle_pixel(T* x, T* y, int64_t row, int64_t c, int64_t r) {
+  const auto move = [](T& small, T& large) {
+    if (inverse) small = large;
+    else large = small;
+  };
+  if (r == 2) {
+    T *const y0 = y, *const y1 = y + c, *const y2 = y + row, *const y3 = y2 + c;
+#pragma GCC ivdep
+    for (int64_t k = 0; k < c; ++k) move(x[4 * k], y0[k]), move(x[4 * k + 1], y1[k]), move(x[4 * k + 2], y2[k]), move(x[4 * k + 3], y3[k]);
+    return;
+  }
+  for (int64_t i = 0; i < r; ++i, y += row)
+    for (int64_t j = 0; j < r; ++j, ++x)
+      for (int64_t k = 0; k < c; ++k) move(x[k * r * r], y[j * c + k]);
+}
+
+template <class T> static void shuffle_pixels(const PixelShuffle& a) {
+  const int64_t c = a.channels, r = a.r, row = a.w * r * c;
+  auto* x = static_cast<T*>(const_cast<void*>(a.inverse ? a.y : a.x));
+  auto* y = static_cast<T*>(const_cast<void*>(a.inverse ? a.x : a.y));
+  parallel_blocks(a.n * a.h, kFoldGrain / (row * r + 1) + 1, [&](int64_t t0, int64_t t1) {
+    for (int64_t t = t0; t < t1; ++t)
+      for (int64_t i = 0; i < a.w; ++i) {
+        T *const small = x + (t * a.w + i) * c * r * r, *const large = y + t * r * row + i * r * c;
+        if (a.inverse) shuffle_pixel<true>(small, large, row, c, r);
+        else shuffle_pixel<false>(small, large, row, c, r);
+      }
+  });
+}
+
 void pixel_shuffle(const PixelShuffle& a) {
-  by_size(a.size, [&](auto t) { pixel_shuffle_of<decltype(t)>(a); });
+  by_size(a.size, [&](auto t) {
+    if (a.channels) shuffle_pixels<decltype(t)>(a);
+    else pixel_shuffle_of<decltype(t)>(a);
+  });
 }
 
 }  // namespace LAMELLA_ISA

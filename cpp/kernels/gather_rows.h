@@ -57,6 +57,10 @@ static void gather_bytes(const uint8_t* x, int64_t across, int64_t down, int64_t
     if (across == 0) {
       const uint64_t all = *x * 0x0101010101010101u;
       for (int64_t j = 0; j < inner; j += 8) std::memcpy(to + j, &all, 8);
+    } else if (across == 1) {
+      int64_t j = 0;
+      for (; j + 8 <= inner; j += 8) std::memcpy(to + j, x + j, 8);
+      for (; j < inner; ++j) to[j] = x[j];
     } else {
       for (int64_t j = 0; j < inner; ++j) to[j] = x[j * across];
     }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Group normalisation (Wu and He 2018) of x (n, c, inner); groups == c is instance normalisation. Where inner is small,
-// what belongs to a channel is spread over its elements once, and a group is one run of vectors.
-#include "rows.h"
+// what belongs to a channel is spread over its elements once, and a group is one run of vectors. Adjacent channels: group_norm_pixels.h.
+#include "group_norm_pixels.h"
 
 namespace lamella {
 namespace LAMELLA_ISA {
@@ -156,10 +156,17 @@ template <class T> static void bwd(const GroupNormBwd& a) {
 }
 
 void group_norm_fwd(const GroupNormFwd& a) {
-  by_float(a.dtype, [&](auto t) { fwd<decltype(t)>(a); });
+  by_float(a.dtype, [&](auto t) {
+    if (a.last) GroupedPixels<decltype(t)>(a).forward(a);
+    else fwd<decltype(t)>(a);
+  });
 }
 void group_norm_bwd(const GroupNormBwd& a) {
-  by_float(a.dtype, [&](auto t) { a.inner <= kSmallInner ? bwd_small<decltype(t)>(a) : bwd<decltype(t)>(a); });
+  by_float(a.dtype, [&](auto t) {
+    if (a.last) GroupedPixels<decltype(t)>(a).backward(a);
+    else if (a.inner <= kSmallInner) bwd_small<decltype(t)>(a);
+    else bwd<decltype(t)>(a);
+  });
 }
 
 }  // namespace LAMELLA_ISA

@@ -167,8 +167,9 @@ struct Unfold { ConvGeometry g; const void* x; void* columns; };
 // fold: its adjoint, x = the sum of what lies on each position, in order of t. Floating dtypes.
 struct Fold { ConvGeometry g; const void* columns; void* x; };
 // y (n, h r, w r) has at (i r + a, j r + b) what x (n, r r, h, w) has at (a r + b, i, j); `inverse`: x from y, with the names
-// exchanged. size: bytes of an element.
-struct PixelShuffle { int size; int64_t n, h, w, r; const void* x; void* y; bool inverse; };
+// exchanged. size: bytes of an element. channels, where not 0, are adjacent, on the CPU alone: y is (n, h r, w r, channels), and x
+// (n, h, w, channels r r).
+struct PixelShuffle { int size; int64_t n, h, w, r; const void* x; void* y; bool inverse; int64_t channels; };
 
 // ---- pad -----------------------------------------------------------------------------------------------------------
 enum class PadMode : int { constant, reflect, replicate, circular };  // reflect: without the edge; replicate: the edge
@@ -225,13 +226,13 @@ struct LayerNormBwd {
 };
 
 // x (n, c, inner), normalised over the c / groups channels and inner of each of n * groups rows; weight, bias (c) or null;
-// mean, rstd (n, groups), float32 (float64 for float64).
+// mean, rstd (n, groups), float32 (float64 for float64). last: x, y and their gradients are (n, inner, c), on the CPU alone.
 struct GroupNormFwd {
-  DType dtype; int64_t n, c, inner, groups; const void *x, *weight, *bias; void *y, *mean, *rstd; double eps;
+  DType dtype; int64_t n, c, inner, groups; const void *x, *weight, *bias; void *y, *mean, *rstd; double eps; bool last;
 };
 // dx, dweight, dbias may be null. dweight, dbias have x's dtype.
 struct GroupNormBwd {
-  DType dtype; int64_t n, c, inner, groups; const void *x, *dy, *weight, *mean, *rstd; void *dx, *dweight, *dbias;
+  DType dtype; int64_t n, c, inner, groups; const void *x, *dy, *weight, *mean, *rstd; void *dx, *dweight, *dbias; bool last;
 };
 
 // ---- softmax -------------------------------------------------------------------------------------------------------

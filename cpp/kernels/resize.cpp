@@ -146,6 +146,13 @@ static void through_rows(const Taps& t, int64_t o, const S* x, int64_t first, in
   });
 }
 
+// The input that output o is, where it is no sum; else -1.
+template <class A> static int64_t only_input(const Taps& t, int64_t o) {
+  if (!t.start) return o;
+  const int64_t i = t.start[o];
+  return t.start[o + 1] == i + 1 && static_cast<const A*>(t.weight)[i] == 1 ? t.index[i] : -1;
+}
+
 // x (n) as the arithmetic's type: x itself, or a copy in `to`.
 template <class T> LAMELLA_INLINE const acc_t<T>* widened(const T* x, int64_t n, acc_t<T>* to) {
   if constexpr (__is_same(T, acc_t<T>)) return x;
@@ -182,9 +189,15 @@ template <class T> static void resize_of(const Resize& a) {
       A* row = scratch_of<A>(cols.n * a.inner, 0);
       for (int64_t r = r0; r < r1; ++r) {
         const A* from = row;
-        if (rows.start) through_rows(rows, r, x + p * in, 0, cols.n * a.inner, row);
-        else from = widened(x + p * in + r * cols.n * a.inner, cols.n * a.inner, row);
-        for (int64_t o = 0; o < cols.m; ++o) through_rows(cols, o, from, 0, a.inner, y + p * out + r * row_out + o * a.inner);
+        const int64_t row_of = only_input<A>(rows, r);
+        if (row_of < 0) through_rows(rows, r, x + p * in, 0, cols.n * a.inner, row);
+        else from = widened(x + p * in + row_of * cols.n * a.inner, cols.n * a.inner, row);
+        T* to = y + p * out + r * row_out;
+        for (int64_t o = 0; o < cols.m; ++o, to += a.inner) {
+          const int64_t pixel = only_input<A>(cols, o);
+          if (pixel < 0) through_rows(cols, o, from, 0, a.inner, to);
+          else sweep<A, 4>(a.inner, [&](int64_t i, int, auto k) { st(to + i, ld(from + pixel * a.inner + i, k), k); });
+        }
       }
     });
     return;

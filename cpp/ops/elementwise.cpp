@@ -3,6 +3,7 @@
 #include <cmath>
 #include "core/backend.h"
 #include "dispatch/dispatch.h"
+#include "ops/layout.h"
 #include "ops/loop.h"
 #include "ops/reduce.h"
 
@@ -123,15 +124,17 @@ struct Input {
   Dims strides;
   const Array* array = nullptr;
 
-  // Dense data whose innermost dimension is not the loop's is read in tiles, not with long steps.
-  static bool reads_badly(const Array& x, const Dims& strides, const Shape& shape) {
-    if (x.shape.n < 2 || shape.product() < 16384) return false;
-    for (int d = shape.n - 1; d >= 0; --d)
-      if (shape.v[d] != 1) return strides.v[d] > 16;
-    return false;
+  // What steps far along the result's innermost dimension is first read in tiles.
+  static bool reads_badly(const Dims& strides, const Array& y) {
+    if (y.shape.n < 2 || y.numel() < 16384) return false;
+    int in = -1;
+    for (int d = y.shape.n - 1; d >= 0; --d)
+      if (y.shape.v[d] != 1 && (in < 0 || y.strides.v[d] < y.strides.v[in])) in = d;
+    return in >= 0 && strides.v[in] > 16 && y.strides.v[in] == 1;
   }
 
-  void set(const Operand& o, DType t, const Shape& shape, bool fresh_output) {
+  void set(const Operand& o, DType t, const Array& y) {
+    const Shape& shape = y.shape;
     if (!o.is_array()) {
       if (o.kind == Operand::float_kind) store_number(t, o.f, number); else store_number(t, o.i, number);
       data = &number;
@@ -142,43 +145,14 @@ struct Input {
     array = o.array;
     if (array->dtype != t) { held = cast(*array, t); array = &held; }
     strides = broadcast_strides(*array, shape);
-    if (fresh_output && reads_badly(*array, strides, shape)) {
-      held = contiguous(*array);
+    if (reads_badly(strides, y)) {
+      held = array->shape == shape ? copy(*array, Order(y)) : contiguous(*array);
       array = &held;
       strides = broadcast_strides(held, shape);
     }
     data = array->bytes();
   }
 };
-
-// Strides of a permuted dense layout of `shape`; false where x is contiguous, broadcast or has holes.
-static bool is_permuted_dense(const Array& x, const Shape& shape) {
-  if (x.shape.n != shape.n || x.shape != shape) return false;
-  int64_t expected = 1;
-  bool used[kMaxDims] = {};
-  for (int i = 0; i < shape.n; ++i) {  // smallest stride first
-    int at = -1;
-    for (int d = 0; d < shape.n; ++d)
-      if (!used[d] && (at < 0 || x.strides.v[d] < x.strides.v[at] ||
-                       (x.strides.v[d] == x.strides.v[at] && shape.v[d] == 1))) at = d;
-    used[at] = true;
-    if (shape.v[at] == 1) continue;
-    if (x.strides.v[at] != expected) return false;
-    expected *= shape.v[at];
-  }
-  return true;
-}
-
-// A new array with x's layout if x is dense and fills `shape`, and no other operand of full shape differs.
-static Array empty_in_layout(const Shape& shape, DType t, const Array* a, const Array* b) {
-  Array y = empty(shape, t);
-  if (a && (a->shape != shape)) a = nullptr;
-  if (b && (b->shape != shape)) b = nullptr;
-  const Array* x = a ? a : b;
-  if (x && x->strides != y.strides && (!a || !b || a->strides == b->strides) && is_permuted_dense(*x, shape))
-    y.strides = x->strides;
-  return y;
-}
 
 // ---- unary ----------------------------------------------------------------------------------------------------------
 static void check_unary(UnaryOp op, DType t) {
@@ -188,7 +162,7 @@ static void check_unary(UnaryOp op, DType t) {
 }
 
 static void run_unary(UnaryOp op, const Array& x, Array& y, double p0, double p1) {
-  if (x.strides == y.strides && (x.is_contiguous() || is_permuted_dense(x, x.shape))) {
+  if (x.strides == y.strides && is_dense(x)) {
     kernels().unary({op, x.dtype, x.bytes(), y.bytes(), p0, p1, flat_loop<2>(x.numel())});
     return;
   }
@@ -201,7 +175,7 @@ Array unary(UnaryOp op, const Array& x, double p0, double p1) {
   if (integer && !is_predicate(op)) {
     if (!takes_integers(op) && !is_rounding(op)) return unary(op, cast(x, default_dtype), p0, p1);
     check_unary(op, x.dtype);
-    if (is_rounding(op)) return copy(x);
+    if (is_rounding(op)) return clone(x);
   }
   if (integer && is_predicate(op) && op < UnaryOp::signbit) {  // integers are finite
     Array y = empty(x.shape, DType::b8);
@@ -209,7 +183,7 @@ Array unary(UnaryOp op, const Array& x, double p0, double p1) {
     return y;
   }
   if (integer && op == UnaryOp::signbit) return binary(BinaryOp::lt, x, 0);
-  Array y = empty_in_layout(x.shape, is_predicate(op) ? DType::b8 : x.dtype, &x, nullptr);
+  Array y = empty_in_layout(x.shape, is_predicate(op) ? DType::b8 : x.dtype, {&x});
   run_unary(op, x, y, p0, p1);
   return y;
 }
@@ -232,7 +206,7 @@ static void run_binary(BinaryOp op, DType t, const Input& a, const Input& b, con
 static bool simple_power(const Array& x, double exponent, Array& y) {
   if (!is_floating(x.dtype)) return false;
   if (exponent == 2) y = unary(UnaryOp::square, x);
-  else if (exponent == 1) y = copy(x);
+  else if (exponent == 1) y = clone(x);
   else if (exponent == 0.5) y = unary(UnaryOp::sqrt, x);
   else if (exponent == -1) y = unary(UnaryOp::reciprocal, x);
   else if (exponent == 3) y = unary(UnaryOp::cube, x);
@@ -276,11 +250,10 @@ Array binary(BinaryOp op, const Operand& a, const Operand& b, double p0, double 
                       : a.is_array()               ? a.array->shape
                       : b.is_array()               ? b.array->shape
                                                    : Shape{};
-  Array y = empty_in_layout(shape, to, a.is_array() ? a.array : nullptr, b.is_array() ? b.array : nullptr);
-  const bool contiguous = y.is_contiguous();
+  Array y = empty_in_layout(shape, to, {a.is_array() ? a.array : nullptr, b.is_array() ? b.array : nullptr});
   Input x, z;
-  x.set(a, t, shape, contiguous);
-  z.set(b, t, shape, contiguous);
+  x.set(a, t, y);
+  z.set(b, t, y);
   run_binary(op, t, x, z, y, p0, p1);
   return y;
 }
@@ -312,8 +285,8 @@ void binary_out(BinaryOp op, Array& out, const Operand& a, const Operand& b, dou
       check(shape == out.shape, "[", name_of(op), "] in-place result must have shape ", out.shape, ", got ", shape);
     }
   Input x, z;
-  x.set(a, t, out.shape, false);
-  z.set(b, t, out.shape, false);
+  x.set(a, t, out);
+  z.set(b, t, out);
   run_binary(op, t, x, z, out, p0, p1);
 }
 
@@ -322,12 +295,11 @@ Array ternary(const std::string& op, const Array& a, const Array& b, const Opera
   const DType t = a.dtype;
   Shape shape = broadcast(op.c_str(), a.shape, b.shape);
   if (c.is_array()) shape = broadcast(op.c_str(), shape, c.array->shape);
-  Array y = empty_in_layout(shape, t, &a, &b);
-  const bool fresh = y.is_contiguous();
+  Array y = empty_in_layout(shape, t, {&a, &b, c.is_array() ? c.array : nullptr});
   Input x[3];
-  x[0].set(a, t, shape, fresh);
-  x[1].set(b, t, shape, fresh);
-  x[2].set(c, t, shape, fresh);
+  x[0].set(a, t, y);
+  x[1].set(b, t, y);
+  x[2].set(c, t, y);
   const int64_t* strides[4] = {y.strides.v, x[0].strides.v, x[1].strides.v, x[2].strides.v};
   const uint8_t numbers = x[2].array ? 0 : 4;
   kernels().ternary({kind, t, x[0].data, x[1].data, x[2].data, y.bytes(), p, make_loop(shape.n, shape.v, strides), numbers});
@@ -340,11 +312,11 @@ Array where(const Array& condition, const Operand& a, const Operand& b) {
   Shape shape = condition.shape;
   if (a.is_array()) shape = broadcast("where", shape, a.array->shape);
   if (b.is_array()) shape = broadcast("where", shape, b.array->shape);
-  Array y = empty_in_layout(shape, t, a.is_array() ? a.array : nullptr, b.is_array() ? b.array : nullptr);
+  Array y = empty_in_layout(shape, t, {a.is_array() ? a.array : nullptr, b.is_array() ? b.array : nullptr, &condition});
   Input c, x, z;
-  c.set(condition, DType::b8, shape, false);
-  x.set(a, t, shape, false);
-  z.set(b, t, shape, false);
+  c.set(condition, DType::b8, y);
+  x.set(a, t, y);
+  z.set(b, t, y);
   const int64_t* strides[4] = {y.strides.v, c.strides.v, x.strides.v, z.strides.v};
   const uint8_t numbers = uint8_t(!x.array) | uint8_t(!z.array) << 1;
   kernels().where({t, c.data, x.data, z.data, y.bytes(), make_loop(shape.n, shape.v, strides), numbers});
@@ -359,9 +331,9 @@ static void run_cast(const Array& out, const Array& x, const Dims& x_strides) {
 
 Array cast(const Array& x, DType dtype) {
   if (x.dtype == dtype) return x;
-  Array y = empty_in_layout(x.shape, dtype, &x, nullptr);
-  if (Input::reads_badly(x, x.strides, x.shape) && y.is_contiguous()) {
-    Array c = copy(x);
+  Array y = empty_in_layout(x.shape, dtype, {&x});
+  if (Input::reads_badly(x.strides, y)) {
+    const Array c = copy(x, Order(y));
     run_cast(y, c, c.strides);
   } else {
     run_cast(y, x, x.strides);
@@ -374,6 +346,14 @@ Array copy(const Array& x) {
   run_cast(y, x, x.strides);
   return y;
 }
+
+Array copy(const Array& x, const Order& order) {
+  Array y = order.make(x.shape, x.dtype);
+  run_cast(y, x, x.strides);
+  return y;
+}
+
+Array clone(const Array& x) { return copy(x, Order(x)); }
 
 Array channels_last(const Array& x) {
   check(x.ndim() >= 3, "[contiguous] input must have at least 3 dimensions for channels_last, got ", x.shape);

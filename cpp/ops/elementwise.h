@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: MIT
 // Elementwise ops with NumPy's broadcasting and PyTorch's type promotion: Python numbers and 0-d arrays change the
-// result's dtype only where their category (bool < integer < float) is higher. A result has its operand's memory layout
-// where that is dense (channels-last stays channels-last), else it is contiguous.
+// result's dtype only where their category (bool < integer < float) is higher. A result lies in memory as its operand
+// does (layout.h): channels-last stays channels-last.
 #pragma once
 #include <concepts>
 #include "core/array.h"
 #include "kernels/kernels.h"
+#include "layout.h"
 
 namespace lamella::ops {
 
@@ -46,6 +47,8 @@ void binary_out(BinaryOp op, Array& out, const Operand& a, const Operand& b, dou
 Array cast(const Array& x, DType dtype);      // x itself if it has that dtype
 Array contiguous(const Array& x);             // x itself if it is
 Array copy(const Array& x);                   // a new contiguous array
+Array copy(const Array& x, const Order&);     // a new one in that order
+Array clone(const Array& x);                  // a new one that lies as x does
 Array channels_last(const Array& x);          // x itself if it is; (N, C, ...) with at least 3 dimensions
 void copy_(Array& out, const Array& x, bool wait = true);  // broadcasts, casts; x may overlap out; wait: as in to_device
 void fill_(Array& out, double value);

@@ -72,11 +72,14 @@ Array pixel_shuffle(const Array& x, int64_t r, bool inverse) {
   Shape shape = x.shape;
   shape[d - 3] = inverse ? x.size(-3) * r * r : x.size(-3) / (r * r);
   for (int i = d - 2; i < d; ++i) shape[i] = inverse ? x.shape[i] / r : x.shape[i] * r;
-  const Array from = contiguous(x);
-  Array y = empty(shape, x.dtype);
+  const bool last = here().is_cpu() && d == 4 && x.is_channels_last();
+  const Array from = last ? x : contiguous(x);
+  Array y = last ? empty_channels_last(shape, x.dtype) : empty(shape, x.dtype);
   const Shape& small = inverse ? shape : x.shape;  // the sizes of the image of more channels
-  const int64_t h = small[d - 2], w = small[d - 1];
-  if (y.numel()) kernels().pixel_shuffle({size_of(x.dtype), y.numel() / (h * w * r * r), h, w, r, from.data(), y.data(), inverse});
+  if (!y.numel()) return y;
+  const int64_t h = small[d - 2], w = small[d - 1], channels = last ? small[1] / (r * r) : 0;
+  const int64_t images = y.numel() / (h * w * r * r * (last ? channels : 1));
+  kernels().pixel_shuffle({size_of(x.dtype), images, h, w, r, from.data(), y.data(), inverse, channels});
   return y;
 }
 

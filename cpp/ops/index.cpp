@@ -248,6 +248,18 @@ Array triangle(const Array& x, int64_t diagonal, bool upper) {
   return y;
 }
 
+// The order of dimensions that all parts have, as the one shows it that has the fewest of one element; row-major where there is none.
+static Order order_of(const std::vector<Array>& parts) {
+  const auto ones = [](const Array& x) { return std::count(x.shape.begin(), x.shape.end(), 1); };
+  const Array* plainest = &parts[0];
+  for (const Array& part : parts)
+    if (ones(part) < ones(*plainest)) plainest = &part;
+  const Order order(*plainest);
+  for (const Array& part : parts)
+    if (!order.natural && !order.fits(part)) return {};
+  return order;
+}
+
 Array cat(const std::vector<Array>& parts, int64_t dim) {
   check(!parts.empty(), "[cat] tensors must not be empty");
   const Array& first = parts[0];
@@ -265,7 +277,7 @@ Array cat(const std::vector<Array>& parts, int64_t dim) {
     shape[d] += s[d];
     dtype = promote(dtype, parts[k].dtype);
   }
-  Array y = empty(shape, dtype);
+  Array y = order_of(parts).make(shape, dtype);
   int64_t at = 0;
   for (const Array& part : parts) {
     Array to = y.slice(d, at, at + part.shape[d], 1);

@@ -8,12 +8,15 @@ namespace {
 
 struct Grads {  // what is asked for, allocated
   Array dx, dw, db;
-  Grads(const Array& x, const Shape& params, bool need_x, bool need_weight, bool need_bias) {
-    if (need_x) dx = empty(x.shape, x.dtype);
+  Grads(const Array& x, const Shape& params, bool need_x, bool need_weight, bool need_bias, bool last = false) {
+    if (need_x) dx = last ? empty_channels_last(x.shape, x.dtype) : empty(x.shape, x.dtype);
     if (need_weight) dw = empty(params, x.dtype);
     if (need_bias) db = empty(params, x.dtype);
   }
 };
+
+// Whether images go to the CPU's kernel with adjacent channels: few of them would not fill vectors.
+bool takes_pixels(const Array& x) { return here().is_cpu() && x.is_channels_last() && x.shape[1] >= 8; }
 
 }  // namespace
 
@@ -55,10 +58,12 @@ std::tuple<Array, Array, Array> group_norm_fwd(const Array& x, int64_t groups, c
                     " channels of input, got ", groups);
   Array w = parameter(op, "weight", weight, {c}, x.dtype), b = parameter(op, "bias", bias, {c}, x.dtype);
   const DType wide = wide_dtype(x.dtype);
-  Array cx = contiguous(x), y = empty(x.shape, x.dtype), mean = empty({n, groups}, wide), rstd = empty({n, groups}, wide);
+  const bool last = takes_pixels(x);
+  Array cx = last ? x : contiguous(x), y = last ? empty_channels_last(x.shape, x.dtype) : empty(x.shape, x.dtype);
+  Array mean = empty({n, groups}, wide), rstd = empty({n, groups}, wide);
   if (x.numel())
     kernels().group_norm_fwd({cx.dtype, n, c, x.numel() / (n * c), groups, cx.data(), data_of(w), data_of(b), y.data(),
-                              mean.data(), rstd.data(), eps});
+                              mean.data(), rstd.data(), eps, last});
   return {y, mean, rstd};
 }
 
@@ -66,10 +71,12 @@ std::tuple<Array, Array, Array> group_norm_bwd(const Array& x, const Array& dy, 
                                                const std::optional<Array>& weight, const Array& mean, const Array& rstd,
                                                bool need_x, bool need_weight, bool need_bias) {
   const int64_t n = x.shape[0], c = x.shape[1], inner = n * c > 0 ? x.numel() / (n * c) : 0;
-  Array w = parameter("group_norm", "weight", weight, {c}, x.dtype), cx = contiguous(x), cdy = contiguous(dy);
-  Grads g(x, {c}, need_x, need_weight, need_bias);
+  const bool last = takes_pixels(x);
+  Array w = parameter("group_norm", "weight", weight, {c}, x.dtype);
+  Array cx = last ? x : contiguous(x), cdy = last ? channels_last(dy) : contiguous(dy);
+  Grads g(x, {c}, need_x, need_weight, need_bias, last);
   kernels().group_norm_bwd({cx.dtype, n, c, inner, groups, cx.data(), cdy.data(), data_of(w), mean.data(), rstd.data(),
-                            data_of(g.dx), data_of(g.dw), data_of(g.db)});
+                            data_of(g.dx), data_of(g.dw), data_of(g.db), last});
   return {g.dx, g.dw, g.db};
 }
 

@@ -28,9 +28,22 @@ void random_(Array& y, RandomOp op, double p0, double p1, Generator& g) {
   }
 }
 
-Array dropout(const Array& x, double p, int64_t block, uint64_t seed, uint64_t stream) {
+// Whole channels of images with adjacent channels.
+static Array drop_channels(const Array& x, double p, uint64_t seed, uint64_t stream) {
+  Shape channels = x.shape;
+  for (int d = 2; d < channels.n; ++d) channels[d] = 1;
+  Array drawn = empty(channels, x.dtype);
+  fill_(drawn, 1.0);
+  return binary(BinaryOp::mul, channels_last(x), dropout(drawn, p, 1, seed, stream, false));
+}
+
+Array dropout(const Array& x, double p, int64_t block, uint64_t seed, uint64_t stream, bool last) {
   check<TypeError>(is_floating(x.dtype), "[dropout] input must have a floating dtype, got ", name_of(x.dtype));
-  Array c = contiguous(x), y = empty_like(c);
+  if (last && block > 1) {
+    const bool channels = x.shape[0] * x.shape[1] * block == x.numel() && size_of(x.dtype) > 2;  // 16-bit ones are rounded once
+    return channels ? drop_channels(x, p, seed, stream) : channels_last(dropout(contiguous(x), p, block, seed, stream, false));
+  }
+  const Array c = last ? channels_last(x) : contiguous(x), y = last ? empty_channels_last(x.shape, x.dtype) : empty_like(c);
   if (c.numel()) kernels().dropout({c.dtype, c.numel(), block, c.data(), y.data(), p, seed, stream, random_shift()});
   return y;
 }

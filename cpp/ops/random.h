@@ -9,8 +9,9 @@ namespace lamella::ops {
 
 void random_(Array& y, RandomOp op, double p0, double p1, Generator& g);
 
-// One draw per `block` consecutive elements of x in row-major order.
-Array dropout(const Array& x, double p, int64_t block, uint64_t seed, uint64_t stream);
+// One draw per `block` consecutive elements of x in row-major order, block being 1 or an image's elements. last: x is taken with
+// adjacent channels; single elements are then drawn in that order.
+Array dropout(const Array& x, double p, int64_t block, uint64_t seed, uint64_t stream, bool last);
 
 // A random order of 0 .. n-1 (Fisher-Yates).
 Array randperm(int64_t n, Generator& g);

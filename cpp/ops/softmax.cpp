@@ -18,9 +18,16 @@ Middle around(const Shape& shape, int dim) {
   return m;
 }
 
-Middle around(const char* op, const Array& x, int64_t dim) {
-  return around(x.shape, normalize_dim(op, dim, x.ndim() ? x.ndim() : 1));
-}
+// Logits (C,) or (N, C, ...) as the kernel takes them: of images with adjacent channels a pixel is a row.
+struct Logits {
+  bool last;
+  Array x;
+  Middle m;
+  explicit Logits(const Array& input)
+      : last(input.is_channels_last()), x(last ? input : contiguous(input)), m(around(input.shape, input.ndim() == 1 ? 0 : 1)) {
+    if (last) m.outer *= m.inner, m.inner = 1;
+  }
+};
 
 // The position of element i of `shape`, row-major.
 Dims position(int64_t i, const Shape& shape) {
@@ -48,15 +55,17 @@ Array checked_targets(const char* op, const Array& given, int64_t classes, int64
 Array softmax_fwd(const Array& x, int64_t dim, bool log) {
   const char* op = log ? "log_softmax" : "softmax";
   check_floating(op, x);
-  Middle m = around(op, x, dim);
-  Array c = contiguous(x), y = empty(x.shape, x.dtype);
+  const Order order(x);
+  const Array c = contiguous(order.apply(x)), y = order.make(x.shape, x.dtype);
+  const Middle m = around(c.shape, order.dim(normalize_dim(op, dim, x.ndim() ? x.ndim() : 1)));
   if (c.numel()) kernels().softmax_fwd({c.dtype, log, m.outer, m.n, m.inner, c.data(), y.data()});
   return y;
 }
 
 Array softmax_bwd(const Array& y, const Array& dy, int64_t dim, bool log) {
-  Middle m = around("softmax", y, dim);
-  Array cy = contiguous(y), cdy = contiguous(dy), dx = empty(y.shape, y.dtype);
+  const Order order(y);
+  const Array cy = contiguous(order.apply(y)), cdy = contiguous(order.apply(dy)), dx = order.make(y.shape, y.dtype);
+  const Middle m = around(cy.shape, order.dim(normalize_dim("softmax", dim, y.ndim() ? y.ndim() : 1)));
   if (cy.numel()) kernels().softmax_bwd({cy.dtype, log, m.outer, m.n, m.inner, cy.data(), cdy.data(), dx.data()});
   return dx;
 }
@@ -67,19 +76,18 @@ std::tuple<Array, Array, Array, Array> cross_entropy_fwd(const Array& input, con
   const char* op = log_probs ? "nll_loss" : "cross_entropy";
   check_floating(op, input);
   check<ValueError>(input.ndim() >= 1, "[", op, "] input must have a dimension of classes, got a scalar");
-  const int dim = input.ndim() == 1 ? 0 : 1;
-  const Middle m = around(input.shape, dim);
   Shape expected = input.shape;
-  expected.erase(dim);
+  expected.erase(input.ndim() == 1 ? 0 : 1);
   check<ValueError>(target.shape == expected, "[", op, "] target must have shape ", expected, " for input ", input.shape,
                     ", got ", target.shape);
   check<TypeError>(is_integer(target.dtype), "[", op, "] target must hold class indices of an integer dtype, got ",
                    name_of(target.dtype), ": use target.to(lamella.int64)");
+  const auto [last, x, m] = Logits(input);
   check<ValueError>(m.n > 0, "[", op, "] input must have at least one class, got ", input.shape);
   check<ValueError>(smoothing >= 0 && smoothing <= 1, "[", op, "] label_smoothing must be in [0, 1], got ", smoothing);
   const Reduction how = reduction_of(op, reduction);
   const DType wide = wide_dtype(input.dtype);
-  Array x = contiguous(input), t = checked_targets(op, target, m.n, ignore_index), w = parameter(op, "weight", weight, {m.n}, wide);
+  Array t = checked_targets(op, target, m.n, ignore_index), w = parameter(op, "weight", weight, {m.n}, wide);
   Array loss = empty(how == Reduction::none ? expected : Shape{}, x.dtype);
   Array lse = log_probs ? Array() : empty(expected, wide), denominator = empty({}, wide);
   kernels().cross_entropy_fwd({x.dtype, m.outer, m.n, m.inner, x.data(), t.data<int64_t>(), data_of(w), loss.data(),
@@ -91,8 +99,8 @@ Array cross_entropy_bwd(const Array& input, const Array& target, const std::opti
                         const std::optional<Array>& lse, const Array& denominator, const Array& dloss,
                         int64_t ignore_index, const std::string& reduction, double smoothing, bool log_probs) {
   const char* op = log_probs ? "nll_loss" : "cross_entropy";
-  const Middle m = around(input.shape, input.ndim() == 1 ? 0 : 1);
-  Array x = contiguous(input), dl = contiguous(dloss), dx = empty(input.shape, input.dtype);
+  const auto [last, x, m] = Logits(input);
+  Array dl = contiguous(dloss), dx = last ? empty_channels_last(input.shape, input.dtype) : empty(input.shape, input.dtype);
   Array w = parameter(op, "weight", weight, {m.n}, wide_dtype(input.dtype));
   kernels().cross_entropy_bwd({x.dtype, m.outer, m.n, m.inner, x.data(), target.data<int64_t>(), data_of(w),
                                lse ? lse->data() : nullptr, denominator.data(), dl.data(), dx.data(), ignore_index,

@@ -421,10 +421,10 @@ class Tensor(_core.TensorBase):
     def __deepcopy__(self, memo):
         if not self.is_leaf:
             raise RuntimeError("[deepcopy] tensor must be a leaf, got the result of an op: detach() it first")
-        copy = type(self)(_core.copy(self))
+        copy = type(self)(_core.clone(self))
         copy.requires_grad = self.requires_grad
         if self.grad is not None:
-            copy.grad = _core.copy(self.grad)
+            copy.grad = _core.clone(self.grad)
         memo[id(self)] = copy
         return copy
 

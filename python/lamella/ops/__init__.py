@@ -13,6 +13,7 @@ from .gemm import *
 from .index import *
 from .index_bag import *
 from .join import *
+from .layout import *
 from .padding import *
 from .reduce import *
 from .scan import *

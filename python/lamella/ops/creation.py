@@ -11,6 +11,7 @@ from .. import _core
 from .._numpy import np
 from ..autograd import record
 from ..device import place_of
+from .layout import like, memory_format, preserve_format
 
 __all__ = [
     "arange",
@@ -220,24 +221,33 @@ def full(size, fill_value, dtype=None, device=None, requires_grad=False):
     return _filled("full", size, fill_value, dtype, device, requires_grad)
 
 
-def empty_like(input, dtype=None, device=None, requires_grad=False):
-    """Uninitialised, with the shape and dtype of `input`."""
-    return empty(input.shape, dtype=dtype or input.dtype, device=input if device is None else device, requires_grad=requires_grad)
+def _like(input: Any, value: Any, dtype: Any, device: Any, requires_grad: bool, memory_format: memory_format) -> Any:
+    x = like(input, dtype or input.dtype, None if device is None else place_of(device), memory_format)
+    if isinstance(value, int) and not x.dtype.is_floating_point:
+        _core.fill_int_(x, value)
+    elif value is not None:
+        _core.fill_(x, float(value))
+    return _finish(x, requires_grad)
 
 
-def zeros_like(input, dtype=None, device=None, requires_grad=False):
-    """Zeros with the shape and dtype of `input`."""
-    return _filled("zeros_like", input.shape, 0, dtype or input.dtype, input if device is None else device, requires_grad)
+def empty_like(input, dtype=None, device=None, requires_grad=False, memory_format=preserve_format):
+    """Uninitialised, with the shape, dtype and layout in memory of `input`."""
+    return _like(input, None, dtype, device, requires_grad, memory_format)
 
 
-def ones_like(input, dtype=None, device=None, requires_grad=False):
-    """Ones with the shape and dtype of `input`."""
-    return _filled("ones_like", input.shape, 1, dtype or input.dtype, input if device is None else device, requires_grad)
+def zeros_like(input, dtype=None, device=None, requires_grad=False, memory_format=preserve_format):
+    """Zeros with the shape, dtype and layout in memory of `input`."""
+    return _like(input, 0, dtype, device, requires_grad, memory_format)
 
 
-def full_like(input, fill_value, dtype=None, device=None, requires_grad=False):
-    """`fill_value` with the shape and dtype of `input`."""
-    return _filled("full_like", input.shape, fill_value, dtype or input.dtype, input if device is None else device, requires_grad)
+def ones_like(input, dtype=None, device=None, requires_grad=False, memory_format=preserve_format):
+    """Ones with the shape, dtype and layout in memory of `input`."""
+    return _like(input, 1, dtype, device, requires_grad, memory_format)
+
+
+def full_like(input, fill_value, dtype=None, device=None, requires_grad=False, memory_format=preserve_format):
+    """`fill_value` with the shape, dtype and layout in memory of `input`."""
+    return _like(input, fill_value, dtype, device, requires_grad, memory_format)
 
 
 def arange(start, end=None, step=1, dtype=None, device=None, requires_grad=False):

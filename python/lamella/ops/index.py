@@ -8,7 +8,8 @@ from typing import Any
 from .. import _core
 from ..autograd import is_grad_enabled, prepare_inplace, record, record_inplace
 from .creation import as_tensor, to_device
-from .view import broadcast_tensors, clone
+from .layout import clone
+from .view import broadcast_tensors
 
 __all__ = [
     "embedding",
@@ -125,7 +126,7 @@ def index_put(input, indices, values, accumulate=False):
     """A copy of `input` with `values` (broadcast) written, or added, at `indices`: a tuple with one integer tensor (or
     None) per dimension, or bool tensors for several."""
     values = _as(values, input)
-    y, indices = _core.copy(input), tuple(indices)
+    y, indices = _core.clone(input), tuple(indices)
     _core.index_put_(y, indices, values, accumulate)
     return record(y, index_put_vjp, (input, values), (accumulate, *indices))
 
@@ -246,7 +247,7 @@ def index_add_vjp(node, dy):
 
 def _copy_for(input, *others):
     """A copy that may be written in place and recorded."""
-    return clone(input) if is_grad_enabled() else _core.copy(input)
+    return clone(input) if is_grad_enabled() else _core.clone(input)
 
 
 # ---- along a dimension ----------------------------------------------------------------------------------------------
@@ -379,7 +380,7 @@ def flip(input, *dims):
         if index[d].step is not None:
             raise ValueError(f"[flip] dims must name each dimension once, got {dims}")
         index[d] = slice(None, None, -1)
-    y = _core.copy(_core.getitem(input, tuple(index), None))
+    y = _core.clone(_core.getitem(input, tuple(index), None))
     return record(y, flip_vjp, (input,), (dims,))
 
 

@@ -8,7 +8,8 @@ from collections.abc import Callable
 from typing import Any
 
 from .. import _core
-from .view import clone, copy_
+from .layout import clone
+from .view import copy_
 
 # Elementwise ops write into their operand at once.
 _DIRECT = """

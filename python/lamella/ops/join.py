@@ -208,7 +208,7 @@ def roll(input, shifts, dims=None):
         at = -shift % n if n else 0
         if at:
             y = _core.cat([_core.slice(y, dim, at, n, 1), _core.slice(y, dim, 0, at, 1)], dim)
-    return record(_core.copy(y) if y is input else y, roll_vjp, (input,), (tuple([-s for s in shifts]), dims))
+    return record(_core.clone(y) if y is input else y, roll_vjp, (input,), (tuple([-s for s in shifts]), dims))
 
 
 def roll_vjp(node, dy):

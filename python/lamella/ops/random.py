@@ -16,6 +16,7 @@ from .._numpy import np
 from ..autograd import prepare_inplace, record
 from ..device import place_of
 from .creation import _finish, _shape, get_default_dtype
+from .layout import like, preserve_format
 
 __all__ = [
     "Generator",
@@ -187,29 +188,40 @@ def randn(*size, generator=None, dtype=None, device=None, requires_grad=False):
     return _new(_core.normal_, _shape(size), dtype or get_default_dtype(), device, requires_grad, generator, 0.0, 1.0)
 
 
+def _check_bounds(low, high):
+    if not low < high:
+        raise ValueError(f"[randint] low must lie below high, got {low} and {high}")
+
+
 def randint(low, high=None, size=None, *, generator=None, dtype=None, device=None):
     """Integers in [low, high), or [0, low) where only one bound is given: `randint(10, (2, 3))`."""
     if size is None:
         low, high, size = 0, low, high
-    if not low < high:
-        raise ValueError(f"[randint] low must lie below high, got {low} and {high}")
+    _check_bounds(low, high)
     return _new(_core.randint_, size, dtype or _core.int64, device, False, generator, float(low), float(high))
 
 
-def rand_like(input, dtype=None, generator=None):
-    """Uniform on [0, 1), with the shape and dtype of `input`."""
-    return rand(input.shape, dtype=dtype or input.dtype, device=input, generator=generator)
+def _new_like(fill, input, dtype, generator, memory_format, p0, p1):
+    x = like(input, dtype or input.dtype, None, memory_format)
+    fill(x, p0, p1, generator or default_generator)
+    return x
 
 
-def randn_like(input, dtype=None, generator=None):
-    """Standard normal, with the shape and dtype of `input`."""
-    return randn(input.shape, dtype=dtype or input.dtype, device=input, generator=generator)
+def rand_like(input, dtype=None, generator=None, memory_format=preserve_format):
+    """Uniform on [0, 1), with the shape, dtype and layout in memory of `input`."""
+    return _new_like(_core.uniform_, input, dtype, generator, memory_format, 0.0, 1.0)
 
 
-def randint_like(input, low, high=None, dtype=None, generator=None):
-    """Integers in [low, high) (or [0, low)), with the shape and dtype of `input`."""
+def randn_like(input, dtype=None, generator=None, memory_format=preserve_format):
+    """Standard normal, with the shape, dtype and layout in memory of `input`."""
+    return _new_like(_core.normal_, input, dtype, generator, memory_format, 0.0, 1.0)
+
+
+def randint_like(input, low, high=None, dtype=None, generator=None, memory_format=preserve_format):
+    """Integers in [low, high) (or [0, low)), with the shape, dtype and layout in memory of `input`."""
     low, high = (0, low) if high is None else (low, high)
-    return randint(low, high, input.shape, dtype=dtype or input.dtype, device=input, generator=generator)
+    _check_bounds(low, high)
+    return _new_like(_core.randint_, input, dtype, generator, memory_format, float(low), float(high))
 
 
 def randperm(n, *, generator=None, dtype=None, device=None):
@@ -318,9 +330,9 @@ def _check_p(op, p):
         raise ValueError(f"[{op}] p must be in [0, 1], got {p}")
 
 
-def _dropout(input, p, block, seed, stream):
-    y = _core.dropout(input, p, block, seed, stream)
-    return record(y, dropout_vjp, (input,), (p, block, seed, stream))
+def _dropout(input, p, block, seed, stream, last=False):
+    y = _core.dropout(input, p, block, seed, stream, last)
+    return record(y, dropout_vjp, (input,), (p, block, seed, stream, last))
 
 
 def dropout_vjp(node, dy):
@@ -335,7 +347,7 @@ def _drop(op, input, p, training, inplace, block):
     g = default_generator
     stream = g._stream
     g._stream = stream + 1
-    y = _dropout(input, float(p), block, g._seed, stream)
+    y = _dropout(input, float(p), block, g._seed, stream, input._is_channels_last())
     return input.copy_(y) if inplace else y
 
 

@@ -12,27 +12,20 @@ from .. import _core
 from .._numpy import np
 from ..autograd import prepare_inplace, record, record_inplace
 from .creation import as_tensor
+from .layout import identity_vjp
 
 __all__ = [
     "broadcast_tensors",
     "broadcast_to",
-    "channels_last",
-    "channels_last_3d",
-    "clone",
-    "contiguous",
-    "contiguous_format",
     "copy_",
     "diagonal",
     "expand",
     "expand_as",
     "fill_",
     "flatten",
-    "is_contiguous",
-    "memory_format",
     "moveaxis",
     "movedim",
     "permute",
-    "preserve_format",
     "ravel",
     "reshape",
     "reshape_as",
@@ -52,10 +45,6 @@ __all__ = [
 def _sizes(sizes: tuple[Any, ...]) -> Any:
     """f(x, 2, 3) and f(x, (2, 3)) alike."""
     return sizes[0] if len(sizes) == 1 and not isinstance(sizes[0], int) else sizes
-
-
-def identity_vjp(node, dy):
-    return (dy,)
 
 
 def alias(input):
@@ -262,50 +251,6 @@ def _diagonal_scatter(input, shape, offset, dim1, dim2):
 
 def _diagonal_scatter_vjp(node, dy):
     return (diagonal(dy, *node.ctx),)
-
-
-def clone(input):
-    """A contiguous copy; gradients flow through."""
-    return record(_core.copy(input), identity_vjp, (input,))
-
-
-class memory_format:
-    """How a tensor's elements lie: `contiguous_format`, `channels_last` (N, C, H, W), `channels_last_3d` (N, C, D, H, W),
-    `preserve_format` (as they are)."""
-
-    def __init__(self, name, ndim=None):
-        self.name, self.ndim = name, ndim
-
-    def __repr__(self):
-        return f"lamella.{self.name}"
-
-
-contiguous_format, preserve_format = memory_format("contiguous_format"), memory_format("preserve_format")
-channels_last, channels_last_3d = memory_format("channels_last", 4), memory_format("channels_last_3d", 5)
-
-
-def is_contiguous(input, memory_format=contiguous_format):
-    """Whether the elements lie in row-major order without gaps, or as another memory format has it."""
-    if memory_format.ndim is None:
-        return input._is_row_major()
-    if input.ndim != memory_format.ndim:
-        return False
-    return input._is_channels_last() or (input._is_row_major() and 1 in (input.shape[1], input[0, 0].numel()))
-
-
-def contiguous(input, memory_format=contiguous_format):
-    """`input` itself if its elements lie in row-major order, or as `memory_format` has it; else a copy that does.
-
-    With `channels_last` the channels of an (N, C, H, W) image are adjacent in memory; its shape stays. Convolutions,
-    norms, pooling and elementwise ops keep that layout in their results. ValueError if the number of dimensions differs.
-    """
-    if memory_format.ndim is None:
-        return input if memory_format is preserve_format or input._is_row_major() else clone(input)
-    if input.ndim != memory_format.ndim:
-        raise ValueError(
-            f"[contiguous] input must have {memory_format.ndim} dimensions for {memory_format.name}, got {input.shape}"
-        )
-    return input if is_contiguous(input, memory_format) else record(_core.channels_last(input), identity_vjp, (input,))
 
 
 def cast(input, dtype):

@@ -21,7 +21,8 @@ from .index import (
     scatter_add,
     setitem,
 )
-from .view import _dim, clone, copy_, diagonal, reshape
+from .layout import clone
+from .view import _dim, copy_, diagonal, reshape
 
 __all__ = """
 argwhere as_strided diagonal_scatter index_copy index_copy_ index_fill index_fill_ masked_scatter masked_scatter_ put put_
@@ -140,7 +141,7 @@ def _written(input, src, index):
 
 def diagonal_scatter(input, src, offset=0, dim1=0, dim2=1):
     """A copy of `input` with `src` on the diagonal of dim1 and dim2."""
-    y = _core.copy(input)
+    y = _core.clone(input)
     part = _core.diagonal(y, offset, dim1, dim2)
     if part.shape != src.shape:
         raise ValueError(f"[diagonal_scatter] src must have shape {tuple(part.shape)}, got {tuple(src.shape)}")
@@ -187,7 +188,7 @@ def scatter_reduce(input, dim, index, src, reduce, *, include_self=True):
         return reshape(
             scatter_reduce(reshape(input, (1,)), 0, reshape(index, (-1,)), reshape(src, (-1,)), reduce, include_self=include_self), ()
         )
-    y = _core.copy(input)
+    y = _core.clone(input)
     if not include_self:  # what is hit starts from the identity
         _core.scatter_(y, dim, index, _core.expand(_as(_identity(reduce, input.dtype), input), index.shape), False)
     _core.scatter_join_(y, dim, index, src, "sum" if reduce == "mean" else reduce)

@@ -105,16 +105,16 @@ static void group(DType t, int64_t n, int64_t c, int64_t inner, int64_t groups, 
   Typed dw(t, c), db(t, c), dw2(t, c);
   const void *wp = affine ? w.data() : nullptr, *bp = affine ? b.data() : nullptr;
   const Want want = reference(k, x, affine ? &w : nullptr, affine ? &b : nullptr, dy, 1e-5);
-  cuda::group_norm_fwd({t, n, c, inner, groups, x.data(), wp, bp, y.data(), mean.data(), rstd.data(), 1e-5});
+  cuda::group_norm_fwd({t, n, c, inner, groups, x.data(), wp, bp, y.data(), mean.data(), rstd.data(), 1e-5, false});
   NEAR(y, want.y, 1);
   for (auto [a, v] : {std::pair{&mean, &want.mean}, std::pair{&rstd, &want.rstd}}) CHECK(near(*a, *v, wide(t), 1, what));
   cuda::group_norm_bwd({t, n, c, inner, groups, x.data(), dy.data(), wp, mean.data(), rstd.data(), dx.data(), dw.data(),
-                        db.data()});
+                        db.data(), false});
   NEAR(dx, want.dx, 1);
   NEAR(dw, want.dw, 1 + double(n * inner) / 8);
   NEAR(db, want.db, 1 + double(n * inner) / 8);
   cuda::group_norm_bwd({t, n, c, inner, groups, x.data(), dy.data(), wp, mean.data(), rstd.data(), nullptr, dw2.data(),
-                        nullptr});
+                        nullptr, false});
   CHECK(dw2.same(dw));
 }
 

@@ -178,9 +178,9 @@ static void folds() {
       for (int64_t w : {1, 4, 33}) {
         Typed x(t, 2 * r * r * 3 * w), y(t, x.n), want = y, back = x;
         x.fill(3, 0, 100);
-        cuda::pixel_shuffle({size_of(t), 2, 3, w, r, x.data(), y.data(), false});
-        kernels().pixel_shuffle({size_of(t), 2, 3, w, r, x.data(), want.data(), false});
-        cuda::pixel_shuffle({size_of(t), 2, 3, w, r, y.data(), back.data(), true});
+        cuda::pixel_shuffle({size_of(t), 2, 3, w, r, x.data(), y.data(), false, 0});
+        kernels().pixel_shuffle({size_of(t), 2, 3, w, r, x.data(), want.data(), false, 0});
+        cuda::pixel_shuffle({size_of(t), 2, 3, w, r, y.data(), back.data(), true, 0});
         CHECK(y.same(want) && back.same(x) && y.intact());
       }
 }
