@@ -47,6 +47,8 @@ KEEPERS = {
     "softmax": lambda x: x.softmax(1),
     "log_softmax": lambda x: x.log_softmax(2),
     "pixel_shuffle": lambda x: F.pixel_shuffle(x, 2),
+    "channel_shuffle": lambda x: F.channel_shuffle(x, 2),
+    "conv_transpose": lambda x: F.conv_transpose2d(x, lamella.ones(8, 4, 2, 2), stride=2),
     "pixel_unshuffle": lambda x: F.pixel_unshuffle(x, 2),
     "group_norm": lambda x: F.group_norm(x, 4),
     "instance_norm": lambda x: F.instance_norm(x),
@@ -184,3 +186,35 @@ def test_parameters_with_adjacent_channels_train_alike():
         assert p.is_contiguous(memory_format=layout)
         trained.append(p.detach().numpy())
     np.testing.assert_array_equal(*trained)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "bfloat16", "float32", "int64"])
+@pytest.mark.parametrize(
+    "plane",
+    [(2, 33), (64, 2), (3, 17), (50, 3), (4, 16), (19, 4), (5, 7), (8, 8), (16, 16), (12, 32), (23, 41), (70, 65)],
+)
+def test_many_small_planes_transposed(plane, dtype):
+    values = np.random.default_rng(0).integers(0, 250, (37, *plane)).astype(np.float32)
+    x = lamella.from_numpy(values).to(getattr(lamella, dtype))
+    y = x.transpose(1, 2).contiguous()
+    assert y.is_contiguous()
+    np.testing.assert_array_equal(y.to(lamella.float32).numpy(), values.transpose(0, 2, 1))
+    part = x[:, 1:, 1:].transpose(1, 2).contiguous()  # rows with holes between them
+    np.testing.assert_array_equal(part.to(lamella.float32).numpy(), values[:, 1:, 1:].transpose(0, 2, 1))
+    order = x.view(37, 1, *plane).permute(0, 3, 1, 2)
+    np.testing.assert_array_equal(order.reshape(-1).to(lamella.float32).numpy(), values.transpose(0, 2, 1).reshape(-1))
+
+
+def test_group_norm_of_half_precision_images_with_adjacent_channels():
+    x = image(2, 16, 5, 7).to(lamella.bfloat16)
+    results = []
+    for layout in (LAST, lamella.contiguous_format):
+        leaf = x.contiguous(memory_format=layout).detach().requires_grad_()
+        weight = lamella.ones(16, dtype=lamella.bfloat16, requires_grad=True)
+        y = F.group_norm(leaf, 4, weight, None)
+        assert y.dtype is lamella.bfloat16 and y.is_contiguous(memory_format=layout)
+        (y * x.relu()).sum().backward()
+        assert weight.grad.dtype is lamella.bfloat16
+        results.append([t.float().numpy() for t in (y.detach(), leaf.grad, weight.grad)])
+    for a, b in zip(*results, strict=True):
+        np.testing.assert_allclose(a, b, rtol=2e-2, atol=2e-2)

@@ -71,6 +71,34 @@ template <class T> static void transpose(const T* x, int64_t x_col, T* y, int64_
   if (stream) stream_end();
 }
 
+// The same of a small plane; G: elements that are side by side in y (`rows` runs of them), or in x (of `cols`). 0: any number.
+template <int G, class T> LAMELLA_INLINE void interleave(const T* x, int64_t x_col, T* y, int64_t rows, int64_t g) {
+  const int64_t n = G ? G : g;
+#pragma GCC ivdep
+  for (int64_t i = 0; i < rows; ++i)
+#pragma GCC unroll 4
+    for (int64_t j = 0; j < n; ++j) y[i * n + j] = x[i + j * x_col];
+}
+template <int G, class T> LAMELLA_INLINE void part(const T* x, T* y, int64_t y_row, int64_t cols, int64_t g) {
+  const int64_t n = G ? G : g;
+#pragma GCC ivdep
+  for (int64_t j = 0; j < cols; ++j)
+#pragma GCC unroll 4
+    for (int64_t i = 0; i < n; ++i) y[i * y_row + j] = x[i + j * n];
+}
+template <class T> static void transpose_small(const T* x, int64_t x_col, T* y, int64_t y_row, int64_t rows, int64_t cols) {
+  if constexpr (sizeof(T) == 4) {
+    if (y_row == cols && cols == 2) return interleave<2>(x, x_col, y, rows, 2);
+    if (y_row == cols && cols == 3) return interleave<3>(x, x_col, y, rows, 3);
+    if (y_row == cols && cols == 4) return interleave<4>(x, x_col, y, rows, 4);
+    if (x_col == rows && rows == 2) return part<2>(x, y, y_row, cols, 2);
+    if (x_col == rows && rows == 3) return part<3>(x, y, y_row, cols, 3);
+    if (x_col == rows && rows == 4) return part<4>(x, y, y_row, cols, 4);
+  }
+  for (int64_t i = 0; i < rows; ++i)
+    for (int64_t j = 0; j < cols; ++j) y[i * y_row + j] = x[i + j * x_col];
+}
+
 // Copies where y is contiguous along the last dimension and x along another one; false where that is not so.
 template <class T> static bool copy_transposed(const Cast& c) {
   const auto& l = c.loop;
@@ -78,7 +106,11 @@ template <class T> static bool copy_transposed(const Cast& c) {
   int dim = -1;
   if (last < 1 || l.stride[0][last] != 1 || l.stride[1][last] == 1 || l.stride[1][last] == 0) return false;
   for (int d = 0; d < last; ++d) if (l.stride[1][d] == 1) dim = d;
-  if (dim < 0 || l.shape[dim] < 4 || l.shape[last] < 4) return false;
+  if (dim < 0) return false;
+  const int64_t plane_size = l.shape[dim] * l.shape[last];
+  const bool thin = l.shape[dim] < 4 || l.shape[last] < 4, small = plane_size <= (thin ? 4096 : sizeof(T) == 1 ? 64 : 512);
+  const bool dense = l.stride[0][dim] == l.shape[last] || l.stride[1][last] == l.shape[dim];
+  if (thin && !(small && dense && plane_size >= 16 && (sizeof(T) == 2 || sizeof(T) == 4))) return false;
   int64_t total = 1, outer[kLoopDims];
   for (int d = 0; d < l.ndim; ++d) {
     total *= l.shape[d];
@@ -87,8 +119,8 @@ template <class T> static bool copy_transposed(const Cast& c) {
   // tasks: for each index of the outer dimensions, bands of rows of about kGrain elements
   int64_t band = kGrain / l.shape[last] / 64 * 64;
   if (band < 64) band = 64;
-  const int64_t bands = (l.shape[dim] + band - 1) / band, planes = total / (l.shape[dim] * l.shape[last]);
-  parallel(planes * bands, [&](int64_t task) {
+  const int64_t bands = (l.shape[dim] + band - 1) / band, planes = total / plane_size;
+  const auto turn_one = [&](int64_t task) __attribute__((always_inline)) {
     int64_t i = task % bands * band, plane = task / bands, x = i, y = i * l.stride[0][dim];
     for (int d = l.ndim - 1; d >= 0; --d) {
       const int64_t at = plane % outer[d];
@@ -97,8 +129,13 @@ template <class T> static bool copy_transposed(const Cast& c) {
       y += at * l.stride[0][d];
     }
     const int64_t rows = l.shape[dim] - i < band ? l.shape[dim] - i : band;
-    transpose(static_cast<const T*>(c.x) + x, l.stride[1][last], static_cast<T*>(c.y) + y, l.stride[0][dim], rows,
-              l.shape[last], total * int64_t(sizeof(T)) >= kTurnedStreamBytes);
+    const T* from = static_cast<const T*>(c.x) + x;
+    T* to = static_cast<T*>(c.y) + y;
+    if (small) transpose_small(from, l.stride[1][last], to, l.stride[0][dim], rows, l.shape[last]);
+    else transpose(from, l.stride[1][last], to, l.stride[0][dim], rows, l.shape[last], total * int64_t(sizeof(T)) >= kTurnedStreamBytes);
+  };
+  parallel_blocks(planes * bands, 1 + kGrain / (least(band, l.shape[dim]) * l.shape[last]), [&](int64_t begin, int64_t end) {
+    for (int64_t task = begin; task < end; ++task) turn_one(task);
   });
   return true;
 }

@@ -155,16 +155,23 @@ template <class T> static void bwd(const GroupNormBwd& a) {
   }
 }
 
+template <class T, class Args, class F> static void of_pixels(T, const Args& a, const F& f) {
+  if constexpr (sizeof(T) > 2) {
+    GroupedPixels<T> pixels(a);
+    f(pixels);
+  }
+}
+
 void group_norm_fwd(const GroupNormFwd& a) {
   by_float(a.dtype, [&](auto t) {
-    if (a.last) GroupedPixels<decltype(t)>(a).forward(a);
-    else fwd<decltype(t)>(a);
+    if (a.last) return of_pixels(t, a, [&](auto& p) { p.forward(a); });
+    fwd<decltype(t)>(a);
   });
 }
 void group_norm_bwd(const GroupNormBwd& a) {
   by_float(a.dtype, [&](auto t) {
-    if (a.last) GroupedPixels<decltype(t)>(a).backward(a);
-    else if (a.inner <= kSmallInner) bwd_small<decltype(t)>(a);
+    if (a.last) return of_pixels(t, a, [&](auto& p) { p.backward(a); });
+    if (a.inner <= kSmallInner) bwd_small<decltype(t)>(a);
     else bwd<decltype(t)>(a);
   });
 }

@@ -122,7 +122,9 @@ template <class T> class GroupedPixels {
   // f(first element, rows, channel, Count, step) for the chunk's tiles of channels.
   template <class F> LAMELLA_INLINE void chunk(int64_t image, int64_t j, const F& f) const {
     const int64_t first = j * chunk_, rows = least(chunk_, inner_ - first), at = (image * inner_ + first) * c_;
-    column_tiles<A>(0, c_, [&](int64_t ch, auto count, auto k) { f(at + ch, rows, ch, count, k); });
+    int64_t ch = 0;
+    for (; ch + 4 * L <= c_; ch += 4 * L) f(at + ch, rows, ch, Count<4>{}, Whole{});
+    for (; ch < c_; ch += L) f(at + ch, rows, ch, Count<1>{}, Part{least(L, c_ - ch)});
   }
 
   void chunk_moments(int64_t image, int64_t j) const {

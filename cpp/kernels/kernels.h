@@ -226,7 +226,8 @@ struct LayerNormBwd {
 };
 
 // x (n, c, inner), normalised over the c / groups channels and inner of each of n * groups rows; weight, bias (c) or null;
-// mean, rstd (n, groups), float32 (float64 for float64). last: x, y and their gradients are (n, inner, c), on the CPU alone.
+// mean, rstd (n, groups), float32 (float64 for float64). last: x, y and their gradients are (n, inner, c), of
+// float32 or float64, on the CPU alone.
 struct GroupNormFwd {
   DType dtype; int64_t n, c, inner, groups; const void *x, *weight, *bias; void *y, *mean, *rstd; double eps; bool last;
 };

@@ -59,6 +59,11 @@ std::tuple<Array, Array, Array> group_norm_fwd(const Array& x, int64_t groups, c
   Array w = parameter(op, "weight", weight, {c}, x.dtype), b = parameter(op, "bias", bias, {c}, x.dtype);
   const DType wide = wide_dtype(x.dtype);
   const bool last = takes_pixels(x);
+  if (last && size_of(x.dtype) == 2) {  // 16-bit floats are rounded once
+    const auto widened = [](const Array& a) { return a.defined() ? std::optional(cast(a, DType::f32)) : std::nullopt; };
+    auto [y, mean, rstd] = group_norm_fwd(cast(x, DType::f32), groups, widened(w), widened(b), eps);
+    return {cast(y, x.dtype), mean, rstd};
+  }
   Array cx = last ? x : contiguous(x), y = last ? empty_channels_last(x.shape, x.dtype) : empty(x.shape, x.dtype);
   Array mean = empty({n, groups}, wide), rstd = empty({n, groups}, wide);
   if (x.numel())
@@ -73,6 +78,12 @@ std::tuple<Array, Array, Array> group_norm_bwd(const Array& x, const Array& dy, 
   const int64_t n = x.shape[0], c = x.shape[1], inner = n * c > 0 ? x.numel() / (n * c) : 0;
   const bool last = takes_pixels(x);
   Array w = parameter("group_norm", "weight", weight, {c}, x.dtype);
+  if (last && size_of(x.dtype) == 2) {
+    const auto narrowed = [&](const Array& a) { return a.defined() ? cast(a, x.dtype) : a; };
+    auto [dx, dw, db] = group_norm_bwd(cast(x, DType::f32), cast(dy, DType::f32), groups,
+                                       w.defined() ? std::optional(cast(w, DType::f32)) : std::nullopt, mean, rstd, need_x, need_weight, need_bias);
+    return {narrowed(dx), narrowed(dw), narrowed(db)};
+  }
   Array cx = last ? x : contiguous(x), cdy = last ? channels_last(dy) : contiguous(dy);
   Grads g(x, {c}, need_x, need_weight, need_bias, last);
   kernels().group_norm_bwd({cx.dtype, n, c, inner, groups, cx.data(), cdy.data(), data_of(w), mean.data(), rstd.data(),

@@ -64,10 +64,13 @@ def _on_cpu_alike(x, w, bias, filters):
 
 
 def _windows_laid_out(dy, w, shape, bias):
-    """The gradient of windows that are apart: one product makes them all, a row each, and a copy brings them to their places."""
+    """The gradient of windows that are apart: one product makes them all, and a copy brings them to their places."""
     filters, channels, *kernel = w.shape
     if bias is not None:
         bias = bias.reshape((-1, 1)).expand((channels, w[0, 0].numel())).reshape(-1)
+    if len(kernel) == 2 and kernel[0] == kernel[1] and dy.shape[2] * dy.shape[3] > 1 and dy.dtype.itemsize > 2:
+        weight = w.reshape((filters, -1)).t().reshape((-1, filters, 1, 1))  # a window is a pixel of so many channels more
+        return _core.pixel_shuffle(_core.conv(dy, weight, bias, (1, 1), (0, 0), (1, 1), 1), kernel[0], False)
     rows = dy.movedim(1, -1).reshape((dy.numel() // filters, filters))
     windows = linear(rows, w.reshape((filters, -1)).t(), bias).reshape((dy.shape[0], *dy.shape[2:], channels, *kernel))
     dims = len(kernel)

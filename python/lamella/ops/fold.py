@@ -86,4 +86,7 @@ def channel_shuffle(input, groups):
     if input.ndim < 3 or groups < 1 or input.shape[1] % groups:
         raise ValueError(f"[channel_shuffle] input must have channels that groups divides, got {tuple(input.shape)} and {groups}")
     n, c, *size = input.shape
+    if input._is_channels_last():
+        pixels = input.movedim(1, -1).reshape(n, *size, groups, c // groups)
+        return pixels.transpose(-1, -2).reshape(n, *size, c).movedim(-1, 1)
     return input.reshape(n, groups, c // groups, *size).transpose(1, 2).reshape(input.shape)
