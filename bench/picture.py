@@ -20,6 +20,7 @@ FAMILIES = {
     "attention": "attention",
     "recurrent": "recurrent",
     "layers": "resampling, bags, Transformer layer",
+    "nhwc": "channels-last layers",
     "optim": "optimisers",
     "overhead": "overhead",
     "data": "data",

@@ -71,7 +71,14 @@ add_op(
     [(1, 1, 160000), (64, 1, 400), (64,)],
     flops=2.0 * 64 * 400 * ((160000 - 400) // 160 + 1),
 )
-# a generator's doubling layer
+# the doubling layers of a U-Net and of a generator
+add_op(
+    "conv",
+    "conv_transpose2d-2x2s2-128-64@28",
+    lambda lib, x, w, b: lib.nn.functional.conv_transpose2d(x, w, b, stride=2),
+    [(16, 128, 28, 28), (128, 64, 2, 2), (64,)],
+    flops=2.0 * 16 * 28 * 28 * 128 * 64 * 4,
+)
 add_op(
     "conv",
     "conv_transpose2d-4x4s2-128-64@14",

@@ -75,6 +75,10 @@ add_op(
     numpy=lambda np, x: np.ascontiguousarray(x.T),
 )  # fmt: skip
 add_op(
+    "rows", "transpose-32Kx4x16", lambda lib, x: x.transpose(1, 2).contiguous(), [(1 << 15, 4, 16)], bytes=8.0 * (1 << 21),
+    backward=None, numpy=lambda np, x: np.ascontiguousarray(x.transpose(0, 2, 1)),
+)  # fmt: skip
+add_op(
     "rows", "sum-columns-4096", lambda lib, x: x.sum(0), [(4096, 4096)], bytes=4.0 * 4096 * 4096, backward=None,
     numpy=lambda np, x: x.sum(0), jax=lambda jax, x: x.sum(0),
 )  # fmt: skip
