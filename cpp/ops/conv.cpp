@@ -3,6 +3,7 @@
 #include <atomic>
 #include "dispatch/dispatch.h"
 #include "elementwise.h"
+#include "gemm.h"
 
 namespace lamella::ops {
 namespace {
@@ -108,6 +109,21 @@ bool taken_channels_last(const Shape& w, DType dtype, const ConvOptions& o, bool
   return grouped || (w[0] >= 8 * o.groups && w[1] * (rows ? w[w.n - 1] : 1) >= 8);
 }
 
+// Whether pixels of `from` adjacent channels and weights are all there is to pixels of `to`: a matrix product. Where channels become
+// a quarter, copying pixels into panels would not pay.
+bool is_product(const Shape& w, const ConvOptions& o, int64_t from, int64_t to) {
+  bool plain = here().is_cpu() && o.groups == 1 && (from < 4 * to || to < 8);
+  for (int i = 0; i < w.n - 2; ++i) plain &= w[2 + i] == 1 && o.stride[i] == 1 && o.padding[i] == 0;
+  return plain;
+}
+Array pixels(const Array& x) { return Order(x).apply(x); }  // (n, ..., c)
+Array image(const Array& pixels) {                          // and back
+  Dims order{0, pixels.ndim() - 1};
+  for (int i = 1; i < pixels.ndim() - 1; ++i) order.push(i);
+  return pixels.permute(order);
+}
+Array matrix(const Array& w) { return contiguous(w).reshape({w.shape[0], w.shape[1]}); }
+
 // Weights for kernels that take images with adjacent channels: such weights as they are.
 struct Weights {
   bool last;
@@ -131,11 +147,13 @@ Array conv(const Array& x, const Array& w, const Array* bias, const ConvOptions&
   check_options("conv", o, x.ndim() - 2);
   check_channels("conv", x.shape[1], w.shape, o.groups);
   if (bias) check_bias("conv", *bias, x.dtype, w.shape[0]);
+  const bool last = x.is_channels_last();
+  if (last && is_product(w.shape, o, w.shape[1], w.shape[0]))
+    return image(linear(pixels(x), matrix(w), bias ? std::optional(*bias) : std::nullopt, act));
   if (narrow(x)) {
     const Array b = bias ? wide(*bias) : Array();
     return cast(conv(wide(x), wide(w), bias ? &b : nullptr, o, act), x.dtype);
   }
-  const bool last = x.is_channels_last();
   if (last && !taken_channels_last(w.shape, x.dtype, o)) return channels_last(conv(contiguous(x), w, bias, o, act));
   const Shape shape = output_shape("conv", x.shape, w.shape, o);
   Array y = last ? empty_channels_last(shape, x.dtype) : empty(shape, x.dtype), b;
@@ -154,11 +172,13 @@ Array conv_input_grad(const Array& dy, const Array& w, const Shape& input, const
   Shape y = output_shape("conv_input_grad", input, w.shape, o);
   check<ValueError>(dy.shape == y, "[conv_input_grad] dy must have shape ", y, ", got ", dy.shape);
   if (bias) check_bias("conv_input_grad", *bias, dy.dtype, input[1]);
+  const bool last = dy.is_channels_last();
+  if (last && is_product(w.shape, o, w.shape[0], w.shape[1]))
+    return image(linear(pixels(dy), matrix(w).transpose(0, 1), bias ? std::optional(*bias) : std::nullopt));
   if (narrow(dy)) {
     const Array b = bias ? wide(*bias) : Array();
     return cast(conv_input_grad(wide(dy), wide(w), input, o, bias ? &b : nullptr), dy.dtype);
   }
-  const bool last = dy.is_channels_last();
   if (last && !taken_channels_last(w.shape, dy.dtype, o, true)) return channels_last(conv_input_grad(contiguous(dy), w, input, o, bias));
   Array dx = last ? empty_channels_last(input, dy.dtype) : empty(input, dy.dtype);
   const Array dyr = with_rows(dy, w.shape, o, last);
