@@ -47,6 +47,8 @@ KEEPERS = {
     "softmax": lambda x: x.softmax(1),
     "log_softmax": lambda x: x.log_softmax(2),
     "pixel_shuffle": lambda x: F.pixel_shuffle(x, 2),
+    "pixel_shuffle_of_few": lambda x: F.pixel_shuffle(lamella.cat([x, x, x[:, :2]], 1), 3),
+    "pixel_shuffle_of_many": lambda x: F.pixel_shuffle(lamella.cat([x] * 18, 1), 3),
     "channel_shuffle": lambda x: F.channel_shuffle(x, 2),
     "conv_transpose": lambda x: F.conv_transpose2d(x, lamella.ones(8, 4, 2, 2), stride=2),
     "pixel_unshuffle": lambda x: F.pixel_unshuffle(x, 2),

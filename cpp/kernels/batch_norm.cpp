@@ -25,10 +25,14 @@ LAMELLA_INLINE void channel_run(const Channels& g, int64_t ch, int64_t at, int64
   sweep<A, 4>(len, [&](int64_t i, int, auto k) { f(at + i, k, v); });
 }
 
-template <class A> static void expand(const Channels& g, const A* coef, int count, A* wide) {
-  for (int j = 0; j < count; ++j)
+// `rows` rows of them.
+template <class A> static void expand(const Channels& g, const A* coef, int count, A* wide, int64_t rows = 1) {
+  const int64_t w = g.width();
+  for (int j = 0; j < count; ++j, wide += rows * w) {
     for (int64_t ch = 0; ch < g.c; ++ch)
-      for (int64_t i = 0; i < g.inner; ++i) wide[j * g.width() + ch * g.inner + i] = coef[j * g.c + ch];
+      for (int64_t i = 0; i < g.inner; ++i) wide[ch * g.inner + i] = coef[j * g.c + ch];
+    for (int64_t r = 1; r < rows; ++r) std::memcpy(wide + r * w, wide, size_t(w) * sizeof(A));
+  }
 }
 
 template <class A, int K, class F> static void channel_map(const Channels& g, const A* coef, int slot, const F& f) {
@@ -42,16 +46,18 @@ template <class A, int K, class F> static void channel_map(const Channels& g, co
     });
     return;
   }
-  const int64_t w = g.width();
+  int64_t rows = 1;  // as one, so that vectors are full
+  while (g.width() * rows % kLanes<A> && g.width() * rows * 2 <= 1024) rows *= 2;
+  const int64_t w = g.width() * rows, all = g.n * g.width(), blocks = ceil_div(g.n, rows);
   const A* wide = coef;
-  if (g.inner > 1) {
+  if (g.inner > 1 || rows > 1) {
     A* buffer = scratch_of<A>(K * w, slot);
-    expand(g, coef, K, buffer);
+    expand(g, coef, K, buffer, rows);
     wide = buffer;
   }
-  parallel_blocks(g.n, row_grain(g.n, w), [&](int64_t begin, int64_t end) {
+  parallel_blocks(blocks, row_grain(blocks, w), [&](int64_t begin, int64_t end) {
     for (int64_t r = begin; r < end; ++r)
-      sweep<A, 1>(w, [&](int64_t i, int, auto k) {
+      sweep<A, 1>(least(w, all - r * w), [&](int64_t i, int, auto k) {
         vec<A> v[K];
         for (int j = 0; j < K; ++j) v[j] = ld(wide + j * w + i, k);
         f(r * w + i, k, v);

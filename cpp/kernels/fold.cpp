@@ -139,12 +139,17 @@ template <class T> static void pixel_shuffle_of(const PixelShuffle& a) {
   });
 }
 
-// A pixel of x (c, r, r), and r pixels of y (c) in each of r rows, `row` apart.
-template <bool inverse, class T> static void shuffle_pixel(T* x, T* y, int64_t row, int64_t c, int64_t r) {
+// A pixel of x (c, r, r), and r pixels of y (c) in each of r rows, `row` apart. place: of y's elements in x, or null.
+template <bool inverse, class T> static void shuffle_pixel(T* x, T* y, int64_t row, int64_t c, int64_t r, const int32_t* place) {
   const auto move = [](T& small, T& large) {
     if (inverse) small = large;
     else large = small;
   };
+  if (place) {
+    for (int64_t i = 0; i < r; ++i, y += row, place += r * c)
+      for (int64_t j = 0; j < r * c; ++j) move(x[place[j]], y[j]);
+    return;
+  }
   if (r == 2) {
     T *const y0 = y, *const y1 = y + c, *const y2 = y + row, *const y3 = y2 + c;
 #pragma GCC ivdep
@@ -160,12 +165,18 @@ template <class T> static void shuffle_pixels(const PixelShuffle& a) {
   const int64_t c = a.channels, r = a.r, row = a.w * r * c;
   auto* x = static_cast<T*>(const_cast<void*>(a.inverse ? a.y : a.x));
   auto* y = static_cast<T*>(const_cast<void*>(a.inverse ? a.x : a.y));
+  int32_t places[1024];  // of few channels: loops over them would be all beginnings and ends
+  const bool few = c < 16 && c * r * r <= 1024;
+  for (int64_t i = 0, n = 0; few && i < r; ++i)
+    for (int64_t j = 0; j < r; ++j)
+      for (int64_t k = 0; k < c; ++k) places[n++] = int32_t(k * r * r + i * r + j);
+  const int32_t* const place = few ? places : nullptr;
   parallel_blocks(a.n * a.h, kFoldGrain / (row * r + 1) + 1, [&](int64_t t0, int64_t t1) {
     for (int64_t t = t0; t < t1; ++t)
       for (int64_t i = 0; i < a.w; ++i) {
         T *const small = x + (t * a.w + i) * c * r * r, *const large = y + t * r * row + i * r * c;
-        if (a.inverse) shuffle_pixel<true>(small, large, row, c, r);
-        else shuffle_pixel<false>(small, large, row, c, r);
+        if (a.inverse) shuffle_pixel<true>(small, large, row, c, r, place);
+        else shuffle_pixel<false>(small, large, row, c, r, place);
       }
   });
 }
